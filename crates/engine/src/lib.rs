@@ -1,0 +1,1 @@
+//! Deciding: router, plugin chain, balancer, limiter, retry. Reads no clock, opens no socket.

@@ -1,0 +1,1 @@
+"""HTTP faces of the control plane. No rules of their own."""

@@ -1,0 +1,1 @@
+"""Entity endpoints shared by the faces: decode, encode, Kong's error bodies."""

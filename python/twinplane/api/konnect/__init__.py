@@ -1,0 +1,1 @@
+"""The Konnect API face."""

@@ -1,0 +1,1 @@
+"""Use cases: every write of the platform is a call into this room."""

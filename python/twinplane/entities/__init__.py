@@ -1,0 +1,1 @@
+"""The core entities, one file each, declared in the language of `schema`."""

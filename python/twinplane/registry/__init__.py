@@ -1,0 +1,1 @@
+"""Which entities and plugins exist: built by reading the rooms `entities` and `plugins`."""

@@ -1,0 +1,1 @@
+"""The small language in which entities and plugin configurations are declared, and what reads it. Never does I/O."""

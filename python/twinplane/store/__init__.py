@@ -1,0 +1,1 @@
+"""Keeping: rows, revisions and events behind one door. Decides nothing."""
