@@ -1,0 +1,118 @@
+"""The settings of `twinplane control-plane` and `twinplane up`: options of the command line and `TWINPLANE_*` variables.
+
+A table, never code: what a name does is decided where its value is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from twinplane.settings.setting import (
+    DOMAIN,
+    LIST,
+    PATH,
+    PORT,
+    PORT_OR_OFF,
+    SIZE,
+    TEXT,
+    WORKERS,
+    Mistake,
+    Setting,
+    SettingsError,
+    integer,
+    one_of,
+    read_values,
+)
+
+REGIONS = ("us",)
+
+DATA = Setting("data", PATH, "./.twinplane", "Data directory: the store, certificates, the admin token.")
+DOMAIN_SETTING = Setting("domain", DOMAIN, "twinplane.localhost", "Base domain of every host name of the platform.")
+ADMIN_ORIGINS = Setting("admin-origins", LIST, "", "Browser origins let into the Admin API.")
+LOG_LEVEL = Setting("log-level", one_of("debug", "info", "warn", "error"), "info", "Least severe level that is logged.")
+
+SHARED: tuple[Setting, ...] = (
+    DATA,
+    DOMAIN_SETTING,
+    ADMIN_ORIGINS,
+    LOG_LEVEL,
+    Setting("audit-port", PORT_OR_OFF, "off", "Port of audit logging. Not served by this version: leave it off."),
+    Setting("retention-days", integer(1, 3650, unit="days"), "7", "How long request records are kept."),
+    Setting("usage-retention-days", integer(1, 3650, unit="days"), "400", "How long usage counters are kept."),
+)
+
+CONTROL_PLANE: tuple[Setting, ...] = (
+    *SHARED,
+    Setting("listen", TEXT, "0.0.0.0", "Address that the one TLS port listens on."),
+    Setting("port", PORT, "443", "The one TLS port: console, APIs, links of nodes. 0 takes any free port."),
+    Setting("advertised-port", PORT, "0", "Port that addresses shown to users carry. 0 is the listening port."),
+    Setting(
+        "admin-port", PORT_OR_OFF, "off", "Port of the Admin API of the control plane `default`, on loopback only."
+    ),
+    Setting("tls-certificate", PATH, "", "Certificate chain (PEM) served instead of one of the built-in authority."),
+    Setting("tls-key", PATH, "", "Private key (PEM) of tls-certificate."),
+    Setting("workers", WORKERS, "1", "Worker threads of the front door."),
+    Setting("api-threads", integer(1, 256), "8", "Threads that API calls work in."),
+    Setting(
+        "body-limit", SIZE, "16m", "Largest body taken by the front door; the telemetry of nodes is held to it too."
+    ),
+    Setting(
+        "max-payload",
+        integer(4194304, 2**31, unit="bytes"),
+        "16777216",
+        "Largest compressed configuration sent to a node.",
+    ),
+    Setting("parent-fd", integer(-1, 2**20), "-1", "File descriptor whose end stops the process; set by `up`."),
+)
+
+UP: tuple[Setting, ...] = (
+    *SHARED,
+    Setting("port", PORT, "9443", "The one TLS port of the control plane. 0 takes any free port, here and below."),
+    Setting("proxy-port", PORT, "8000", "Where the node takes HTTP."),
+    Setting("proxy-ssl-port", PORT, "8443", "Where the node takes HTTPS."),
+    Setting("admin-port", PORT_OR_OFF, "8001", "Admin API on loopback; off turns it off."),
+    Setting("status-port", PORT, "8007", "Status, readiness and metrics of the node, on loopback."),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSettings:
+    """The checked settings of one process, by name."""
+
+    values: Mapping[str, Any]
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values[name]
+
+
+def load_process_settings(
+    table: Sequence[Setting], options: Mapping[str, str | None], environ: Mapping[str, str]
+) -> ProcessSettings:
+    """Options win over `TWINPLANE_*`, which win over defaults. Raises `SettingsError` with every mistake."""
+    mistakes: list[Mistake] = []
+    given: dict[str, tuple[str, str]] = {}
+    for setting in table:
+        variable = f"TWINPLANE_{setting.name.upper().replace('-', '_')}"
+        option = options.get(setting.name)
+        if option is not None:
+            given[setting.name] = (option, "command line")
+        elif variable in environ:
+            given[setting.name] = (environ[variable], f"environment {variable}")
+    values = read_values(table, given, mistakes)
+    places = {name: place for name, (_, place) in given.items()}
+    if values["audit-port"] is not None:
+        problem = "audit logging on a port of its own is not served by this version; leave it off"
+        mistakes.append(Mistake(places.get("audit-port", "settings"), "audit-port", problem))
+    if "tls-key" in values and bool(values["tls-key"]) != bool(values["tls-certificate"]):
+        problem = "must be given together with tls-key"
+        mistakes.append(Mistake(places.get("tls-certificate", "settings"), "tls-certificate", problem))
+    fixed = [name for name in places if name.endswith("port") and name != "audit-port" and values.get(name)]
+    for index, name in enumerate(fixed):
+        for other in fixed[index + 1 :]:
+            if values[name] == values[other] and "advertised-port" not in (name, other):
+                mistakes.append(Mistake(places[other], other, f"is the same port as {name}"))
+    if mistakes:
+        raise SettingsError(mistakes)
+    return ProcessSettings(values)

@@ -1,0 +1,196 @@
+"""What one setting is: its name, how its text is read, its default and its meaning.
+
+A table of settings is data. Files, environment variables, command lines, the reference page and `--help` are read from
+it; nothing here opens a file or a port.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[T]):
+    """How the text of a setting becomes a value. `read` raises `ValueError` naming what was expected."""
+
+    name: str
+    read: Callable[[str], T]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting of a process.
+
+    `default` is written as a user would write it. `acted_on` is false for names that are accepted so that files written
+    for Kong load unchanged, and that change nothing here.
+    """
+
+    name: str
+    kind: Kind[Any]
+    default: str
+    doc: str
+    since: str = "0.1"
+    secret: bool = False
+    acted_on: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """Something wrong with what was given: where it stands, which setting, and what was expected."""
+
+    place: str
+    name: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.name}: {self.problem}"
+
+
+class SettingsError(Exception):
+    """The settings cannot be used. Carries every mistake, not the first one."""
+
+    def __init__(self, mistakes: Iterable[Mistake]) -> None:
+        self.mistakes = tuple(mistakes)
+        super().__init__("\n".join(str(mistake) for mistake in self.mistakes))
+
+
+def one_of(*words: str) -> Kind[str]:
+    """A word out of a fixed list."""
+
+    def read(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"expected one of {', '.join(words)}, got '{text}'")
+        return text
+
+    return Kind("|".join(words), read)
+
+
+def integer(low: int, high: int, *, unit: str = "") -> Kind[int]:
+    """A whole number between two bounds, both included."""
+
+    def read(text: str) -> int:
+        if not re.fullmatch(r"-?\d+", text) or not low <= int(text) <= high:
+            raise ValueError(f"expected a whole number from {low} to {high}{' ' + unit if unit else ''}, got '{text}'")
+        return int(text)
+
+    return Kind(f"integer {low}..{high}{' ' + unit if unit else ''}", read)
+
+
+def number(low: float, high: float, *, unit: str = "") -> Kind[float]:
+    """A number between two bounds, both included."""
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not low <= value <= high:
+            raise ValueError(f"expected a number from {low:g} to {high:g}{' ' + unit if unit else ''}, got '{text}'")
+        return value
+
+    return Kind(f"number {low:g}..{high:g}{' ' + unit if unit else ''}", read)
+
+
+def _read_switch(text: str) -> bool:
+    lowered = text.lower()
+    if lowered in {"on", "true"}:
+        return True
+    if lowered in {"off", "false"}:
+        return False
+    raise ValueError(f"expected on or off, got '{text}'")
+
+
+def _read_list(text: str) -> tuple[str, ...]:
+    return tuple(item.strip() for item in text.split(",") if item.strip())
+
+
+def _read_networks(text: str) -> tuple[str, ...]:
+    networks = _read_list(text)
+    for network in networks:
+        if network == "unix:":
+            continue
+        try:
+            ipaddress.ip_network(network, strict=False)
+        except ValueError as error:
+            raise ValueError(f"'{network}' is neither an IP address nor a CIDR block") from error
+    return networks
+
+
+_SIZE = re.compile(r"(\d+)([kKmMgG]?)")
+_SIZE_FACTOR = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
+
+
+def _read_size(text: str) -> int:
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise ValueError(f"expected a size such as 8k, 16m or 0, got '{text}'")
+    return int(match[1]) * _SIZE_FACTOR[match[2].lower()]
+
+
+def _read_endpoint(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536 or "/" in text:
+        raise ValueError(f"expected host:port, got '{text}'")
+    return text
+
+
+def _read_port_or_off(text: str) -> int | None:
+    if text == "off":
+        return None
+    if not text.isdigit() or int(text) > 65535:
+        raise ValueError(f"expected a port from 0 to 65535 or off, got '{text}'")
+    return int(text)
+
+
+def _read_domain(text: str) -> str:
+    label = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+    if len(text) > 200 or not re.fullmatch(rf"{label}(\.{label})*", text):
+        raise ValueError(f"expected a lower-case domain name, got '{text}'")
+    return text
+
+
+def _read_workers(text: str) -> int | None:
+    if text == "auto":
+        return None
+    return integer(1, 256).read(text)
+
+
+TEXT: Kind[str] = Kind("text", str)
+PATH: Kind[Path] = Kind("path", Path)
+SWITCH: Kind[bool] = Kind("on|off", _read_switch)
+LIST: Kind[tuple[str, ...]] = Kind("list", _read_list)
+NETWORKS: Kind[tuple[str, ...]] = Kind("list of addresses", _read_networks)
+SIZE: Kind[int] = Kind("size", _read_size)
+ENDPOINT: Kind[str] = Kind("host:port", _read_endpoint)
+PORT: Kind[int] = integer(0, 65535)
+PORT_OR_OFF: Kind[int | None] = Kind("port|off", _read_port_or_off)
+DOMAIN: Kind[str] = Kind("domain", _read_domain)
+WORKERS: Kind[int | None] = Kind("auto|integer 1..256", _read_workers)
+
+
+def read_values(
+    table: Iterable[Setting], given: Mapping[str, tuple[str, str]], mistakes: list[Mistake]
+) -> dict[str, Any]:
+    """The value of every setting of `table`; `given` maps a name to (text, place it was written in).
+
+    An empty text means the default. What cannot be read is added to `mistakes`, and its default stands in.
+    """
+    values: dict[str, Any] = {}
+    for setting in table:
+        text, place = given.get(setting.name, ("", ""))
+        if text:
+            try:
+                values[setting.name] = setting.kind.read(text)
+                continue
+            except ValueError as error:
+                problem = "the value is not usable" if setting.secret else str(error)
+                mistakes.append(Mistake(place, setting.name, problem))
+        values[setting.name] = setting.kind.read(setting.default) if setting.default else None
+    return values
