@@ -1,1 +1,5 @@
-"""The composition root: roles, start, stop."""
+"""The composition root: the `twinplane` program, its roles, their start and stop."""
+
+from twinplane.cli.program import main
+
+__all__ = ["main"]

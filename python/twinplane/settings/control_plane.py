@@ -1,4 +1,4 @@
-"""The settings of `twinplane control-plane` and `twinplane up`: options of the command line and `TWINPLANE_*` variables.
+"""The settings of `twinplane control-plane` and `twinplane up`: command line options and `TWINPLANE_*` variables.
 
 A table, never code: what a name does is decided where its value is used.
 """
@@ -45,7 +45,7 @@ SHARED: tuple[Setting, ...] = (
 
 CONTROL_PLANE: tuple[Setting, ...] = (
     *SHARED,
-    Setting("listen", TEXT, "0.0.0.0", "Address that the one TLS port listens on."),
+    Setting("listen", TEXT, "0.0.0.0", "Address that the one TLS port listens on."),  # noqa: S104 - everything on it is authenticated
     Setting("port", PORT, "443", "The one TLS port: console, APIs, links of nodes. 0 takes any free port."),
     Setting("advertised-port", PORT, "0", "Port that addresses shown to users carry. 0 is the listening port."),
     Setting(
@@ -109,10 +109,12 @@ def load_process_settings(
         problem = "must be given together with tls-key"
         mistakes.append(Mistake(places.get("tls-certificate", "settings"), "tls-certificate", problem))
     fixed = [name for name in places if name.endswith("port") and name != "audit-port" and values.get(name)]
-    for index, name in enumerate(fixed):
-        for other in fixed[index + 1 :]:
-            if values[name] == values[other] and "advertised-port" not in (name, other):
-                mistakes.append(Mistake(places[other], other, f"is the same port as {name}"))
+    mistakes.extend(
+        Mistake(places[other], other, f"is the same port as {name}")
+        for index, name in enumerate(fixed)
+        for other in fixed[index + 1 :]
+        if values[name] == values[other] and "advertised-port" not in (name, other)
+    )
     if mistakes:
         raise SettingsError(mistakes)
     return ProcessSettings(values)

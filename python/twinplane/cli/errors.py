@@ -1,0 +1,11 @@
+"""What keeps a role from starting."""
+
+from __future__ import annotations
+
+
+class StartError(Exception):
+    """The role cannot start. Carries one line for each thing that is wrong."""
+
+    def __init__(self, *problems: str) -> None:
+        self.problems = problems
+        super().__init__("; ".join(problems))

@@ -1,0 +1,87 @@
+"""What every role needs of the process it runs in: logging, signals, locks on directories."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import IO
+
+from twinplane.cli.errors import StartError
+
+_LEVELS = {"debug": "DEBUG", "info": "INFO", "notice": "INFO", "warn": "WARNING", "error": "ERROR", "crit": "CRITICAL"}
+
+
+class _LineFormatter(logging.Formatter):
+    """`2026-01-02T03:04:05.678Z info room event field=value`"""
+
+    converter = staticmethod(time.gmtime)
+
+    def format(self, record: logging.LogRecord) -> str:
+        moment = f"{self.formatTime(record, '%Y-%m-%dT%H:%M:%S')}.{int(record.msecs):03d}Z"
+        # One happening is one line: what came from outside cannot forge a second one.
+        text = record.getMessage().replace("\r", "\\r").replace("\n", "\\n")
+        line = f"{moment} {record.levelname.lower()} {record.name} {text}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def log_to_stderr(level: str) -> None:
+    """Send log lines of this process to standard error, from `level` up."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_LineFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(_LEVELS[level])
+    for noisy in ("uvicorn.access", "uvicorn.error", "asyncio", "alembic", "websockets"):
+        logging.getLogger(noisy).setLevel("WARNING")
+
+
+def stop_on_signals(parent_fd: int = -1) -> asyncio.Event:
+    """An event that is set by SIGTERM, SIGINT, or the end of the process that holds the other end of `parent_fd`."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stop.set)
+    if parent_fd >= 0:
+
+        def parent_ended() -> None:
+            if not os.read(parent_fd, 1):
+                loop.remove_reader(parent_fd)
+                stop.set()
+
+        loop.add_reader(parent_fd, parent_ended)
+    return stop
+
+
+def make_directory(path: Path, mode: int = 0o700) -> None:
+    """Make a directory that this process can write in, or say why not."""
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=mode)
+    except OSError as error:
+        raise StartError(f"{path}: the directory cannot be made: {error.strerror}") from error
+    if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+        raise StartError(f"{path}: the directory cannot be read and written by this user")
+
+
+def lock_directory(path: Path, name: str) -> IO[str]:
+    """Hold `path/name` for as long as the returned file is open. Refuses where another process holds it."""
+    try:
+        file = (path / name).open("a+", encoding="utf-8")
+    except OSError as error:
+        raise StartError(f"{path / name}: cannot be written: {error.strerror}") from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.seek(0)
+        holder = file.read(20).strip()
+        file.close()
+        raise StartError(f"{path}: another process works in this directory (pid {holder or 'unknown'})") from error
+    file.truncate(0)
+    file.write(f"{os.getpid()}\n")
+    file.flush()
+    return file

@@ -1,0 +1,115 @@
+"""Ports and host names of the platform: the one list that certificates, processes and docs follow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+
+class ControlPlaneType(Enum):
+    """What a control plane is for; it decides which hosts a network must let through."""
+
+    GATEWAY = "CLUSTER_TYPE_CONTROL_PLANE"
+    KIC = "CLUSTER_TYPE_K8S_INGRESS_CONTROLLER"
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A port that one side listens on."""
+
+    side: str
+    number: int
+    transport: str
+    setting: str
+    direction: str
+    protection: str
+    use: str
+    served: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class HostKind:
+    """A family of host names under the base domain. `template` holds `{prefix}`, `{region}` and `{domain}`."""
+
+    name: str
+    template: str
+    use: str
+    types: tuple[ControlPlaneType, ...]
+    client_certificate: bool = False
+    served: bool = True
+
+    def host(self, *, domain: str, region: str = "", prefix: str = "") -> str:
+        """The full name for one region and one object."""
+        return self.template.format(domain=domain, region=region, prefix=prefix)
+
+
+_BOTH = (ControlPlaneType.GATEWAY, ControlPlaneType.KIC)
+_TLS = "TLS; client certificate on cp0, tp0 and KIC names"
+
+CONTROL_PLANE_PORT = Port(
+    "control plane",
+    443,
+    "TCP",
+    "port",
+    "nodes and users connect in",
+    _TLS,
+    "console, APIs, configuration and telemetry",
+)
+AUDIT_PORT = Port(
+    "control plane", 8071, "TCP and UDP", "audit-port", "nodes connect in", "TLS (TCP)", "audit logging", served=False
+)
+ADMIN_PORT = Port(
+    "control plane",
+    8001,
+    "TCP",
+    "admin-port",
+    "this machine only",
+    "loopback, host name checked",
+    "Admin API of the control plane `default`; off unless set, on in `twinplane up`",
+)
+PROXY_PORT = Port("data plane", 8000, "TCP", "proxy_listen", "consumers connect in", "none", "HTTP traffic")
+PROXY_TLS_PORT = Port(
+    "data plane", 8443, "TCP", "proxy_listen", "consumers connect in", "TLS", "HTTPS traffic; images publish it as 443"
+)
+STATUS_PORT = Port(
+    "data plane", 8007, "TCP", "status_listen", "this machine only", "loopback", "status, readiness, metrics"
+)
+PORTS = (CONTROL_PLANE_PORT, AUDIT_PORT, ADMIN_PORT, PROXY_PORT, PROXY_TLS_PORT, STATUS_PORT)
+
+CLOUD = HostKind("console", "cloud.{domain}", "the platform for people", _BOTH)
+GLOBAL_API = HostKind("global API", "global.api.{domain}", "identity, organization", (ControlPlaneType.GATEWAY,))
+API = HostKind("API", "{region}.api.{domain}", "the API of a region; decK", _BOTH)
+KIC_API = HostKind(
+    "KIC API", "{region}.kic.api.{domain}", "ingress controllers", (ControlPlaneType.KIC,), True, served=False
+)
+CONFIGURATION = HostKind(
+    "configuration", "{prefix}.{region}.cp0.{domain}", "configuration of nodes", (ControlPlaneType.GATEWAY,), True
+)
+TELEMETRY = HostKind("telemetry", "{prefix}.{region}.tp0.{domain}", "telemetry of nodes", _BOTH, True)
+PORTAL = HostKind("portal", "{prefix}.{region}.portal.{domain}", "developer portals", (), served=False)
+MESH = HostKind("mesh", "{region}.mesh.sync.{domain}", "zones of service meshes", (), served=False)
+HOSTS = (CLOUD, GLOBAL_API, API, KIC_API, CONFIGURATION, TELEMETRY, PORTAL, MESH)
+
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+
+
+def certificate_names(domain: str, regions: Iterable[str]) -> tuple[str, ...]:
+    """Names that the front door's certificate carries: loopback, and a wildcard for each kind of host."""
+    names = [*LOOPBACK_NAMES, domain]
+    for kind in HOSTS:
+        for region in regions:
+            name = kind.host(domain=domain, region=region, prefix="*")
+            if name not in names:
+                names.append(name)
+    return tuple(names)
+
+
+def client_certificate_patterns(domain: str, regions: Iterable[str]) -> tuple[str, ...]:
+    """Server names on which a client certificate is asked for."""
+    return tuple(
+        kind.host(domain=domain, region=region, prefix="*")
+        for kind in HOSTS
+        if kind.client_certificate
+        for region in regions
+    )
