@@ -1,5 +1,76 @@
 # The commands of this project. `make help` prints this list.
+SHELL := /bin/sh
 .DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+PYTEST_ARGS ?=
+RUST := $(shell find crates python/twinplane/plugins -name '*.rs' -o -name 'Cargo.toml' 2>/dev/null) Cargo.toml Cargo.lock
+LOCKS := requirements/dev.txt
+
 help: ## print this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-.PHONY: help
+
+up: $(VENV)/core-release ## a control plane and a node on this machine (options: ARGS="--port 9443 ...")
+	@exec $(BIN)/twinplane up $(ARGS)
+
+test: test-tools check test-rust test-python ## every test: what CI runs, what must pass on a fresh clone
+
+check: $(VENV)/core-dev ## the fast gate: format, lint, types, import rules, house rules, generated files
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m tools.generate --dry
+	$(BIN)/python -m tools.tidy
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --quiet -- -D warnings
+
+test-rust: $(VENV)/core-dev ## the Rust tests alone
+	cargo test --workspace --quiet
+
+test-python: $(VENV)/core-dev ## the Python tests alone (options: PYTEST_ARGS="tests/unit -k name")
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+generate: $(VENV)/python ## write every generated file anew
+	$(BIN)/python -m tools.generate
+
+bench: $(VENV)/core-release ## answer the questions of bench/ and print the table
+	$(BIN)/python -m bench
+
+loc: $(VENV)/python ## lines of Python and Rust, and whether the line between them holds
+	@$(BIN)/python -m tools.tidy --loc
+
+new-plugin: $(VENV)/python ## a new plugin folder (NAME=my-plugin)
+	$(BIN)/python -m tools.new_plugin $(NAME)
+
+setup: $(VENV)/core-dev ## everything that development needs, and nothing more
+
+test-tools: ## programs that tests drive, where this machine lets them be installed
+	@sh tools/install_test_tools
+
+clean: ## remove what was built (not the data directory)
+	rm -rf $(VENV) target python/twinplane/*.so .mypy_cache .ruff_cache .pytest_cache
+
+# What follows makes itself.
+$(VENV)/python: $(LOCKS)
+	@sh tools/require $(PYTHON)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(VENV)/core-dev: $(VENV)/python pyproject.toml $(RUST)
+	@sh tools/require $(PYTHON) cargo
+	VIRTUAL_ENV=$(VENV) $(BIN)/maturin develop --quiet --skip-install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@rm -f $(VENV)/core-release; touch $@
+
+$(VENV)/core-release: $(VENV)/python pyproject.toml $(RUST)
+	@sh tools/require $(PYTHON) cargo
+	VIRTUAL_ENV=$(VENV) $(BIN)/maturin develop --quiet --release
+	@rm -f $(VENV)/core-dev; touch $@
+
+.PHONY: help up test check test-rust test-python generate bench loc new-plugin setup test-tools clean
