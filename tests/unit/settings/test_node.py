@@ -1,0 +1,91 @@
+"""Settings of a node: every mistake at once, the environment wins, names of Kong's load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from twinplane.settings import SettingsError, load_node_settings
+
+MINIMAL = {"KONG_CLUSTER_CERT": "/c.pem", "KONG_CLUSTER_CERT_KEY": "/c.key"}
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "kong.conf"
+    path.write_text(text)
+    return path
+
+
+def test_every_mistake_is_told_at_once_with_its_place(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        "proxy_listen = nowhere:80\nlog_level = loud\ncluster_max_payload = 5\nthis is no setting\n"
+        "cluster_dp_labels = kong_x:1, a\ntrusted_ips = 300.0.0.1\n",
+    )
+    with pytest.raises(SettingsError) as caught:
+        load_node_settings(path, {})
+    texts = [str(mistake) for mistake in caught.value.mistakes]
+    assert sorted(text.split(": ")[1] for text in texts) == [
+        "cluster_cert",
+        "cluster_cert_key",
+        "cluster_dp_labels",
+        "cluster_dp_labels",
+        "cluster_max_payload",
+        "log_level",
+        "proxy_listen",
+        "this is no setting",
+        "trusted_ips",
+    ]
+    assert any(text.startswith(f"{path}:2: log_level: expected one of debug") for text in texts)
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path, "log_level = debug  # a comment\nreal_ip_header = 'X-A'\n")
+    settings = load_node_settings(path, {**MINIMAL, "KONG_LOG_LEVEL": "warn"})
+    assert (settings["log_level"], settings["real_ip_header"]) == ("warn", "X-A")
+
+
+def test_a_hash_can_be_escaped(tmp_path: Path) -> None:
+    path = write(tmp_path, r"cluster_cert_key = /keys/a\#b.pem # the key" + "\ncluster_cert=/c\n")
+    assert load_node_settings(path, {})["cluster_cert_key"] == "/keys/a#b.pem"
+
+
+def test_unknown_and_idle_names_are_warned_about(tmp_path: Path) -> None:
+    path = write(tmp_path, "nginx_http_include = x.conf\nmem_cache_size = 128m\n")
+    warnings = load_node_settings(path, MINIMAL).warnings
+    assert [warning.split(": ")[1] for warning in warnings] == ["nginx_http_include", "mem_cache_size"]
+
+
+def test_strict_conf_refuses_unknown_names(tmp_path: Path) -> None:
+    path = write(tmp_path, "strict_conf = on\nnginx_http_include = x.conf\n")
+    with pytest.raises(SettingsError, match="nginx_http_include: unknown setting"):
+        load_node_settings(path, MINIMAL)
+
+
+def test_secrets_are_masked_for_others() -> None:
+    masked = load_node_settings(None, {**MINIMAL, "KONG_PROXY_SERVER": "http://u:p@h:1"}).masked()
+    assert (masked["cluster_cert_key"], masked["proxy_server"]) == ("******", "******")
+    assert masked["cluster_cert"] == "/c.pem"
+
+
+def test_the_value_of_a_secret_is_not_repeated_in_a_mistake() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_node_settings(Path("/nowhere/kong.conf"), {"KONG_DATABASE": "mysql", **MINIMAL})
+    assert {mistake.name for mistake in caught.value.mistakes} == {"file", "database"}
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ({"KONG_ROLE": "traditional"}, "declarative_config"),
+        ({**MINIMAL, "KONG_DATABASE": "postgres"}, "database"),
+        ({**MINIMAL, "KONG_PROXY_LISTEN": "off"}, "proxy_listen"),
+        ({**MINIMAL, "KONG_CLUSTER_USE_PROXY": "on"}, "proxy_server"),
+        ({**MINIMAL, "KONG_SSL_CERT": "/a,/b", "KONG_SSL_CERT_KEY": "/a"}, "ssl_cert"),
+    ],
+)
+def test_settings_that_contradict_one_another_are_refused(given: dict[str, str], name: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_node_settings(None, given)
+    assert [mistake.name for mistake in caught.value.mistakes] == [name]
