@@ -1,0 +1,74 @@
+"""What can go wrong on the link, as small types with a stable code. Knows no HTTP status and no log line."""
+
+from __future__ import annotations
+
+
+class LinkError(Exception):
+    """A failure of the link; `code` is stable and fit for a log field."""
+
+    code = "link_failed"
+
+
+class FrameInvalid(LinkError):
+    """A frame does not hold what its place in the protocol asks for."""
+
+    code = "frame_invalid"
+
+
+class PayloadTooLarge(LinkError):
+    """A frame, or what it inflates to, is beyond its limit."""
+
+    code = "payload_too_large"
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(f"{size} bytes, the limit is {limit}")
+        self.size = size
+        self.limit = limit
+
+
+class PeerGone(LinkError):
+    """The connection ended, by the peer or by a broken frame."""
+
+    code = "peer_gone"
+
+
+class PeerSilent(LinkError):
+    """Nothing came within the time that the protocol allows."""
+
+    code = "peer_silent"
+
+
+class UpgradeRefused(LinkError):
+    """The control plane answered the upgrade with something else than 101."""
+
+    code = "upgrade_refused"
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(f"status {status}: {text}" if text else f"status {status}")
+        self.status = status
+        self.text = text
+
+
+class PeerUnverified(LinkError):
+    """The control plane's certificate is not the one that was pinned."""
+
+    code = "peer_unverified"
+
+
+class ProxyRefused(LinkError):
+    """The forward proxy did not open a tunnel."""
+
+    code = "proxy_refused"
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"CONNECT answered with status {status}")
+        self.status = status
+
+
+class IdentityRefused(LinkError):
+    """A node's certificate does not admit it: `code` says why."""
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        super().__init__(detail or code)
+        self.code = code
+        self.detail = detail
