@@ -221,7 +221,7 @@ def test_old_records_are_forgotten(store: EventStore) -> None:
 
 def test_a_batch_that_cannot_be_stored_leaves_nothing(store: EventStore) -> None:
     broken = batch([record(0), record(1, status=70_000)])
-    with pytest.raises(Exception, match="(?i)conver|cast|range"):
+    with pytest.raises(Exception, match=r"(?i)conver|cast|range"):
         store.add_records(broken)
     assert store.add_records(batch([record(0)]))
     assert count(store) == 1
