@@ -1,0 +1,27 @@
+"""`python -m bench [QUESTION…]`: ask the questions and print their tables, as they stand in bench/README.md."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from bench import propagation, proxying, routes
+
+QUESTIONS: dict[str, Callable[[Path], list[str]]] = {
+    "proxying": proxying.run,
+    "routes": routes.run,
+    "swaps": routes.run_swaps,
+    "propagation": propagation.run,
+}
+
+
+def main() -> None:
+    """Ask what is named, or everything."""
+    for name in sys.argv[1:] or QUESTIONS:
+        with tempfile.TemporaryDirectory(prefix="twinplane-bench-") as directory:
+            print(f"## {name}\n", *QUESTIONS[name](Path(directory)), "", sep="\n", flush=True)
+
+
+main()

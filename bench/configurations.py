@@ -1,0 +1,35 @@
+"""Configurations that are measured."""
+
+from __future__ import annotations
+
+KEY = "bench-key"
+
+
+def plain(upstream_port: int) -> dict[str, object]:
+    """One service, one route, no plugin."""
+    return {"services": [_service(upstream_port, [{"name": "bench", "paths": ["/"]}])]}
+
+
+def full(upstream_port: int) -> dict[str, object]:
+    """The same with key-auth and a rate limit that is never reached; headers and telemetry are on in any case."""
+    service = _service(upstream_port, [{"name": "bench", "paths": ["/"]}])
+    service["plugins"] = [
+        {"name": "key-auth"},
+        {"name": "rate-limiting", "config": {"minute": 2_000_000_000, "policy": "local"}},
+    ]
+    consumer = {"username": "bench", "keyauth_credentials": [{"key": KEY}]}
+    return {"services": [service], "consumers": [consumer]}
+
+
+def many_routes(upstream_port: int, count: int, *, generation: int = 0) -> dict[str, object]:
+    """A table of `count` routes by host and path; the one that is asked for lies in the middle."""
+    routes = [
+        {"name": f"r{number}", "hosts": [f"h{number % 997}.example"], "paths": [f"/g{generation}/api/{number}"]}
+        for number in range(count - 1)
+    ]
+    routes.insert(count // 2, {"name": "bench", "hosts": ["bench.example"], "paths": ["/bench"]})
+    return {"services": [_service(upstream_port, routes)]}
+
+
+def _service(upstream_port: int, routes: list[dict[str, object]]) -> dict[str, object]:
+    return {"name": "bench", "url": f"http://127.0.0.1:{upstream_port}/", "routes": routes}
