@@ -44,6 +44,11 @@ def hash_table(table: object) -> Hashes:
     return Hashes(config=whole, **parts)
 
 
+def config_hash(table: object) -> str:
+    """The hash of a payload's `config_table` as nodes report it."""
+    return hash_table(table).config
+
+
 def _digest(value: object) -> str:
     text = bytearray()
     _write(text, value)
