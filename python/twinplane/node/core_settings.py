@@ -1,0 +1,174 @@
+"""What the core is started with, as the bytes that cross its door. See `_dataplane.pyi` for the form."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import ssl
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from twinplane import __version__
+from twinplane.node.authority import Identity
+from twinplane.settings import Listener, NodeSettings
+
+# Limits of one request and one connection. SETTLED values; a request beyond them is refused early and cheaply.
+LIMITS: Mapping[str, int] = {
+    "head_bytes_max": 32 * 1024,
+    "line_bytes_max": 8 * 1024,
+    "fields_max": 100,
+    "head_timeout_ms": 10_000,
+    "idle_timeout_ms": 60_000,
+    "h2_streams_max": 100,
+    "h2_header_list_bytes_max": 64 * 1024,
+    "connections_max": 20_000,
+    "body_bytes_max": 0,
+    "buffered_body_bytes_max": 8 * 1024 * 1024,
+}
+RECORDS_MAX = 100_000
+LOG_ENTRIES_MAX = 10_000
+_SECOND_MS = 1000
+
+
+def node_core_settings(settings: NodeSettings, node_id: str, certificates: Sequence[Identity]) -> bytes:
+    """The core's settings for a data plane node."""
+    document = _common(node_id, settings["nginx_worker_processes"], settings["proxy_listen"], certificates)
+    document |= {
+        "client_certificate": _client_certificate(settings),
+        "trusted_certificates": trusted_certificates(settings["lua_ssl_trusted_certificate"] or ()),
+        "tls_protocols": settings["ssl_protocols"].split(),
+        "trusted_ips": [each for each in settings["trusted_ips"] or () if each != "unix:"],
+        "real_ip_header": settings["real_ip_header"],
+        "real_ip_recursive": settings["real_ip_recursive"],
+        "headers": _words(settings["headers"]),
+        "headers_upstream": _words(settings["headers_upstream"]),
+        "error_default_type": settings["error_default_type"],
+        "allow_debug_header": settings["allow_debug_header"],
+        "router_flavor": settings["router_flavor"],
+        "route_match_calculation": settings["route_match_calculation"],
+        "upstream_keepalive": {
+            "pool_size": settings["upstream_keepalive_pool_size"],
+            "max_requests": settings["upstream_keepalive_max_requests"],
+            "idle_timeout_s": settings["upstream_keepalive_idle_timeout"],
+        },
+        "limits": {**LIMITS, "body_bytes_max": settings["nginx_http_client_max_body_size"]},
+        "dns": _dns(settings),
+        "port_maps": _port_maps(settings["port_maps"] or ()),
+    }
+    return orjson.dumps(document)
+
+
+def edge_core_settings(
+    listeners: Sequence[Listener],
+    workers: int | None,
+    certificate: Identity,
+    client_certificate_hosts: Sequence[str],
+    body_bytes_max: int,
+) -> bytes:
+    """The core's settings for the front door of a control plane."""
+    document = _common("edge", workers, listeners, [certificate])
+    document |= {
+        "headers": ["server_tokens"],
+        "headers_upstream": [],
+        "limits": {**LIMITS, "body_bytes_max": body_bytes_max},
+        "edge": {"client_certificate_hosts": list(client_certificate_hosts)},
+    }
+    return orjson.dumps(document)
+
+
+def trusted_certificates(places: Sequence[str]) -> str | None:
+    """The certificates of a list of files and the word `system`, as one PEM text."""
+    texts: list[str] = []
+    for place in places:
+        if place == "system":
+            paths = ssl.get_default_verify_paths()
+            found = next((path for path in (paths.cafile, paths.openssl_cafile) if path and Path(path).exists()), None)
+            if found is not None:
+                texts.append(Path(found).read_text(encoding="utf-8", errors="replace"))
+        else:
+            texts.append(Path(place).read_text(encoding="utf-8", errors="replace"))
+    return "\n".join(texts) or None
+
+
+def _common(
+    node_id: str, workers: int | None, listeners: Sequence[Listener], certificates: Sequence[Identity]
+) -> dict[str, Any]:
+    return {
+        "node_id": node_id,
+        "version": f"twinplane/{__version__}",
+        "workers": workers or os.cpu_count() or 1,
+        "listeners": [_listener(each) for each in listeners],
+        "default_certificates": [{"cert": each.certificate, "key": each.key} for each in certificates],
+        "client_certificate": None,
+        "trusted_certificates": None,
+        "tls_protocols": ["TLSv1.2", "TLSv1.3"],
+        "trusted_ips": [],
+        "real_ip_header": "X-Real-IP",
+        "real_ip_recursive": False,
+        "headers": ["server_tokens", "latency_tokens", "X-Kong-Request-Id"],
+        "headers_upstream": ["X-Kong-Request-Id"],
+        "error_default_type": "text/plain",
+        "allow_debug_header": False,
+        "router_flavor": "traditional_compatible",
+        "route_match_calculation": "original",
+        "upstream_keepalive": {"pool_size": 512, "max_requests": 10_000, "idle_timeout_s": 60},
+        "limits": dict(LIMITS),
+        "dns": None,
+        "port_maps": {},
+        "records_max": RECORDS_MAX,
+        "log_entries_max": LOG_ENTRIES_MAX,
+        "edge": None,
+    }
+
+
+def _listener(listener: Listener) -> dict[str, Any]:
+    return {
+        "address": listener.address,
+        "port": listener.port,
+        "tls": listener.tls,
+        "http2": listener.http2,
+        "proxy_protocol": listener.proxy_protocol,
+        "reuseport": True,
+        "backlog": listener.backlog,
+    }
+
+
+def _client_certificate(settings: NodeSettings) -> dict[str, str] | None:
+    if not settings["client_ssl"] or not settings["client_ssl_cert"]:
+        return None
+    return {
+        "cert": Path(settings["client_ssl_cert"]).read_text(encoding="utf-8"),
+        "key": Path(settings["client_ssl_cert_key"]).read_text(encoding="utf-8"),
+    }
+
+
+def _words(words: Sequence[str] | None) -> list[str]:
+    return [] if not words or tuple(words) == ("off",) else list(words)
+
+
+def _dns(settings: NodeSettings) -> dict[str, Any]:
+    return {
+        "resolvers": [_with_port(each) for each in settings["dns_resolver"] or ()],
+        "hosts_file": str(settings["dns_hostsfile"]),
+        "order": list(settings["dns_order"]),
+        "valid_ttl": settings["dns_valid_ttl"],
+        "stale_ttl": settings["dns_stale_ttl"],
+        "not_found_ttl": settings["dns_not_found_ttl"],
+        "error_ttl": settings["dns_error_ttl"],
+    }
+
+
+def _with_port(resolver: str) -> str:
+    try:
+        ipaddress.ip_address(resolver.strip("[]"))
+    except ValueError:
+        return resolver
+    return f"{resolver}:53"
+
+
+def _port_maps(maps: Sequence[str]) -> dict[str, int]:
+    """Listening port to the port that clients see."""
+    return {listening: int(seen) for seen, _, listening in (each.partition(":") for each in maps)}
