@@ -1,1 +1,12 @@
 //! Deciding: router, plugin chain, balancer, limiter, retry. Reads no clock, opens no socket.
+pub mod answer;
+pub mod build;
+pub mod chain;
+pub mod exchange;
+pub mod filter;
+pub mod headers;
+pub mod plugin;
+pub mod record;
+pub mod scratch;
+pub mod snapshot;
+pub mod text;

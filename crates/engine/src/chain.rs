@@ -1,0 +1,276 @@
+//! Which plugins run for a request, in which order, and how far they have come. A synchronous state machine: the proxy
+//! performs what it waits for.
+//!
+//! One configuration per plugin name runs, the most specific one. What applies without a consumer is precomputed per
+//! route; a consumer found on the way adds the few plugins of its own, from its place in the order on.
+use std::rc::Rc;
+
+use crate::answer::Answer;
+use crate::exchange::{BodyChunk, Exchange};
+use crate::filter::{Effect, Flow, LogSink, Outcome, Phase, Phases};
+use crate::snapshot::{ConsumerEntry, Snapshot};
+
+/// One plugin in a chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Link {
+    /// Index in `snapshot.plugins`.
+    pub plugin: u32,
+    /// Place of the plugin's name among all plugins, see `PluginInstance::order`.
+    pub order: u16,
+    /// How specific its scope is, see [`rank`].
+    pub rank: u8,
+}
+
+/// A consumer's own plugin, with the rest of its scope.
+#[derive(Clone, Copy, Debug)]
+pub struct OverlayLink {
+    /// The plugin.
+    pub link: Link,
+    /// Only for this route.
+    pub route: Option<u32>,
+    /// Only for this service.
+    pub service: Option<u32>,
+}
+
+/// The plugins of a route (or, without a route, the global ones) in order.
+#[derive(Clone, Debug, Default)]
+pub struct Chain {
+    /// In rising order; one per plugin name.
+    pub links: Box<[Link]>,
+    /// All phases that any of them acts in.
+    pub phases: Phases,
+}
+
+/// How specific a scope is: of two configurations of a plugin that both apply, the higher rank runs.
+pub const fn rank(has_route: bool, has_service: bool, has_consumer: bool) -> u8 {
+    match (has_consumer, has_route, has_service) {
+        (true, true, true) => 7,
+        (true, true, false) => 6,
+        (true, false, true) => 5,
+        (false, true, true) => 4,
+        (true, false, false) => 3,
+        (false, true, false) => 2,
+        (false, false, true) => 1,
+        (false, false, false) => 0,
+    }
+}
+
+/// What a phase came to.
+#[derive(Debug)]
+pub enum Step {
+    /// All filters have run.
+    Done,
+    /// A filter answered.
+    Answered(Box<Answer>),
+    /// A filter waits; call again with the outcome.
+    Wait(Effect),
+}
+
+/// How far a request's plugins have run.
+#[derive(Debug, Default)]
+pub struct ChainRun {
+    /// Index in `snapshot.chains`.
+    chain: u32,
+    /// Index of the plugin that runs, or ran last.
+    current: u32,
+    /// Next link of the precomputed chain.
+    at: usize,
+    /// Order of the last plugin taken.
+    order: u16,
+    /// Set while `current` waits.
+    is_waiting: bool,
+    /// The plugins that apply, once they differ from the precomputed chain.
+    collected: Option<Vec<u32>>,
+}
+
+impl ChainRun {
+    /// A run of a chain from its start.
+    pub fn new(chain: u32) -> Self {
+        Self {
+            chain,
+            ..Self::default()
+        }
+    }
+
+    /// Index of the plugin that runs, or ran last.
+    pub fn current(&self) -> u32 {
+        self.current
+    }
+
+    /// Takes the next plugin that applies, given the consumer known by now.
+    fn next(
+        &mut self,
+        snapshot: &Snapshot,
+        consumer: Option<&ConsumerEntry>,
+        scope: (Option<u32>, Option<u32>),
+    ) -> Option<u32> {
+        let links = &snapshot.chains[self.chain as usize].links;
+        while links
+            .get(self.at)
+            .is_some_and(|link| link.order <= self.order)
+        {
+            self.at += 1;
+        }
+        let base = links.get(self.at).copied();
+        let overlay = consumer.map_or(&[][..], |consumer| &consumer.plugins);
+        let own = overlay
+            .iter()
+            .filter(|own| own.link.order > self.order && own.applies(scope))
+            .map(|own| own.link);
+        let Some(own) = own.min_by_key(|link| (link.order, u8::MAX - link.rank)) else {
+            let link = base?;
+            return Some(self.take(link));
+        };
+        if self.collected.is_none() {
+            self.collected = Some(links[..self.at].iter().map(|link| link.plugin).collect());
+        }
+        // The same plugin name in both: the more specific scope; else whichever comes first.
+        let link = match base {
+            Some(base) if (base.order, own.rank) < (own.order, base.rank) => base,
+            _ => own,
+        };
+        Some(self.take(link))
+    }
+
+    fn take(&mut self, link: Link) -> u32 {
+        self.order = link.order;
+        if let Some(collected) = &mut self.collected {
+            collected.push(link.plugin);
+        }
+        link.plugin
+    }
+}
+
+impl OverlayLink {
+    fn applies(&self, (route, service): (Option<u32>, Option<u32>)) -> bool {
+        (self.route.is_none() || self.route == route)
+            && (self.service.is_none() || self.service == service)
+    }
+}
+
+/// Runs the rewrite phase of the global plugins, or goes on with it.
+pub fn rewrite(x: &mut Exchange, outcome: Option<Outcome>) -> Step {
+    let snapshot = Rc::clone(&x.snapshot);
+    if outcome.is_none() {
+        x.chain = ChainRun::new(snapshot.global_chain);
+    }
+    if !snapshot.chains[snapshot.global_chain as usize]
+        .phases
+        .has(Phase::Rewrite)
+    {
+        return Step::Done;
+    }
+    run(x, &snapshot, Phase::Rewrite, outcome)
+}
+
+/// Runs the access phase of the matched route's plugins, or goes on with it.
+pub fn access(x: &mut Exchange, outcome: Option<Outcome>) -> Step {
+    let snapshot = Rc::clone(&x.snapshot);
+    if outcome.is_none() {
+        x.chain = ChainRun::new(x.route().map_or(snapshot.global_chain, |route| route.chain));
+    }
+    run(x, &snapshot, Phase::Access, outcome)
+}
+
+fn run(x: &mut Exchange, snapshot: &Snapshot, phase: Phase, mut outcome: Option<Outcome>) -> Step {
+    loop {
+        let flow = if let Some(outcome) = outcome.take().filter(|_| x.chain.is_waiting) {
+            x.chain.is_waiting = false;
+            snapshot.plugins[x.chain.current as usize]
+                .filter
+                .resume(phase, x, outcome)
+        } else {
+            let scope = (x.route, x.service);
+            let Some(plugin) = x.chain.next(snapshot, x.consumer.as_deref(), scope) else {
+                return Step::Done;
+            };
+            let instance = &snapshot.plugins[plugin as usize];
+            if !instance.phases.has(phase) {
+                continue;
+            }
+            x.chain.current = plugin;
+            if phase == Phase::Rewrite {
+                instance.filter.rewrite(x)
+            } else {
+                instance.filter.access(x)
+            }
+        };
+        match flow {
+            Flow::Continue => {}
+            Flow::Answer(answer) => {
+                finish(x, snapshot);
+                return Step::Answered(answer);
+            }
+            Flow::Wait(effect) => {
+                x.chain.is_waiting = true;
+                return Step::Wait(effect);
+            }
+        }
+    }
+}
+
+/// Ends the access phase before its time (an answer, an error): the plugins not yet reached still take part in later phases.
+pub fn finish(x: &mut Exchange, snapshot: &Snapshot) {
+    let scope = (x.route, x.service);
+    let current = x.chain.current;
+    x.chain.is_waiting = false;
+    while x
+        .chain
+        .next(snapshot, x.consumer.as_deref(), scope)
+        .is_some()
+    {}
+    x.chain.current = current;
+}
+
+/// Runs the header filters of all plugins that apply.
+pub fn header_filter(x: &mut Exchange) {
+    each(x, Phase::HeaderFilter, |filter, x| filter.header_filter(x));
+}
+
+/// Runs the body filters of all plugins that apply over one piece.
+pub fn body_filter(x: &mut Exchange, chunk: &mut BodyChunk) {
+    each(x, Phase::BodyFilter, |filter, x| {
+        filter.body_filter(x, chunk)
+    });
+}
+
+/// Whether any plugin that may apply acts in a phase.
+pub fn has_phase(x: &Exchange, phase: Phase) -> bool {
+    x.chain.collected.is_some() || x.snapshot.chains[x.chain.chain as usize].phases.has(phase)
+}
+
+/// Runs the log phase of all plugins that apply.
+pub fn log(x: &mut Exchange, sink: &mut dyn LogSink) {
+    each(x, Phase::Log, |filter, x| filter.log(x, sink));
+}
+
+fn each(
+    x: &mut Exchange,
+    phase: Phase,
+    mut act: impl FnMut(&dyn crate::filter::Filter, &mut Exchange),
+) {
+    if !has_phase(x, phase) {
+        return;
+    }
+    let snapshot = Rc::clone(&x.snapshot);
+    let mut call = |x: &mut Exchange, plugin: u32| {
+        let instance = &snapshot.plugins[plugin as usize];
+        if instance.phases.has(phase) {
+            x.chain.current = plugin;
+            act(&*instance.filter, x);
+        }
+    };
+    if let Some(collected) = x.chain.collected.take() {
+        for plugin in &collected {
+            call(x, *plugin);
+        }
+        x.chain.collected = Some(collected);
+    } else {
+        for link in &snapshot.chains[x.chain.chain as usize].links {
+            call(x, link.plugin);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,79 @@
+//! What the engine knows of plugins before a configuration names them: the table of all bundled ones, and how one
+//! configured plugin becomes a filter.
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+use twinplane_model::{ConfigTable, Id, Plugin};
+
+use crate::answer::Answer;
+use crate::exchange::Exchange;
+use crate::filter::{Filter, Flow, Phases};
+use crate::snapshot::NodeState;
+
+/// Makes a filter of a plugin's `config`; an error is a sentence for the operator.
+pub type BuildFilter = fn(&RawValue, &BuildContext<'_>) -> Result<Arc<dyn Filter>, String>;
+
+/// One bundled plugin.
+#[derive(Clone, Copy, Debug)]
+pub struct PluginSpec {
+    /// Its name, such as `key-auth`.
+    pub name: &'static str,
+    /// Higher runs earlier.
+    pub priority: i32,
+    /// The version this node reports.
+    pub version: &'static str,
+    /// Whether a route may be served without it: it neither refuses nor changes anything.
+    pub observes_only: bool,
+    /// How to build it; none: declared only.
+    pub build: Option<BuildFilter>,
+}
+
+/// All bundled plugins.
+pub type PluginTable = [PluginSpec];
+
+/// What a plugin may look at while it is built.
+#[derive(Clone, Copy)]
+pub struct BuildContext<'a> {
+    /// The plugin's own row.
+    pub plugin: &'a Plugin,
+    /// The whole configuration.
+    pub table: &'a ConfigTable,
+    /// What outlives configurations.
+    pub node: &'a Arc<NodeState>,
+}
+
+/// A configured plugin.
+pub struct PluginInstance {
+    /// Its id.
+    pub id: Id,
+    /// Its name.
+    pub name: &'static str,
+    /// Its behaviour.
+    pub filter: Arc<dyn Filter>,
+    /// The phases it acts in.
+    pub phases: Phases,
+    /// Place of its name among all plugins: by priority, highest first. Starts at 1.
+    pub order: u16,
+}
+
+impl std::fmt::Debug for PluginInstance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}({})", self.name, self.id)
+    }
+}
+
+/// Stands in for a plugin that this node cannot run: its routes are refused rather than served unprotected.
+pub(crate) struct Unavailable;
+
+impl Filter for Unavailable {
+    fn phases(&self) -> Phases {
+        Phases::ACCESS
+    }
+
+    fn access(&self, _x: &mut Exchange) -> Flow {
+        Flow::Answer(Answer::error(
+            503,
+            "A plugin of this route is not available on this node",
+        ))
+    }
+}

@@ -1,0 +1,263 @@
+//! One record per request for analytics, and the key under which usage is counted. No header, body, query or credential
+//! value ever enters a record.
+use twinplane_model::Id;
+
+use crate::exchange::{Exchange, HttpVersion, Scheme, Source};
+use crate::text::Text;
+
+/// What is kept of one request.
+#[derive(Clone, Debug)]
+pub struct AccessRecord {
+    /// Microseconds since the epoch.
+    pub started_us: u64,
+    /// The request's id.
+    pub request_id: Text,
+    /// Service asked.
+    pub service_id: Option<Id>,
+    /// Route matched.
+    pub route_id: Option<Id>,
+    /// Consumer recognised.
+    pub consumer_id: Option<Id>,
+    /// Credential used.
+    pub credential_id: Option<Id>,
+    /// Application of the credential.
+    pub application_id: Option<Id>,
+    /// Method.
+    pub method: Text,
+    /// Normalised path, without the query.
+    pub path: Text,
+    /// Host, only where the route matched on it.
+    pub host: Option<Text>,
+    /// Scheme of the connection.
+    pub protocol: Scheme,
+    /// Version of HTTP.
+    pub http_version: HttpVersion,
+    /// Status sent.
+    pub status: u16,
+    /// Status of the upstream.
+    pub upstream_status: Option<u16>,
+    /// Who made the response.
+    pub source: Source,
+    /// Time spent here.
+    pub latency_kong_us: u64,
+    /// Time spent waiting for the upstream.
+    pub latency_upstream_us: Option<u64>,
+    /// Time in all.
+    pub latency_total_us: u64,
+    /// Bytes received.
+    pub request_bytes: u64,
+    /// Bytes sent.
+    pub response_bytes: u64,
+    /// Attempts at upstreams.
+    pub tries: u32,
+}
+
+impl AccessRecord {
+    /// The record of a request that is over.
+    pub fn of(x: &Exchange) -> Self {
+        let route = x.route();
+        let total = x.times.total_us();
+        let upstream = x.times.waiting_us();
+        Self {
+            started_us: x.times.started_wall_us,
+            request_id: x.request_id.clone(),
+            service_id: x.service().map(|service| service.model.id.clone()),
+            route_id: route.map(|route| route.model.id.clone()),
+            consumer_id: x
+                .consumer
+                .as_ref()
+                .map(|consumer| consumer.model.id.clone()),
+            credential_id: x
+                .credential
+                .as_ref()
+                .map(|credential| credential.id.clone()),
+            application_id: x.application.clone(),
+            method: x.request.method.clone(),
+            path: x.request.path.clone(),
+            host: route
+                .filter(|route| {
+                    route
+                        .model
+                        .hosts
+                        .as_ref()
+                        .is_some_and(|hosts| !hosts.is_empty())
+                })
+                .map(|_| x.request.host.clone()),
+            protocol: x.client.scheme,
+            http_version: x.client.http_version,
+            status: x.response.status,
+            upstream_status: x.response.upstream_status,
+            source: x.response.source,
+            latency_kong_us: total.saturating_sub(upstream.unwrap_or(0)),
+            latency_upstream_us: upstream,
+            latency_total_us: total,
+            request_bytes: x.request.bytes,
+            response_bytes: x.response.bytes,
+            tries: u32::try_from(x.tries.len()).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// Writes the record as one line: a JSON array, columns in the order of the fields above.
+    pub fn write_line(&self, out: &mut Vec<u8>) {
+        let mut line = Line {
+            out,
+            separator: b'[',
+        };
+        line.integer(self.started_us);
+        line.text(Some(self.request_id.as_bytes()));
+        for id in [
+            &self.service_id,
+            &self.route_id,
+            &self.consumer_id,
+            &self.credential_id,
+            &self.application_id,
+        ] {
+            line.text(id.as_ref().map(|id| id.as_bytes()));
+        }
+        line.text(Some(self.method.as_bytes()));
+        line.text(Some(self.path.as_bytes()));
+        line.text(self.host.as_ref().map(Text::as_bytes));
+        line.text(Some(self.protocol.as_str().as_bytes()));
+        line.text(Some(self.http_version.as_str().as_bytes()));
+        line.integer(u64::from(self.status));
+        line.optional(self.upstream_status.map(u64::from));
+        line.text(Some(self.source.as_str().as_bytes()));
+        line.integer(self.latency_kong_us);
+        line.optional(self.latency_upstream_us);
+        line.integer(self.latency_total_us);
+        line.integer(self.request_bytes);
+        line.integer(self.response_bytes);
+        line.integer(u64::from(self.tries));
+        out.extend_from_slice(b"]\n");
+    }
+
+    /// The key under which this request counts as usage.
+    pub fn usage_key(&self) -> UsageKey {
+        UsageKey {
+            minute: self.started_us / 60_000_000 * 60,
+            service_id: self.service_id.clone(),
+            route_id: self.route_id.clone(),
+            consumer_id: self.consumer_id.clone(),
+            application_id: self.application_id.clone(),
+            status: self.status,
+        }
+    }
+}
+
+/// Under what requests are counted for metering.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct UsageKey {
+    /// Start of the minute, seconds since the epoch.
+    pub minute: u64,
+    /// Service asked.
+    pub service_id: Option<Id>,
+    /// Route matched.
+    pub route_id: Option<Id>,
+    /// Consumer recognised.
+    pub consumer_id: Option<Id>,
+    /// Application of the credential.
+    pub application_id: Option<Id>,
+    /// Status sent.
+    pub status: u16,
+}
+
+/// What is counted under a key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Requests.
+    pub count: u64,
+    /// Bytes received.
+    pub request_bytes: u64,
+    /// Bytes sent.
+    pub response_bytes: u64,
+}
+
+impl UsageKey {
+    /// Writes key and usage as one line: a JSON array.
+    pub fn write_line(&self, usage: &Usage, out: &mut Vec<u8>) {
+        let mut line = Line {
+            out,
+            separator: b'[',
+        };
+        line.integer(self.minute);
+        for id in [
+            &self.service_id,
+            &self.route_id,
+            &self.consumer_id,
+            &self.application_id,
+        ] {
+            line.text(id.as_ref().map(|id| id.as_bytes()));
+        }
+        line.integer(u64::from(self.status));
+        line.integer(usage.count);
+        line.integer(usage.request_bytes);
+        line.integer(usage.response_bytes);
+        out.extend_from_slice(b"]\n");
+    }
+}
+
+struct Line<'a> {
+    out: &'a mut Vec<u8>,
+    separator: u8,
+}
+
+impl Line<'_> {
+    fn start(&mut self) {
+        self.out.push(self.separator);
+        self.separator = b',';
+    }
+
+    fn integer(&mut self, value: u64) {
+        self.start();
+        self.out
+            .extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    }
+
+    fn optional(&mut self, value: Option<u64>) {
+        match value {
+            Some(value) => self.integer(value),
+            None => self.text(None),
+        }
+    }
+
+    fn text(&mut self, value: Option<&[u8]>) {
+        self.start();
+        let Some(value) = value else {
+            self.out.extend_from_slice(b"null");
+            return;
+        };
+        self.out.push(b'"');
+        if value
+            .iter()
+            .all(|byte| (b' '..0x7f).contains(byte) && *byte != b'"' && *byte != b'\\')
+        {
+            self.out.extend_from_slice(value);
+        } else {
+            self.escaped(&String::from_utf8_lossy(value));
+        }
+        self.out.push(b'"');
+    }
+
+    fn escaped(&mut self, value: &str) {
+        for character in value.chars() {
+            match character {
+                '"' | '\\' => self.out.extend_from_slice(&[b'\\', character as u8]),
+                control if u32::from(control) < 0x20 => {
+                    let digits = b"0123456789abcdef";
+                    let code = control as usize;
+                    self.out.extend_from_slice(&[
+                        b'\\',
+                        b'u',
+                        b'0',
+                        b'0',
+                        digits[code >> 4],
+                        digits[code & 15],
+                    ]);
+                }
+                other => self
+                    .out
+                    .extend_from_slice(other.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+        }
+    }
+}

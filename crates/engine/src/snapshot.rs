@@ -1,0 +1,168 @@
+//! A configuration as it is served: immutable, indexed for the request path, swapped whole. Built by `build`.
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use twinplane_model::{CaCertificate, Certificate, Consumer, Id, Route, Service, Sni};
+
+use crate::chain::{Chain, OverlayLink};
+use crate::exchange::Scheme;
+use crate::plugin::PluginInstance;
+use crate::text::Text;
+
+/// A worker's own handle on something that all workers share: counting handles never touches a line of another worker.
+pub type Local<T> = Rc<Arc<T>>;
+
+/// Keyed hashing: names come from outside.
+pub type Index<K, V> = HashMap<K, V, ahash::RandomState>;
+
+/// What outlives configurations on a node. Limits count here, for all workers together.
+#[derive(Debug, Default)]
+pub struct NodeState {
+    /// The node's id.
+    pub node_id: Box<str>,
+    /// The host's name, as logs carry it.
+    pub hostname: Box<str>,
+}
+
+/// One whole configuration.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    /// In the order of the configuration.
+    pub routes: Vec<RouteEntry>,
+    /// In the order of the configuration.
+    pub services: Vec<ServiceEntry>,
+    /// All enabled plugins.
+    pub plugins: Vec<PluginInstance>,
+    /// Each distinct chain once.
+    pub chains: Vec<Chain>,
+    /// The chain of requests without a route.
+    pub global_chain: u32,
+    /// Who may ask.
+    pub consumers: Consumers,
+    /// key-auth credentials by key.
+    pub keyauth: Index<Box<[u8]>, KeyauthEntry>,
+    /// Server certificates.
+    pub certificates: Vec<Certificate>,
+    /// Which name gets which certificate.
+    pub snis: Vec<Sni>,
+    /// Authorities for upstreams.
+    pub ca_certificates: Vec<CaCertificate>,
+    /// What of this configuration cannot be served as asked.
+    pub issues: Vec<Issue>,
+}
+
+/// A route with what the request path needs of it at hand.
+#[derive(Debug)]
+pub struct RouteEntry {
+    /// The row.
+    pub model: Route,
+    /// Index of its service.
+    pub service: Option<u32>,
+    /// Index of its chain.
+    pub chain: u32,
+    /// Whether clear-text requests are refused or redirected (426, 301, 302, 307, 308).
+    pub https_only: Option<u16>,
+    /// Whether it is for gRPC.
+    pub is_grpc: bool,
+}
+
+/// A service with what the request path needs of it at hand.
+#[derive(Debug)]
+pub struct ServiceEntry {
+    /// The row.
+    pub model: Service,
+    /// Scheme of the upstream connection.
+    pub scheme: Scheme,
+    /// Where requests go.
+    pub target: ServiceTarget,
+    /// `Host` sent where neither route nor upstream names another: with the port unless it is the scheme's.
+    pub host_header: Text,
+}
+
+/// Where a service's requests go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServiceTarget {
+    /// An upstream of the configuration, by its index.
+    Upstream(u32),
+    /// A fixed address.
+    Address(std::net::IpAddr),
+    /// A name to resolve: the service's host.
+    Name,
+    /// A Unix socket (the front door's built-in configuration only).
+    Socket(Box<str>),
+}
+
+/// A consumer with its groups, its own plugins and its prepared identity headers.
+#[derive(Debug)]
+pub struct ConsumerEntry {
+    /// The row.
+    pub model: Consumer,
+    /// `X-Consumer-ID`
+    pub id: Text,
+    /// `X-Consumer-Username`
+    pub username: Option<Text>,
+    /// `X-Consumer-Custom-ID`
+    pub custom_id: Option<Text>,
+    /// Groups by acl, in the order of the configuration.
+    pub groups: Vec<Text>,
+    /// Plugins scoped to it.
+    pub plugins: Box<[OverlayLink]>,
+}
+
+/// All consumers.
+#[derive(Debug, Default)]
+pub struct Consumers {
+    /// By id.
+    pub by_id: Index<Id, Arc<ConsumerEntry>>,
+    /// By username.
+    pub by_username: Index<Box<str>, Arc<ConsumerEntry>>,
+    /// By custom id.
+    pub by_custom_id: Index<Box<str>, Arc<ConsumerEntry>>,
+}
+
+impl Consumers {
+    /// The consumer with this id or else this username, as `anonymous` names it.
+    pub fn find(&self, id_or_username: &str) -> Option<&Arc<ConsumerEntry>> {
+        self.by_id
+            .get(id_or_username)
+            .or_else(|| self.by_username.get(id_or_username))
+    }
+}
+
+/// A key-auth credential.
+#[derive(Debug)]
+pub struct KeyauthEntry {
+    /// Its id.
+    pub id: Id,
+    /// The same, ready as `X-Credential-Identifier`.
+    pub identifier: Text,
+    /// Whose it is.
+    pub consumer: Arc<ConsumerEntry>,
+    /// Second since the epoch from which it is refused.
+    pub expires_at: Option<u64>,
+}
+
+/// Something configured that this node cannot do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Issue {
+    /// The plugin's id.
+    pub plugin_id: Id,
+    /// The plugin's name.
+    pub plugin: String,
+    /// A stable code.
+    pub code: &'static str,
+    /// A sentence for the operator.
+    pub message: String,
+}
+
+/// Why a configuration cannot be served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Collection of the entity.
+    pub entity: &'static str,
+    /// Its id.
+    pub id: Id,
+    /// A sentence for the operator.
+    pub message: String,
+}
