@@ -1,0 +1,195 @@
+"""How a node reaches its control plane: TLS with the node's certificate, through a forward proxy if need be.
+
+The control plane's certificate is verified against authorities (pki) or must be the shared one, byte for byte.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import ssl
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from websockets.http11 import Response
+
+from twinplane.hybrid.errors import LinkError, PeerGone, PeerSilent, PeerUnverified, ProxyRefused
+from twinplane.hybrid.frames import FrameStream, open_link
+from twinplane.hybrid.wire import IO_TIMEOUT_S, LINK_HEADER, LINK_VERSION, PAYLOAD_BYTES_MAX
+
+SHARED_SERVER_NAME = "kong_clustering"
+_PROXY_HEAD_BYTES_MAX = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class LinkTls:
+    """The node's certificate, and whom it trusts. All certificates are PEM text."""
+
+    mode: Literal["pki", "shared"]
+    certificate: str
+    key: str
+    trusted: str = ""
+    trusts_system: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardProxy:
+    """A proxy that opens tunnels (HTTP CONNECT). `trusted` is PEM; empty means the system's authorities."""
+
+    host: str
+    port: int
+    is_tls: bool = False
+    verifies: bool = True
+    trusted: str = ""
+    username: str | None = None
+    password: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An address to dial, and the server name to ask for there."""
+
+    host: str
+    port: int
+    server_name: str
+
+    @property
+    def authority(self) -> str:
+        """Host and port as they stand in a `Host` header."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+class Dialer:
+    """Opens links to one endpoint. Certificates are read once, when it is made."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        tls: LinkTls,
+        *,
+        proxy: ForwardProxy | None = None,
+        timeout_s: float = IO_TIMEOUT_S,
+        bytes_max: int = PAYLOAD_BYTES_MAX,
+    ) -> None:
+        """Raises ssl.SSLError or ValueError where the certificate or key cannot be used."""
+        self.endpoint = endpoint
+        self._proxy = proxy
+        self._timeout_s = timeout_s
+        self._bytes_max = bytes_max
+        self._context = _client_context(tls)
+        self._server_name = SHARED_SERVER_NAME if tls.mode == "shared" else endpoint.server_name
+        self._pinned = _digest(tls.certificate) if tls.mode == "shared" else None
+
+    async def open(self, target: str) -> tuple[FrameStream, Response]:
+        """An upgraded link. Raises a LinkError, whatever went wrong."""
+        try:
+            async with asyncio.timeout(self._timeout_s * 2):
+                reader, writer = await self._connect()
+        except TimeoutError:
+            raise PeerSilent(f"no connection to {self.endpoint.authority} in time") from None
+        except (OSError, ssl.SSLError, ValueError) as error:
+            raise PeerGone(f"{self.endpoint.authority}: {error}") from error
+        try:
+            self._check_pin(writer)
+            return await open_link(
+                reader,
+                writer,
+                host=self.endpoint.authority,
+                target=target,
+                headers={LINK_HEADER: LINK_VERSION},
+                bytes_max=self._bytes_max,
+                timeout_s=self._timeout_s,
+            )
+        except LinkError:
+            writer.transport.abort()
+            raise
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if self._proxy is None:
+            return await asyncio.open_connection(
+                self.endpoint.host,
+                self.endpoint.port,
+                ssl=self._context,
+                server_hostname=self._server_name,
+                ssl_handshake_timeout=self._timeout_s,
+            )
+        reader, writer = await self._connect_proxy(self._proxy)
+        try:
+            await self._tunnel(self._proxy, reader, writer)
+            await writer.start_tls(
+                self._context, server_hostname=self._server_name, ssl_handshake_timeout=self._timeout_s
+            )
+        except BaseException:
+            writer.transport.abort()
+            raise
+        return reader, writer
+
+    async def _connect_proxy(self, proxy: ForwardProxy) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        context = None
+        if proxy.is_tls:
+            context = ssl.create_default_context(cadata=proxy.trusted or None)
+            if not proxy.verifies:
+                context.check_hostname = False
+                context.verify_mode = ssl.CERT_NONE
+        return await asyncio.open_connection(proxy.host, proxy.port, ssl=context)
+
+    async def _tunnel(self, proxy: ForwardProxy, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        lines = [f"CONNECT {self.endpoint.authority} HTTP/1.1", f"Host: {self.endpoint.authority}"]
+        if proxy.username is not None:
+            credentials = f"{proxy.username}:{proxy.password or ''}".encode()
+            lines.append(f"Proxy-Authorization: Basic {base64.b64encode(credentials).decode()}")
+        writer.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
+        head = await reader.readuntil(b"\r\n\r\n")
+        words = head.split(b"\r\n", 1)[0].split(b" ")
+        if len(head) > _PROXY_HEAD_BYTES_MAX or len(words) < 2 or not words[1].isdigit():
+            raise ProxyRefused(0)
+        if not words[1].startswith(b"2"):
+            raise ProxyRefused(int(words[1]))
+
+    def _check_pin(self, writer: asyncio.StreamWriter) -> None:
+        if self._pinned is None:
+            return
+        tls = writer.get_extra_info("ssl_object")
+        presented = tls.getpeercert(binary_form=True) if tls else None
+        if presented is None or hashlib.sha256(presented).digest() != self._pinned:
+            raise PeerUnverified("the control plane does not present the shared certificate")
+
+
+def _client_context(tls: LinkTls) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if tls.mode == "shared":
+        # Shared certificates have no usable name and may be of X.509 version 1: the digest decides, see _check_pin.
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    else:
+        if tls.trusted:
+            context.load_verify_locations(cadata=tls.trusted)
+        if tls.trusts_system:
+            context.load_default_certs()
+        # A trusted leaf or intermediate is enough: that is how a control plane is pinned.
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    _load_identity(context, tls)
+    return context
+
+
+def _load_identity(context: ssl.SSLContext, tls: LinkTls) -> None:
+    # The ssl module takes files only: a private folder holds them for the length of this call.
+    with tempfile.TemporaryDirectory() as folder:
+        certificate, key = Path(folder, "certificate"), Path(folder, "key")
+        certificate.write_text(tls.certificate)
+        key.touch(mode=0o600)
+        key.write_text(tls.key)
+        context.load_cert_chain(certificate, key)
+
+
+def _digest(pem: str) -> bytes:
+    begin = pem.find("-----BEGIN CERTIFICATE-----")
+    end = pem.find("-----END CERTIFICATE-----", begin)
+    if begin < 0 or end < 0:
+        raise ValueError("no certificate in the PEM text")
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem[begin : end + 25])).digest()

@@ -1,0 +1,208 @@
+"""What a node serves, and how a new configuration gets there: read, kept on disk, applied, reported.
+
+Whole payloads only: whatever fails, the configuration that is being served goes on and the reason is told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import orjson
+
+from twinplane.hybrid.client import Outcome
+from twinplane.hybrid.errors import FrameInvalid
+from twinplane.hybrid.hashing import EMPTY_HASH, config_hash
+from twinplane.hybrid.wire import FAULT_PARSE, Applied, Fault, Issue, Reconfigure, decode_reconfigure
+from twinplane.node.cache import ConfigCache, Stored
+from twinplane.node.errors import CacheUnwritable, PayloadRefused
+
+_log = logging.getLogger(__name__)
+_CoreT = TypeVar("_CoreT")
+_FAULTS_MAX = 100
+
+Apply = Callable[[bytes], Sequence[Issue]]
+"""Has the core serve a table; the answer is what of it cannot be served as asked. Raises PayloadRefused."""
+
+Complete = Callable[[bytes], bytes]
+"""Fills in what a sparse table leaves out. Raises PayloadRefused for what the schema does not know."""
+
+
+class ConfigKeeper:
+    """The one place in a node that changes what is served. `receive` must not run twice at a time."""
+
+    def __init__(
+        self,
+        apply: Apply,
+        cache: ConfigCache,
+        *,
+        complete: Complete,
+        bytes_max: int,
+        on_served: Callable[[bytes], None],
+    ) -> None:
+        """`on_served` gets each table that is served, for what else in the node is configured by it."""
+        self._apply = apply
+        self._cache = cache
+        self._complete = complete
+        self._bytes_max = bytes_max
+        self._on_served = on_served
+        self._served: Stored | None = None
+        self._issues: tuple[Issue, ...] = ()
+        self._cache_problem: str | None = None
+        self.applied_total = 0
+        self.refused_total = 0
+        self.last_fault: Fault | None = None
+
+    @property
+    def config_hash(self) -> str:
+        """Hash of what is served; the zero hash where nothing is."""
+        return self._served.config_hash if self._served else EMPTY_HASH
+
+    def applied(self) -> Applied:
+        """What is served, and what of it cannot be served as asked."""
+        issues = self._issues
+        if self._cache_problem is not None:
+            issues = (*issues, Issue("cache_unwritable", self._cache_problem))
+        served = self._served
+        return Applied(self.config_hash, served.revision if served else None, served.epoch if served else None, issues)
+
+    def start(self, start_core: Callable[[bytes | None], _CoreT], refusals: tuple[type[Exception], ...]) -> _CoreT:
+        """Start the core from the newest cached configuration that it takes, or with none.
+
+        `refusals` are what `start_core` raises; the last one is raised on where it starts with nothing either.
+        """
+        for stored in self._cache.load():
+            try:
+                core = start_core(stored.table)
+            except refusals as error:
+                _log.error("cached_config_refused hash=%s detail=%s", stored.config_hash, error)
+                continue
+            self._note_served(stored, ())
+            _log.info("config_restored hash=%s revision=%s", stored.config_hash, stored.revision)
+            return core
+        return start_core(None)
+
+    async def receive(self, frame: bytes, *, is_twin: bool) -> Outcome | None:
+        """Take a frame of the link. See `hybrid.client.ConfigSink`."""
+        return await asyncio.to_thread(self._take, frame, is_twin)
+
+    def _take(self, frame: bytes, is_twin: bool) -> Outcome | None:
+        message = decode_reconfigure(frame, bytes_max=self._bytes_max, is_twin=is_twin)
+        if message is None:
+            return None
+        stored = Stored(
+            message.config_hash or config_hash(orjson.loads(message.table)),
+            message.table,
+            message.revision,
+            message.epoch,
+        )
+        if self._is_older(message):
+            _log.warning("config_outdated revision=%s epoch=%s", message.revision, message.epoch)
+            return Outcome(self.config_hash)
+        if self._served is not None and stored.config_hash == self._served.config_hash:
+            self._served = _without_table(stored)
+            return Outcome(self.config_hash)
+        return self._serve(stored, is_twin)
+
+    def _is_older(self, message: Reconfigure) -> bool:
+        served = self._served
+        return (
+            served is not None
+            and message.revision is not None
+            and served.revision is not None
+            and message.epoch == served.epoch
+            and message.revision < served.revision
+        )
+
+    def _serve(self, stored: Stored, is_twin: bool) -> Outcome:
+        began = time.monotonic()
+        try:
+            try:
+                issues = self._keep_and_apply(stored)
+            except PayloadRefused as refused:
+                if is_twin:
+                    raise
+                # Control planes of other makers leave out what is unset, or what their version does not know.
+                table = self._complete(stored.table)
+                if table == stored.table:
+                    raise
+                _log.debug("config_completed reason=%s", refused)
+                stored = Stored(stored.config_hash, table, stored.revision, stored.epoch)
+                issues = self._keep_and_apply(stored)
+        except PayloadRefused as refused:
+            return self._refuse(stored, refused)
+        self._note_served(stored, issues)
+        self.applied_total += 1
+        _log.info(
+            "config_applied hash=%s revision=%s issues=%d took_ms=%d",
+            stored.config_hash,
+            stored.revision,
+            len(issues),
+            (time.monotonic() - began) * 1000,
+        )
+        return Outcome(self.config_hash)
+
+    def _keep_and_apply(self, stored: Stored) -> Sequence[Issue]:
+        is_kept = self._keep(stored)
+        try:
+            issues = self._apply(stored.table)
+        except PayloadRefused:
+            if is_kept:
+                self._cache.withdraw()
+            raise
+        if is_kept:
+            self._cache.confirm()
+        return issues
+
+    def _keep(self, stored: Stored) -> bool:
+        try:
+            self._cache.keep(stored)
+        except CacheUnwritable as error:
+            if self._cache_problem is None:
+                _log.warning("cache_unwritable detail=%s", error)
+            self._cache_problem = str(error)
+            return False
+        self._cache_problem = None
+        return True
+
+    def _refuse(self, stored: Stored, refused: PayloadRefused) -> Outcome:
+        self.refused_total += 1
+        self.last_fault = Fault(
+            name=FAULT_PARSE,
+            source="twinplane.node.config",
+            config_hash=stored.config_hash,
+            message=f"declarative config is invalid: {refused}",
+            flattened_errors=[_flattened(fault) for fault in refused.faults[:_FAULTS_MAX]],
+        )
+        _log.error("config_refused hash=%s revision=%s detail=%s", stored.config_hash, stored.revision, refused)
+        return Outcome(self.config_hash, self.last_fault)
+
+    def _note_served(self, stored: Stored, issues: Sequence[Issue]) -> None:
+        self._served = _without_table(stored)
+        self._issues = tuple(issues)
+        self.last_fault = None
+        try:
+            self._on_served(stored.table)
+        except (FrameInvalid, ValueError) as error:
+            _log.error("config_listener_failed detail=%s", error)
+
+
+def _without_table(stored: Stored) -> Stored:
+    # The core holds its own form of the table: the text would only fill the memory.
+    return Stored(stored.config_hash, b"", stored.revision, stored.epoch)
+
+
+def _flattened(fault: Mapping[str, Any]) -> dict[str, Any]:
+    """A fault of the core in the form that peers of Konnect know. The entity itself is never sent."""
+    entity = str(fault.get("entity") or fault.get("entity_type") or "")
+    flat: dict[str, Any] = {"entity_type": entity.removesuffix("s")}
+    if fault.get("id"):
+        flat["entity_id"] = fault["id"]
+    kind = "field" if fault.get("field") else "entity"
+    error = {"type": kind, "message": str(fault.get("message", ""))}
+    if fault.get("field"):
+        error["field"] = str(fault["field"])
+    return {**flat, "errors": [error]}

@@ -1,0 +1,23 @@
+"""What can go wrong in a node, as small types. Words for people come from whoever reports them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+class PayloadRefused(Exception):
+    """The core cannot serve a payload; the old one goes on. `faults` are its reasons, as it gave them."""
+
+    def __init__(self, faults: Sequence[Mapping[str, Any]]) -> None:
+        texts = [str(fault.get("message", fault)) for fault in faults]
+        super().__init__("; ".join(texts[:5]) or "the core gave no reason")
+        self.faults = faults
+
+
+class CacheUnwritable(Exception):
+    """The node's configuration cache cannot be written: full, read-only or gone."""
+
+
+class CacheDamaged(Exception):
+    """A file of the configuration cache does not hold what it was given."""

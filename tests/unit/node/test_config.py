@@ -1,0 +1,190 @@
+"""A node serves whole configurations only, keeps the old one at any fault, and starts from its cache."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from twinplane.hybrid.errors import FrameInvalid, PayloadTooLarge
+from twinplane.hybrid.hashing import EMPTY_HASH, hash_table
+from twinplane.hybrid.wire import Issue, encode_reconfigure
+from twinplane.node.cache import ConfigCache
+from twinplane.node.config import ConfigKeeper
+from twinplane.node.errors import PayloadRefused
+
+MIB = 1_048_576
+
+
+class CoreStub:
+    """Stands for the core in tests of this room alone: takes tables without the word `poison`."""
+
+    def __init__(self) -> None:
+        self.served: list[Any] = []
+        self.issues: Sequence[Issue] = ()
+
+    def apply(self, table: bytes) -> Sequence[Issue]:
+        if b"poison" in table:
+            raise PayloadRefused([{"entity": "services", "id": "1", "message": "poison"}])
+        self.served.append(json.loads(table))
+        return self.issues
+
+
+def keeper(directory: Path, core: CoreStub, **options: Any) -> ConfigKeeper:
+    served: list[bytes] = []
+    settings = {"complete": lambda table: table, "bytes_max": MIB, "on_served": served.append} | options
+    found = ConfigKeeper(core.apply, ConfigCache(directory), **settings)
+    found.start(lambda table: table if table is None else core.apply(table), (PayloadRefused,))
+    return found
+
+
+def frame(table: dict[str, Any], revision: int | None = None, epoch: str | None = "e") -> bytes:
+    return encode_reconfigure(orjson.dumps(table), hash_table(table), timestamp=1.0, revision=revision, epoch=epoch)
+
+
+ONE = {"_format_version": "3.0", "services": [{"id": "1"}]}
+TWO = {"_format_version": "3.0", "services": [{"id": "2"}]}
+BAD = {"_format_version": "3.0", "services": [{"id": "poison"}]}
+
+
+@pytest.mark.parametrize("is_twin", [True, False])
+async def test_a_configuration_is_applied_and_kept(tmp_path: Path, is_twin: bool) -> None:
+    core = CoreStub()
+    node = keeper(tmp_path, core)
+    outcome = await node.receive(frame(ONE, 7), is_twin=is_twin)
+    assert outcome is not None
+    assert outcome.config_hash == hash_table(ONE).config == node.config_hash
+    assert (node.applied().revision, node.applied().epoch) == (7, "e")
+    assert core.served == [ONE]
+    restarted = CoreStub()
+    again = keeper(tmp_path, restarted)
+    assert restarted.served == [ONE]
+    assert (again.config_hash, again.applied().revision) == (node.config_hash, 7)
+
+
+async def test_the_same_hash_is_not_applied_twice(tmp_path: Path) -> None:
+    core = CoreStub()
+    node = keeper(tmp_path, core)
+    await node.receive(frame(ONE, 1), is_twin=True)
+    await node.receive(frame(ONE, 2), is_twin=True)
+    assert core.served == [ONE]
+    assert node.applied().revision == 2
+
+
+async def test_a_refused_configuration_changes_nothing(tmp_path: Path) -> None:
+    core = CoreStub()
+    node = keeper(tmp_path, core)
+    await node.receive(frame(ONE, 1), is_twin=True)
+    outcome = await node.receive(frame(BAD, 2), is_twin=True)
+    assert outcome is not None
+    assert outcome.fault is not None
+    assert outcome.fault.config_hash == hash_table(BAD).config
+    assert outcome.fault.flattened_errors[0]["entity_id"] == "1"
+    assert outcome.config_hash == node.config_hash == hash_table(ONE).config
+    restarted = CoreStub()
+    keeper(tmp_path, restarted)
+    assert restarted.served == [ONE]
+
+
+async def test_revisions_never_move_back_within_an_epoch(tmp_path: Path) -> None:
+    core = CoreStub()
+    node = keeper(tmp_path, core)
+    await node.receive(frame(ONE, 5), is_twin=True)
+    await node.receive(frame(TWO, 4), is_twin=True)
+    assert core.served == [ONE]
+    # A restored backup publishes older content under a new epoch.
+    await node.receive(frame(TWO, 1, "after-restore"), is_twin=True)
+    assert core.served == [ONE, TWO]
+
+
+async def test_a_cached_configuration_that_is_refused_gives_way_to_the_one_before(tmp_path: Path) -> None:
+    node = keeper(tmp_path, CoreStub())
+    await node.receive(frame(ONE, 1), is_twin=True)
+    await node.receive(frame(TWO, 2), is_twin=True)
+
+    class Choosy(CoreStub):
+        def apply(self, table: bytes) -> Sequence[Issue]:
+            if b'"2"' in table:
+                raise PayloadRefused([{"message": "no more"}])
+            return super().apply(table)
+
+    core = Choosy()
+    assert keeper(tmp_path, core).config_hash == hash_table(ONE).config
+    assert core.served == [ONE]
+
+
+def test_nothing_cached_reports_the_empty_hash(tmp_path: Path) -> None:
+    assert keeper(tmp_path, CoreStub()).config_hash == EMPTY_HASH
+
+
+async def test_a_start_that_fails_without_configuration_is_raised(tmp_path: Path) -> None:
+    def broken(_table: bytes | None) -> None:
+        raise PayloadRefused([{"message": "port in use"}])
+
+    node = ConfigKeeper(
+        CoreStub().apply, ConfigCache(tmp_path), complete=bytes, bytes_max=MIB, on_served=lambda _table: None
+    )
+    with pytest.raises(PayloadRefused, match="port in use"):
+        node.start(broken, (PayloadRefused,))
+
+
+async def test_sparse_tables_of_other_makers_are_completed(tmp_path: Path) -> None:
+    class Strict(CoreStub):
+        def apply(self, table: bytes) -> Sequence[Issue]:
+            if b"port" not in table:
+                raise PayloadRefused([{"message": "missing field `port`"}])
+            return super().apply(table)
+
+    core = Strict()
+    node = keeper(tmp_path, core, complete=lambda table: table.replace(b'"id":"1"', b'"id":"1","port":80'))
+    outcome = await node.receive(frame(ONE), is_twin=False)
+    assert outcome is not None
+    assert outcome.fault is None
+    assert core.served[0]["services"] == [{"id": "1", "port": 80}]
+    assert node.config_hash == hash_table(ONE).config
+    outcome = await node.receive(frame(TWO), is_twin=False)
+    assert outcome is not None
+    assert outcome.fault is not None
+
+
+async def test_a_payload_without_a_hash_is_hashed_here(tmp_path: Path) -> None:
+    node = keeper(tmp_path, CoreStub())
+    await node.receive(gzip.compress(orjson.dumps({"type": "reconfigure", "config_table": ONE})), is_twin=False)
+    assert node.config_hash == hash_table(ONE).config
+
+
+async def test_frames_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+    node = keeper(tmp_path, CoreStub())
+    assert await node.receive(gzip.compress(b'{"type":"hello"}'), is_twin=False) is None
+    for bad in (b"not gzip", gzip.compress(b"not json"), gzip.compress(b'{"a":1}')[:-4], gzip.compress(b"[]")):
+        with pytest.raises(FrameInvalid):
+            await node.receive(bad, is_twin=False)
+    with pytest.raises(PayloadTooLarge):
+        await node.receive(gzip.compress(bytes(400 * MIB)), is_twin=True)
+    assert node.config_hash == EMPTY_HASH
+
+
+async def test_an_unwritable_cache_is_an_issue_and_traffic_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    prefix = tmp_path / "prefix"
+    prefix.mkdir()
+    core = CoreStub()
+    core.issues = [Issue("plugin_not_implemented", "ldap-auth cannot run here", "ldap-auth", None)]
+    node = keeper(prefix, core)
+    prefix.rmdir()
+    with caplog.at_level(logging.WARNING):
+        await node.receive(frame(ONE, 1), is_twin=True)
+        await node.receive(frame(TWO, 2), is_twin=True)
+    assert core.served == [ONE, TWO]
+    assert [issue.code for issue in node.applied().issues] == ["plugin_not_implemented", "cache_unwritable"]
+    assert sum("cache_unwritable" in line for line in caplog.messages) == 1
+    prefix.mkdir()
+    await node.receive(frame(ONE, 3), is_twin=True)
+    assert [issue.code for issue in node.applied().issues] == ["plugin_not_implemented"]
