@@ -1,0 +1,126 @@
+"""The Admin API of one control plane as an ASGI application."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, MutableMapping
+from typing import Any, Final
+
+from twinplane import __version__
+from twinplane.api.admin.information import Information
+from twinplane.api.admin.nodes import ClusterNodes
+from twinplane.api.admin.origins import Origins
+from twinplane.api.admin.tags import Tags
+from twinplane.api.admin.upstreams import Targets
+from twinplane.api.core.dispatch import Dispatcher
+from twinplane.api.core.entity import Rules
+from twinplane.api.core.face import EntityFace, Receive, Send, read_request, send_answer, serve_lifespan
+from twinplane.api.core.forms import FormSpecs
+from twinplane.api.core.message import Answer, Call, Headers, Site, message
+from twinplane.api.core.paths import Plan, add_entity_paths
+from twinplane.api.core.schemas import SchemaEndpoints, ServedSchemas
+from twinplane.api.core.workers import Workers
+from twinplane.control import Actor, Control, Scope
+from twinplane.registry import entity_types
+
+ADMIN_ACTOR: Final = Actor("admin-api", "admin-api", "Admin API")
+
+_TYPES: Final = (
+    "services",
+    "routes",
+    "consumers",
+    "plugins",
+    "upstreams",
+    "targets",
+    "certificates",
+    "snis",
+    "ca_certificates",
+    "vaults",
+    "key_sets",
+    "keys",
+    "keyauth_credentials",
+    "basicauth_credentials",
+    "hmacauth_credentials",
+    "jwt_secrets",
+    "acls",
+    "oauth2_credentials",
+    "oauth2_tokens",
+)
+"""What a gateway of that version has endpoints for, in its order of creation."""
+
+
+class AdminApp:
+    """The ASGI application."""
+
+    def __init__(
+        self, control: Control, scope: Scope, *, allowed_origins: Collection[str], actor: Actor, body_bytes_max: int
+    ) -> None:
+        self._origins = Origins(allowed_origins)
+        self._site = Site(scope, actor)
+        self._workers = Workers()
+        dispatcher = admin_paths(control, scope)
+        self._face = EntityFace(dispatcher, self._workers, body_bytes_max=body_bytes_max)
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Serve one connection's request."""
+        if scope["type"] == "lifespan":
+            await serve_lifespan(receive, send, self._workers.close)
+            return
+        if scope["type"] != "http":
+            return
+        started = time.perf_counter()
+        request = read_request(scope)
+        refusal = self._origins.refuse(request)
+        if refusal is not None:
+            await send_answer(send, refusal)
+            return
+        served = await self._face.serve(request, request.path, receive, self._site)
+        more: Headers = self._origins.headers(request)
+        if request.method == "OPTIONS" and served.allow is not None:
+            more = (*more, *self._origins.preflight(request, served.allow))
+        latency_ms = int((time.perf_counter() - started) * 1000)
+        more = (*more, (b"server", f"twinplane/{__version__}".encode()), (b"x-kong-admin-latency", b"%d" % latency_ms))
+        await send_answer(send, served.answer, more=more, head_only=request.method == "HEAD")
+
+
+def admin_paths(control: Control, scope: Scope) -> Dispatcher:
+    """Every path of the Admin API."""
+    dispatcher = Dispatcher()
+    schemas = ServedSchemas()
+    forms = FormSpecs(schemas)
+    information = Information(control, scope, dispatcher.templates)
+    targets = Targets(control, information.node_id)
+    checks = SchemaEndpoints(control, schemas, forms, validated_status=200)
+    for room in (information, ClusterNodes(control), Tags(control), targets, checks):
+        for path, handlers in room.paths().items():
+            dispatcher.add(path, handlers)
+    dispatcher.add("/plugins/schema/{name}", {"GET": checks.plugin})
+    _add_filters(dispatcher)
+    known = entity_types()
+    plan = Plan(
+        types={name: known[name] for name in _TYPES if name in known},
+        rules=Rules(),
+        nested_only=("targets",),
+        # Listed by a real node, but always answered with 404 (vectors: certificates/nested-snis).
+        unlinked=(("snis", "certificate"),),
+        listers={("targets", "upstreams"): targets.newest_first},
+    )
+    add_entity_paths(dispatcher, control, forms, plan)
+    return dispatcher
+
+
+def _add_filters(dispatcher: Dispatcher) -> None:
+    def refuse(_call: Call, _keys: tuple[str, ...]) -> Answer:
+        return message(400, "this endpoint is only available when wasm is enabled")
+
+    def absent(_call: Call, keys: tuple[str, ...]) -> Answer:
+        return message(404, f"Filter '{keys[0]}' not found")
+
+    collection = {"GET": refuse, "POST": refuse}
+    item = dict.fromkeys(("GET", "PUT", "PATCH", "DELETE"), refuse)
+    dispatcher.add("/schemas/filters/{name}", {"GET": absent})
+    for parent in ("", "/services/{services}", "/routes/{routes}"):
+        dispatcher.add(f"{parent}/filter-chains", collection)
+        dispatcher.add(f"{parent}/filter-chains/{{filter_chains}}", item)
+    for state in ("all", "enabled", "disabled"):
+        dispatcher.add(f"/routes/{{routes}}/filters/{state}", {"GET": refuse})

@@ -1,0 +1,243 @@
+"""The endpoints of one entity type: a collection, its items, what stands under a parent, what a reference leads to.
+
+Decoding, calling `control`, encoding. No rule of an entity lives here.
+"""
+
+from __future__ import annotations
+
+import secrets
+import string
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from twinplane.api.core.decode import Body, Fields, decode, infer_record
+from twinplane.api.core.dispatch import Handler
+from twinplane.api.core.errors import not_found_by_key
+from twinplane.api.core.forms import FormSpecs
+from twinplane.api.core.message import (
+    METHOD_NOT_ALLOWED,
+    NOT_FOUND,
+    Answer,
+    Call,
+    empty,
+    json_answer,
+    message,
+)
+from twinplane.api.core.paging import page_body, read_page
+from twinplane.control import Control, Operation, Parent
+from twinplane.control.errors import BatchRefused, NotFound
+from twinplane.control.scope import Row
+
+_RANDOM: Final = string.ascii_lowercase + string.digits
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """In what a type's endpoints depart from all others; each departure is a recorded answer of a real node."""
+
+    put_merges: bool = False
+    plain_when_absent: bool = False
+    key_when_absent: bool = False
+    absent_alias: str | None = None
+    filters: tuple[str, ...] = ()
+
+
+MANNERS: Final[Mapping[str, Manner]] = {
+    "plugins": Manner(plain_when_absent=True),
+    "certificates": Manner(key_when_absent=True, absent_alias="SNI not found"),
+    "targets": Manner(put_merges=True),
+    "consumers": Manner(filters=("custom_id",)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """In what one face departs from another."""
+
+    accepts_empty_offset: bool = False
+
+
+class Entities:
+    """Handlers for one entity type, flat or under one parent type."""
+
+    def __init__(
+        self, control: Control, forms: FormSpecs, type_name: str, *, rules: Rules, parent: str | None = None
+    ) -> None:
+        self._control = control
+        self._forms = forms
+        self._type = type_name
+        self._rules = rules
+        self._parent = parent
+        self._manner = MANNERS.get(type_name, Manner())
+
+    def collection(self) -> Mapping[str, Handler]:
+        """GET lists, POST creates."""
+        return {"GET": self.list, "POST": self.create}
+
+    def item(self) -> Mapping[str, Handler]:
+        """GET, PUT, PATCH, DELETE of one entity."""
+        return {"GET": self.get, "PUT": self.put, "PATCH": self.patch, "DELETE": self.delete}
+
+    def _place(self, keys: tuple[str, ...]) -> Parent | None:
+        return Parent(self._parent, keys[0]) if self._parent is not None else None
+
+    def list(self, call: Call, keys: tuple[str, ...]) -> Answer:
+        """One page."""
+        query = call.request.query
+        where: dict[str, str] = {}
+        for name in self._manner.filters if self._parent is None else ():
+            if name in query:
+                value = query.first(name)
+                if not value:
+                    return message(400, f"{name} must be an unempty string")
+                where[name] = value
+        nested = self._parent is not None
+        asked = read_page(query, accepts_empty_offset=self._rules.accepts_empty_offset, reads_tags=not nested)
+        page = self._control.changes.page(
+            call.site.scope,
+            self._type,
+            size=asked.size,
+            offset=asked.offset,
+            tags=None if where else asked.tags,
+            parent=self._place(keys),
+            where=where or None,
+        )
+        repeated = {} if nested else {"size": query.first("size"), "tags": asked.tags}
+        path = call.site.base + call.path.rstrip("/")
+        return json_answer(200, page_body(page.rows, path=path, offset=page.offset, repeated=repeated))
+
+    def create(self, call: Call, keys: tuple[str, ...]) -> Answer:
+        """POST: 201."""
+        fields = self.fields(call, keys)
+        parent = self._place(keys)
+        row = self._control.changes.create(call.site.scope, call.site.actor, self._type, fields, parent=parent)
+        return json_answer(201, row)
+
+    def get(self, call: Call, keys: tuple[str, ...]) -> Answer:
+        """GET of one entity."""
+        try:
+            row = self._control.changes.get(call.site.scope, self._type, keys[-1], parent=self._place(keys))
+        except NotFound as error:
+            return self._absent(error, changing=self._manner.key_when_absent)
+        return json_answer(200, row)
+
+    def put(self, call: Call, keys: tuple[str, ...]) -> Answer:
+        """PUT creates or replaces: 200."""
+        if self._manner.put_merges:
+            return self.patch(call, keys)
+        fields = self.fields(call, keys)
+        parent = self._place(keys)
+        row = self._control.changes.upsert(
+            call.site.scope, call.site.actor, self._type, keys[-1], fields, parent=parent
+        )
+        return json_answer(200, row)
+
+    def patch(self, call: Call, keys: tuple[str, ...]) -> Answer:
+        """PATCH merges: 200."""
+        fields = self.fields(call, keys)
+        parent = self._place(keys)
+        try:
+            row = self._control.changes.update(
+                call.site.scope, call.site.actor, self._type, keys[-1], fields, parent=parent
+            )
+        except NotFound as error:
+            return self._absent(error, changing=True)
+        return json_answer(200, row)
+
+    def delete(self, call: Call, keys: tuple[str, ...]) -> Answer:
+        """DELETE: 204, also for what is not there, except under a parent."""
+        parent = self._place(keys)
+        try:
+            self._control.changes.delete(call.site.scope, call.site.actor, self._type, keys[-1], parent=parent)
+        except NotFound as error:
+            return self._absent(error, changing=False)
+        return empty()
+
+    def fields(self, call: Call, keys: tuple[str, ...]) -> Fields:
+        """The body's fields; those of a form are read as the types of the schema."""
+        return self.typed(decode(call.request), lambda: self._stored(call, keys))
+
+    def typed(self, body: Body, stored: Callable[[], Mapping[str, Any]]) -> Fields:
+        """A decoded body with its values in the types of the schema."""
+        if body.typed:
+            return body.fields
+        return infer_record(body.fields, self._forms.specs(self._type, body.fields, stored))
+
+    def _stored(self, call: Call, keys: tuple[str, ...]) -> Mapping[str, Any]:
+        if call.request.method == "POST":
+            return {}
+        try:
+            return self._control.changes.get(call.site.scope, self._type, keys[-1], parent=self._place(keys))
+        except NotFound:
+            return {}
+
+    def _absent(self, error: NotFound, *, changing: bool) -> Answer:
+        if error.nested or error.parent or self._parent is not None:
+            if self._type == "acls" and not error.parent and "id" not in error.key:
+                # Kong's acl endpoint ends through another door here (vectors: acl/get-absent-name).
+                return message(404, "Not found", {"request_id": _request_id()})
+            return NOT_FOUND
+        if self._manner.absent_alias is not None and "id" not in error.key:
+            return message(404, self._manner.absent_alias)
+        if not changing or self._manner.plain_when_absent:
+            return NOT_FOUND
+        return not_found_by_key(error.key)
+
+
+class Link:
+    """What a reference of an entity leads to: `/routes/{r}/service`."""
+
+    def __init__(self, control: Control, forms: FormSpecs, type_name: str, field: str, target: str) -> None:
+        self._control = control
+        self._type = type_name
+        self._field = field
+        self._target = target
+        self._targets = Entities(control, forms, target, rules=Rules())
+
+    def handlers(self) -> Mapping[str, Handler]:
+        """GET, PUT and PATCH reach the target; DELETE through a reference is refused."""
+        return {"GET": self.get, "PUT": self.put, "PATCH": self.patch, "DELETE": self.refuse}
+
+    def refuse(self, call: Call, keys: tuple[str, ...]) -> Answer:
+        """A reference is no place to delete from; a child that is not there is told first."""
+        self._followed(call, keys)
+        return METHOD_NOT_ALLOWED
+
+    def get(self, call: Call, keys: tuple[str, ...]) -> Answer:
+        """The entity that is referred to."""
+        key = self._followed(call, keys)
+        return NOT_FOUND if key is None else self._targets.get(call, (key,))
+
+    def patch(self, call: Call, keys: tuple[str, ...]) -> Answer:
+        """Change the entity that is referred to."""
+        key = self._followed(call, keys)
+        return NOT_FOUND if key is None else self._targets.patch(call, (key,))
+
+    def put(self, call: Call, keys: tuple[str, ...]) -> Answer:
+        """Replace the entity that is referred to; where none is, create one and refer to it."""
+        key = self._followed(call, keys)
+        if key is not None:
+            return self._targets.put(call, (key,))
+        new = str(uuid.uuid4())
+        fields = {**self._targets.fields(call, ()), "id": new}
+        create = Operation("create", self._target, body=fields)
+        refer = Operation("update", self._type, key=keys[0], body={self._field: {"id": new}})
+        rows = self._apply(call, [create, refer])
+        return json_answer(200, rows[0])
+
+    def _apply(self, call: Call, operations: Sequence[Operation]) -> list[Row | None]:
+        try:
+            return self._control.changes.apply(call.site.scope, call.site.actor, operations)
+        except BatchRefused as error:
+            raise error.cause from error
+
+    def _followed(self, call: Call, keys: tuple[str, ...]) -> str | None:
+        row = self._control.changes.get(call.site.scope, self._type, keys[0])
+        reference = row.get(self._field)
+        return reference["id"] if reference else None
+
+
+def _request_id() -> str:
+    return "".join(secrets.choice(_RANDOM) for _ in range(32))

@@ -1,0 +1,88 @@
+"""What every handler of this face is handed: the control room, the worker threads, who asks, and from where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
+
+from fastapi import Request
+
+from twinplane.api.core.message import Query
+from twinplane.api.core.workers import Workers
+from twinplane.api.konnect.errors import Problem
+from twinplane.api.konnect.hosts import GLOBAL
+from twinplane.control import Control, ControlPlane, Principal
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the application holds for all requests."""
+
+    control: Control
+    workers: Workers
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks, and which region the host names (None: not told)."""
+
+    principal: Principal
+    region: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One request's context."""
+
+    services: Services
+    asker: Asker
+    query: Query
+    path: str
+
+    @property
+    def control(self) -> Control:
+        """The use cases."""
+        return self.services.control
+
+    @property
+    def organization_id(self) -> str:
+        """The asker's organization."""
+        return self.asker.principal.organization_id
+
+    async def run(self, call: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        """Run a use case in a worker thread."""
+        return await self.services.workers.run(call, *args, **kwargs)
+
+    @property
+    def region(self) -> str:
+        """The region asked for; the first one where the host does not tell."""
+        return region_of(self.services.control, self.asker.region)
+
+    async def control_plane(self, control_plane_id: str) -> ControlPlane:
+        """A control plane of the asker's organization. Raises NotFound."""
+        planes = self.control.control_planes
+        return await self.run(planes.get, self.organization_id, self.region, control_plane_id)
+
+
+def region_of(control: Control, asked: str | None) -> str:
+    """The region of a request; global and bare hosts stand for the first region."""
+    regions = control.settings.regions
+    if asked is None or asked == GLOBAL:
+        return regions[0]
+    if asked not in regions:
+        raise Problem(404, f"Region [{asked}] is not served here")
+    return asked
+
+
+async def read_context(request: Request) -> Context:
+    """The context that the front of this face left with the request."""
+    return Context(
+        request.app.state.services,
+        request.scope["twinplane.asker"],
+        Query(request.scope.get("query_string", b"")),
+        request.url.path,
+    )
