@@ -1,0 +1,343 @@
+"""Telemetry that waits for its acknowledgement: a bounded list of batches in an append-only file of the prefix.
+
+Every entry carries a checksum, every flush is synced. Beyond the limit the oldest records are dropped and counted,
+exactly as many as are too many. Where the prefix cannot be written, batches wait in memory, with a warning.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import struct
+import uuid
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import IntEnum
+from pathlib import Path
+from typing import NamedTuple
+
+from twinplane.telemetry.errors import BatchInvalid
+from twinplane.telemetry.wire import KINDS, BatchHeader, Kind, pack_lines, unpack_lines
+
+FILE_NAME = "telemetry.backlog"
+_log = logging.getLogger(__name__)
+# magic, entry, kind, number, count, length of the body, boot id; a CRC-32 of all this and the body follows.
+_HEAD = struct.Struct(">2sBBQQI16s")
+_CRC = struct.Struct(">I")
+_MAGIC = b"TB"
+_TIDY_BYTES = 1_048_576
+_TIDY_FACTOR = 4
+
+
+class _Entry(IntEnum):
+    BEGUN = 1
+    """The backlog's id in place of the boot id; `count` is what was lost before."""
+    ADDED = 2
+    SETTLED = 3
+    LOST = 4
+    """`count` records were dropped, from the front of batch `number` where that is not 0."""
+
+
+class _Head(NamedTuple):
+    """What stands before the body of an entry."""
+
+    entry: int
+    kind: Kind
+    boot_id: str
+    number: int = 0
+    rows: int = 0
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A batch that waits, on disk at `offset` or in `packed`. `skipped` rows of its front were dropped."""
+
+    kind: Kind
+    boot_id: str
+    number: int
+    count: int
+    packed: bytes | None = field(repr=False)
+    offset: int = 0
+    length: int = 0
+    skipped: int = 0
+    is_sent: bool = False
+
+    @property
+    def rows(self) -> int:
+        """Rows that are still to be delivered."""
+        return self.count - self.skipped
+
+
+class Backlog:
+    """The batches of one node, oldest first. Not safe for several threads at once."""
+
+    def __init__(self, directory: Path | None, *, records_max: int, boot_id: str | None = None) -> None:
+        """Take up what the file in `directory` holds; None keeps everything in memory."""
+        self.boot_id = boot_id or str(uuid.uuid4())
+        self.origin = str(uuid.uuid4())
+        self.lost_records = 0
+        self._records_max = records_max
+        self._waiting: dict[tuple[str, int], Waiting] = {}
+        self._rows = dict.fromkeys(KINDS, 0)
+        self._number = 0
+        self._path = directory / FILE_NAME if directory else None
+        self._file = -1
+        self._size = 0
+        self._live = 0
+        if self._path is not None:
+            self._open(self._path)
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether what waits outlives the process."""
+        return self._file >= 0
+
+    @property
+    def records(self) -> int:
+        """Request records that wait."""
+        return self._rows["records"]
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, batches: Iterable[tuple[Kind, int, bytes]]) -> None:
+        """Take in (kind, number of rows, packed lines), synced to disk before this returns."""
+        for kind, count, packed in batches:
+            self._number += 1
+            batch = Waiting(kind, self.boot_id, self._number, count, packed, 0, len(packed))
+            self._write_batch(batch)
+            self._take(batch)
+        self._drop_excess()
+        self._sync()
+        self._tidy()
+
+    def count_lost(self, records: int) -> None:
+        """Note records that were lost before they came here."""
+        if records > 0:
+            self.lost_records += records
+            self._write(_Head(_Entry.LOST, "records", self.boot_id, 0, records))
+
+    def unsent(self) -> Waiting | None:
+        """The oldest batch that is not under way."""
+        return next((batch for batch in self._waiting.values() if not batch.is_sent), None)
+
+    def load(self, batch: Waiting) -> tuple[BatchHeader, bytes] | None:
+        """What to send of a batch; None where the disk gives it back no more, which is counted as lost."""
+        packed = self._rest_of(batch)
+        if packed is None:
+            _log.error("backlog_unreadable number=%d rows=%d", batch.number, batch.rows)
+            self.refuse(batch.boot_id, batch.number)
+            return None
+        batch.is_sent = True
+        return self._header(batch), packed
+
+    def settle(self, boot_id: str, number: int) -> bool:
+        """A batch is stored at the control plane. False where none of that name waits."""
+        batch = self._find(boot_id, number)
+        if batch is None:
+            return False
+        self._remove(batch)
+        self._tidy()
+        return True
+
+    def refuse(self, boot_id: str, number: int) -> None:
+        """A batch can never be stored: its rows are lost."""
+        batch = self._find(boot_id, number)
+        if batch is not None:
+            if batch.kind == "records":
+                self.count_lost(batch.rows)
+            self._remove(batch)
+
+    def forget_sent(self) -> None:
+        """The link ended: what was under way is to be sent again."""
+        for batch in self._waiting.values():
+            batch.is_sent = False
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def _header(self, batch: Waiting) -> BatchHeader:
+        return BatchHeader(batch.kind, batch.boot_id, batch.number, batch.rows, self.origin, self.lost_records)
+
+    def _find(self, boot_id: str, number: int) -> Waiting | None:
+        return self._waiting.get((boot_id, number))
+
+    def _take(self, batch: Waiting) -> None:
+        self._waiting[batch.boot_id, batch.number] = batch
+        self._live += batch.length
+        self._rows[batch.kind] += batch.rows
+
+    def _take_out(self, batch: Waiting) -> None:
+        del self._waiting[batch.boot_id, batch.number]
+        self._rows[batch.kind] -= batch.rows
+        self._live -= batch.length
+
+    def _remove(self, batch: Waiting) -> None:
+        self._take_out(batch)
+        # Not synced: at worst the batch is sent once more, and recognised.
+        self._write(_Head(_Entry.SETTLED, batch.kind, batch.boot_id, batch.number))
+
+    def _drop_excess(self) -> None:
+        for kind in KINDS:
+            while (excess := self._rows[kind] - self._records_max) > 0:
+                # What is under way may be stored already; its fate is known soon.
+                unsent = (one for one in self._waiting.values() if one.kind == kind and not one.is_sent)
+                batch = next(unsent, None)
+                if batch is None:
+                    break
+                self._drop(batch, min(excess, batch.rows))
+
+    def _drop(self, batch: Waiting, dropped: int) -> None:
+        if batch.kind == "records":
+            self.lost_records += dropped
+        self._write(_Head(_Entry.LOST, batch.kind, batch.boot_id, batch.number, dropped))
+        batch.skipped += dropped
+        self._rows[batch.kind] -= dropped
+        if not batch.rows:
+            self._remove(batch)
+
+    def _rest_of(self, batch: Waiting) -> bytes | None:
+        """The packed rows that are still to be delivered."""
+        packed = batch.packed if batch.packed is not None else self._read(batch)
+        if packed is None or not batch.skipped:
+            return packed
+        try:
+            return pack_lines(_without_front(unpack_lines(packed), batch.skipped))
+        except BatchInvalid:
+            return None
+
+    def _open(self, path: Path) -> None:
+        try:
+            self._replay(path.read_bytes() if path.exists() else b"")
+            self._rewrite()
+        except OSError as error:
+            self._keep_in_memory(error)
+
+    def _replay(self, data: bytes) -> None:
+        """Take up every whole entry. What stands after a torn or damaged one may be whole again."""
+        position = 0
+        while (start := data.find(_MAGIC, position)) >= 0:
+            end = _end_of_entry(data, start)
+            if end is None:
+                position = start + 1
+                continue
+            _, entry, kind, number, count, _, boot = _HEAD.unpack_from(data, start)
+            if kind < len(KINDS):
+                head = _Head(entry, KINDS[kind], str(uuid.UUID(bytes=boot)), number, count)
+                self._take_up(head, data[start + _HEAD.size : end - _CRC.size])
+            position = end
+
+    def _take_up(self, head: _Head, packed: bytes) -> None:
+        batch = self._find(head.boot_id, head.number)
+        if head.entry == _Entry.BEGUN:
+            self.origin, self.lost_records = head.boot_id, head.rows
+        elif head.entry == _Entry.ADDED and batch is None:
+            self._take(Waiting(head.kind, head.boot_id, head.number, head.rows, packed, 0, len(packed)))
+        elif head.entry == _Entry.LOST:
+            if head.kind == "records":
+                self.lost_records += head.rows
+            if batch is not None:
+                dropped = min(head.rows, batch.rows)
+                batch.skipped += dropped
+                self._rows[head.kind] -= dropped
+        elif head.entry == _Entry.SETTLED and batch is not None:
+            self._take_out(batch)
+
+    def _tidy(self) -> None:
+        if self._size > _TIDY_BYTES + _TIDY_FACTOR * self._live:
+            self._rewrite()
+
+    def _rewrite(self) -> None:
+        """Leave only what waits in the file. The old one stays until the new one is whole."""
+        if self._path is None:
+            return
+        for batch in list(self._waiting.values()):
+            batch.packed = self._rest_of(batch)
+            batch.count, batch.skipped = batch.rows, 0
+            if batch.packed is None:
+                self.refuse(batch.boot_id, batch.number)
+        fresh = self._path.with_name(f"{FILE_NAME}.new")
+        try:
+            file = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            self.close()
+            self._file, self._size = file, 0
+            self._write(_Head(_Entry.BEGUN, "records", self.origin, 0, self.lost_records))
+            for batch in self._waiting.values():
+                self._write_batch(batch)
+            self._sync()
+            if self.is_durable:
+                fresh.replace(self._path)
+        except OSError as error:
+            self._keep_in_memory(error)
+
+    def _write_batch(self, batch: Waiting) -> None:
+        packed = batch.packed or b""
+        self._live += len(packed) - batch.length
+        batch.length = len(packed)
+        batch.offset = self._write(_Head(_Entry.ADDED, batch.kind, batch.boot_id, batch.number, batch.count), packed)
+        if batch.offset:
+            batch.packed = None
+
+    def _write(self, head: _Head, packed: bytes = b"") -> int:
+        """Append an entry; the answer is where its body begins, 0 where it is not on disk."""
+        if self._file < 0:
+            return 0
+        boot = uuid.UUID(head.boot_id).bytes
+        data = _HEAD.pack(_MAGIC, head.entry, KINDS.index(head.kind), head.number, head.rows, len(packed), boot)
+        data += packed
+        data += _CRC.pack(zlib.crc32(data))
+        try:
+            if os.pwrite(self._file, data, self._size) != len(data):
+                raise OSError("the disk is full")
+        except OSError as error:
+            self._keep_in_memory(error)
+            return 0
+        offset = self._size + _HEAD.size
+        self._size += len(data)
+        return offset
+
+    def _sync(self) -> None:
+        if self._file >= 0:
+            try:
+                os.fsync(self._file)
+            except OSError as error:
+                self._keep_in_memory(error)
+
+    def _read(self, batch: Waiting) -> bytes | None:
+        try:
+            packed = os.pread(self._file, batch.length, batch.offset)
+        except OSError:
+            return None
+        return packed if len(packed) == batch.length else None
+
+    def _keep_in_memory(self, error: OSError) -> None:
+        """The disk takes no more: hold what waits in memory from now on."""
+        _log.warning("backlog_in_memory_only detail=%s", error)
+        for batch in self._waiting.values():
+            if batch.packed is None:
+                batch.packed = self._read(batch)
+        self.close()
+
+
+def _end_of_entry(data: bytes, start: int) -> int | None:
+    """Where the entry that begins at `start` ends, None where it is not whole."""
+    if start + _HEAD.size + _CRC.size > len(data):
+        return None
+    length = _HEAD.unpack_from(data, start)[5]
+    end: int = start + _HEAD.size + length
+    if end + _CRC.size > len(data) or _CRC.unpack_from(data, end)[0] != zlib.crc32(data[start:end]):
+        return None
+    return end + _CRC.size
+
+
+def _without_front(lines: bytes, count: int) -> bytes:
+    position = 0
+    for _ in range(count):
+        position = lines.find(b"\n", position) + 1
+        if position == 0:
+            return b""
+    return lines[position:]

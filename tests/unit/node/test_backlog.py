@@ -1,0 +1,165 @@
+"""Telemetry that waits survives a restart and a damaged file, and what is too much is dropped exactly and counted."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from twinplane.node.backlog import FILE_NAME, Backlog
+from twinplane.telemetry.wire import pack_lines, unpack_lines
+
+
+def lines(first: int, count: int) -> bytes:
+    """Rows that tell themselves apart."""
+    return b"".join(b"[%d]\n" % number for number in range(first, first + count))
+
+
+def add(backlog: Backlog, first: int, count: int, kind: str = "records") -> None:
+    backlog.add([(kind, count, pack_lines(lines(first, count)))])  # type: ignore[list-item]
+
+
+def deliver(backlog: Backlog) -> bytes:
+    """Send everything as a control plane would get it."""
+    rows = b""
+    while (batch := backlog.unsent()) is not None:
+        found = backlog.load(batch)
+        assert found is not None
+        header, packed = found
+        text = unpack_lines(packed)
+        assert text.count(b"\n") == header.count
+        rows += text
+        assert backlog.settle(header.boot_id, header.number)
+    return rows
+
+
+@pytest.mark.parametrize("is_durable", [True, False])
+def test_batches_come_out_in_order_and_once(tmp_path: Path, is_durable: bool) -> None:
+    backlog = Backlog(tmp_path if is_durable else None, records_max=100)
+    assert backlog.is_durable is is_durable
+    add(backlog, 0, 5)
+    add(backlog, 5, 5)
+    assert backlog.records == 10
+    assert deliver(backlog) == lines(0, 10)
+    assert (backlog.records, len(backlog), backlog.lost_records) == (0, 0, 0)
+    assert not backlog.settle(backlog.boot_id, 1)
+
+
+def test_what_waits_survives_a_restart_with_its_identity(tmp_path: Path) -> None:
+    first = Backlog(tmp_path, records_max=100)
+    add(first, 0, 3)
+    add(first, 3, 3)
+    first.settle(first.boot_id, 1)
+    again = Backlog(tmp_path, records_max=100)
+    batch = again.unsent()
+    assert batch is not None
+    assert (batch.boot_id, batch.number) == (first.boot_id, 2)
+    add(again, 6, 2)
+    assert deliver(again) == lines(3, 5)
+    assert again.origin == first.origin
+
+
+@pytest.mark.parametrize("is_durable", [True, False])
+def test_exactly_the_overflow_is_lost_and_counted(tmp_path: Path, is_durable: bool) -> None:
+    backlog = Backlog(tmp_path if is_durable else None, records_max=10)
+    for first in range(0, 28, 4):
+        add(backlog, first, 4)
+    assert (backlog.records, backlog.lost_records) == (10, 18)
+    assert deliver(backlog) == lines(18, 10)
+
+
+def test_losses_are_remembered_across_restarts(tmp_path: Path) -> None:
+    backlog = Backlog(tmp_path, records_max=10)
+    for first in range(0, 28, 4):
+        add(backlog, first, 4)
+    backlog.count_lost(7)
+    again = Backlog(tmp_path, records_max=10)
+    assert (again.records, again.lost_records) == (10, 25)
+    once_more = Backlog(tmp_path, records_max=10)
+    assert (once_more.records, once_more.lost_records) == (10, 25)
+    assert deliver(once_more) == lines(18, 10)
+
+
+def test_what_is_under_way_is_not_dropped_and_is_sent_again(tmp_path: Path) -> None:
+    backlog = Backlog(tmp_path, records_max=10)
+    add(backlog, 0, 4)
+    batch = backlog.unsent()
+    assert batch is not None
+    backlog.load(batch)
+    add(backlog, 4, 10)
+    assert backlog.lost_records == 4
+    backlog.forget_sent()
+    assert deliver(backlog) == lines(0, 4) + lines(8, 6)
+
+
+def test_a_refused_batch_is_lost_and_counted(tmp_path: Path) -> None:
+    backlog = Backlog(tmp_path, records_max=10)
+    add(backlog, 0, 4)
+    backlog.refuse(backlog.boot_id, 1)
+    assert (backlog.records, backlog.lost_records) == (0, 4)
+
+
+def test_usage_does_not_push_out_records(tmp_path: Path) -> None:
+    backlog = Backlog(tmp_path, records_max=5)
+    add(backlog, 0, 5)
+    add(backlog, 0, 9, "usage")
+    assert (backlog.records, backlog.lost_records) == (5, 0)
+
+
+def test_the_file_does_not_grow_while_the_link_is_well(tmp_path: Path) -> None:
+    backlog = Backlog(tmp_path, records_max=1000)
+    noise = random.Random(1).randbytes(200_000).hex().encode() + b"\n"
+    for _ in range(40):
+        backlog.add([("records", 1, pack_lines(noise))])
+        backlog.settle(backlog.boot_id, backlog._number)
+    assert (tmp_path / FILE_NAME).stat().st_size < 3_000_000
+
+
+def test_a_torn_end_loses_nothing_before_it(tmp_path: Path) -> None:
+    backlog = Backlog(tmp_path, records_max=100)
+    add(backlog, 0, 3)
+    add(backlog, 3, 3)
+    backlog.close()
+    data = (tmp_path / FILE_NAME).read_bytes()
+    for cut in range(1, 40):
+        (tmp_path / FILE_NAME).write_bytes(data[:-cut])
+        assert deliver(Backlog(tmp_path, records_max=100)) == lines(0, 3)
+
+
+def test_a_flipped_bit_loses_one_batch_at_most(tmp_path: Path) -> None:
+    backlog = Backlog(tmp_path, records_max=100)
+    for first in range(0, 12, 3):
+        add(backlog, first, 3)
+    backlog.close()
+    data = (tmp_path / FILE_NAME).read_bytes()
+    chooser = random.Random(3)
+    for _ in range(200):
+        bit = chooser.randrange(len(data) * 8)
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << bit % 8
+        (tmp_path / FILE_NAME).write_bytes(flipped)
+        assert deliver(Backlog(tmp_path, records_max=100)).count(b"\n") >= 9
+
+
+def test_without_a_place_on_disk_batches_wait_in_memory(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    backlog = Backlog(tmp_path / "gone", records_max=10)
+    assert not backlog.is_durable
+    assert "backlog_in_memory_only" in caplog.text
+    add(backlog, 0, 3)
+    assert deliver(backlog) == lines(0, 3)
+
+
+def test_a_disk_that_fills_up_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    backlog = Backlog(tmp_path, records_max=100)
+    add(backlog, 0, 3)
+    original = os.pwrite
+
+    def full(file: int, data: bytes, offset: int) -> int:
+        return original(file, data[:10], offset)
+
+    monkeypatch.setattr(os, "pwrite", full)
+    add(backlog, 3, 3)
+    assert not backlog.is_durable
+    assert deliver(backlog) == lines(0, 6)
