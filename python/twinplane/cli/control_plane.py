@@ -1,0 +1,198 @@
+"""`twinplane control-plane`: opens the store, serves the APIs and the links, puts the front door before them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import uvicorn
+import uvloop
+
+from twinplane.api import admin, konnect
+from twinplane.cli.errors import StartError
+from twinplane.cli.process import lock_directory, log_to_stderr, make_directory, stop_on_signals
+from twinplane.control import Actor, Control, ControlSettings, StoreError
+from twinplane.control.analytics import Analytics, Retention
+from twinplane.hybrid.hashing import config_hash
+from twinplane.hybrid.server import LINK_PATHS, LinkServer
+from twinplane.node.authority import Authority, Identity, write_private
+from twinplane.node.edge import Edge, EdgeSettings
+from twinplane.settings import ProcessSettings
+from twinplane.settings.control_plane import REGIONS
+from twinplane.settings.network import certificate_names, client_certificate_patterns
+from twinplane.store.events import EventStore, EventStoreSettings
+
+log = logging.getLogger("control_plane")
+
+GRACE_MS = 10_000
+TIDY_SECONDS = 60.0
+_BACKLOG = 2048
+
+
+def run(settings: ProcessSettings) -> int:
+    """Serve until stopped. Returns the exit status."""
+    log_to_stderr(settings["log-level"])
+    directory = settings["data"].absolute()
+    make_directory(directory)
+    with lock_directory(directory, "control-plane.lock"):
+        return uvloop.run(_serve(settings, directory))
+
+
+async def _serve(settings: ProcessSettings, directory: Path) -> int:
+    stop = stop_on_signals(settings["parent-fd"])
+    async with contextlib.AsyncExitStack() as stack:
+        # A path of a Unix socket has room for 107 bytes: the data directory's may be longer, a temporary one is not.
+        sockets = Path(tempfile.mkdtemp(prefix="twinplane-"))
+        stack.callback(shutil.rmtree, sockets, ignore_errors=True)
+        control = stack.enter_context(contextlib.closing(_open_control(settings, directory)))
+        analytics = stack.enter_context(contextlib.closing(_open_analytics(settings, directory)))
+        _ensure_admin_token(control, directory / "admin.token")
+        link = LinkServer(control, analytics, sockets / "link.sock", max_payload_bytes=settings["max-payload"])
+        await stack.enter_async_context(link)
+        application = konnect.create_app(control, analytics=analytics, threads=settings["api-threads"])
+        await stack.enter_async_context(_uvicorn(application, _unix_socket(sockets / "api.sock")))
+        if settings["admin-port"] is not None:
+            await stack.enter_async_context(_uvicorn(_admin_app(control, settings), _admin_socket(settings)))
+        edge = _open_edge(settings, directory, sockets)
+        stack.push_async_callback(asyncio.to_thread, edge.stop, GRACE_MS)
+        tidying = asyncio.create_task(_tidy_up(control, analytics))
+        stack.callback(tidying.cancel)
+        log.info("control_plane_started port=%d data=%s pid=%d", edge.port, directory, os.getpid())
+        await stop.wait()
+        log.info("control_plane_stopping")
+    return 0
+
+
+def _open_control(settings: ProcessSettings, directory: Path) -> Control:
+    advertised = settings["advertised-port"] or settings["port"]
+    control_settings = ControlSettings(domain=settings["domain"], advertised_port=advertised, regions=REGIONS)
+    try:
+        return Control.open(directory, settings=control_settings, config_hash=config_hash)
+    except StoreError as error:
+        raise StartError(str(error)) from error
+
+
+def _open_analytics(settings: ProcessSettings, directory: Path) -> Analytics:
+    retention = Retention(settings["retention-days"], settings["usage-retention-days"])
+    try:
+        return Analytics(EventStore(directory / "events.duckdb", EventStoreSettings()), retention)
+    except OSError as error:
+        raise StartError(f"{directory / 'events.duckdb'}: cannot be opened: {error}") from error
+
+
+def _ensure_admin_token(control: Control, path: Path) -> None:
+    """Make the first token where there is none: written once to a file, kept in the store as a hash only."""
+    secret = control.tokens.ensure_first()
+    if secret is not None:
+        write_private(path, secret.encode() + b"\n")
+        log.info("admin_token_made path=%s", path)
+
+
+def _admin_app(control: Control, settings: ProcessSettings) -> admin.App:
+    organization = control.organizations.first()
+    default = control.control_planes.default(organization.id, REGIONS[0])
+    return admin.create_app(
+        control,
+        default.scope,
+        allowed_origins=tuple(settings["admin-origins"] or ()),
+        actor=Actor("admin-api", "admin-api", "Admin API"),
+    )
+
+
+def _open_edge(settings: ProcessSettings, directory: Path, sockets: Path) -> Edge:
+    if settings["tls-certificate"] is not None:
+        try:
+            identity = Identity(settings["tls-certificate"].read_text(), settings["tls-key"].read_text())
+        except OSError as error:
+            raise StartError(f"{error.filename}: cannot be read: {error.strerror}") from error
+    else:
+        names = certificate_names(settings["domain"], REGIONS)
+        identity = Authority(directory).leaf(directory / "platform.pem", names)
+    edge_settings = EdgeSettings(
+        address=settings["listen"],
+        port=settings["port"],
+        workers=settings["workers"],
+        certificate=identity,
+        client_certificate_hosts=client_certificate_patterns(settings["domain"], REGIONS),
+        body_bytes_max=settings["body-limit"],
+        application_socket=sockets / "api.sock",
+        link_socket=sockets / "link.sock",
+        link_paths=LINK_PATHS,
+    )
+    try:
+        return Edge(edge_settings)
+    except Exception as error:
+        raise StartError(f"the port {settings['port']} cannot be served: {error}") from error
+
+
+async def _tidy_up(control: Control, analytics: Analytics) -> None:
+    """Forget what has expired, once a minute and once an hour."""
+    minutes = 0
+    while True:
+        await asyncio.sleep(TIDY_SECONDS)
+        minutes += 1
+        try:
+            await asyncio.to_thread(control.tidy_up)
+            if minutes % 60 == 0:
+                forgotten = await asyncio.to_thread(analytics.forget_old)
+                log.info("records_forgotten count=%d", forgotten)
+        except Exception:
+            log.exception("tidying_failed")
+
+
+def _unix_socket(path: Path) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(path))
+    listener.listen(_BACKLOG)
+    return listener
+
+
+def _admin_socket(settings: ProcessSettings) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", settings["admin-port"]))
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise StartError(f"the Admin API cannot listen on port {settings['admin-port']}: {error.strerror}") from error
+    return listener
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without signal handlers: the process has its own."""
+
+    @contextlib.contextmanager
+    def capture_signals(self):  # type: ignore[no-untyped-def]
+        yield
+
+
+@contextlib.asynccontextmanager
+async def _uvicorn(application: object, listener: socket.socket) -> AsyncIterator[None]:
+    """An ASGI application on a listening socket, for as long as the block runs."""
+    config = uvicorn.Config(
+        application,  # type: ignore[arg-type]
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=True,
+        timeout_graceful_shutdown=GRACE_MS // 1000,
+    )
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await serving
+        listener.close()
