@@ -54,6 +54,7 @@ pub struct RouteDestinations {
 /// A row of `routes`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[allow(clippy::struct_excessive_bools)]
 pub struct Route {
     pub id: Id,
     pub created_at: Option<i64>,

@@ -1,0 +1,123 @@
+//! Which route a request is for: `traditional_compatible` with the priorities that a real node has, and the `strict` ones.
+//!
+//! A route is split into matchers, ranked once; a look-up visits only matchers whose host and path can match, and takes
+//! the first in rank that matches wholly. The order is a fact to imitate, see `priority`.
+mod index;
+mod matcher;
+mod priority;
+
+use index::Index;
+use matcher::Matcher;
+use twinplane_model::Route;
+
+pub use priority::Calculation;
+
+/// A request as the router sees it.
+pub struct MatchInput<'a> {
+    /// The method, case as sent.
+    pub method: &'a [u8],
+    /// The raw `Host` header, case as sent, perhaps with a port.
+    pub host: &'a [u8],
+    /// Port of the listener, for hosts of routes with a port where the `Host` header has none.
+    pub listener_port: u16,
+    /// The normalised path.
+    pub path: &'a [u8],
+    /// Server name of the TLS handshake; none on clear text, where conditions on it are skipped.
+    pub sni: Option<&'a [u8]>,
+    /// Whether the connection is TLS.
+    pub is_tls: bool,
+    /// The request's headers.
+    pub headers: &'a dyn HeaderValues,
+}
+
+/// Look-up of header values by folded name: lower case, `_` for `-`.
+pub trait HeaderValues {
+    /// Whether any value of the header passes `test`.
+    fn any(&self, folded_name: &str, test: &mut dyn FnMut(&[u8]) -> bool) -> bool;
+}
+
+/// What matched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Match {
+    /// Index of the route as given to [`Router::build`].
+    pub route: u32,
+    /// How much of the path the route's prefix or regex took, from its start; none where the route names no path.
+    pub path_taken: Option<usize>,
+    /// Captures of the regex: numbered from 0 (the whole), with names where the pattern gives them.
+    pub captures: Vec<Capture>,
+    /// Whether a host of the route matched (rather than that it names none).
+    pub by_host: bool,
+}
+
+/// One group of a regex path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Capture {
+    /// Its name, where the pattern gives one.
+    pub name: Option<Box<str>>,
+    /// What it matched; none where it took no part.
+    pub value: Option<Box<[u8]>>,
+}
+
+/// A route that cannot be matched as written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteFault {
+    /// Index of the route.
+    pub route: u32,
+    /// What is wrong, in words.
+    pub message: String,
+}
+
+/// All routes of a configuration, ready for look-up.
+#[derive(Debug, Default)]
+pub struct Router {
+    /// In rank order: the first that matches wins.
+    matchers: Vec<Matcher>,
+    index: Index,
+}
+
+impl Router {
+    /// Builds the router. Every route that is at fault is told; then nothing is built.
+    pub fn build<'a>(
+        routes: impl IntoIterator<Item = &'a Route>,
+        calculation: Calculation,
+    ) -> Result<Self, Vec<RouteFault>> {
+        let mut matchers = Vec::new();
+        let mut faults = Vec::new();
+        for (position, route) in (0u32..).zip(routes) {
+            match Matcher::split(route, position, calculation) {
+                Ok(split) => matchers.extend(split),
+                Err(message) => faults.push(RouteFault {
+                    route: position,
+                    message,
+                }),
+            }
+        }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        matchers.sort_by_cached_key(|matcher| {
+            std::cmp::Reverse((matcher.priority, matcher.uuid.clone()))
+        });
+        let index = Index::build(&matchers);
+        Ok(Self { matchers, index })
+    }
+
+    /// The route that a request is for.
+    pub fn find(&self, input: &MatchInput<'_>) -> Option<Match> {
+        let host = matcher::RequestHost::parse(input.host, input.listener_port);
+        let best = self.index.first(&host, input.path, |rank| {
+            self.matchers[rank as usize].matches(input, &host)
+        })?;
+        self.matchers[best as usize].describe(input)
+    }
+
+    /// Number of matchers that the routes were split into.
+    pub fn len(&self) -> usize {
+        self.matchers.len()
+    }
+
+    /// Whether no route can match.
+    pub fn is_empty(&self) -> bool {
+        self.matchers.is_empty()
+    }
+}
