@@ -1,1 +1,14 @@
 //! Doing: listeners, TLS, connections, timers. The only crate that names sockets, tokio and rustls.
+pub mod clock;
+pub mod conn_info;
+pub mod dns;
+pub mod edge;
+pub mod error;
+pub mod network;
+pub mod node;
+pub mod proxy_protocol;
+pub mod recorder;
+pub mod settings;
+pub mod timers;
+pub mod tls;
+pub mod worker;

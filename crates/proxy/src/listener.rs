@@ -1,0 +1,205 @@
+//! Listening and accepting. Each worker has its own socket on a port (`SO_REUSEPORT`), so a connection stays with the
+//! worker that took it. A port that somebody else answers on is refused at start: the kernel would share it silently.
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener as StdListener};
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::conn_info::ConnInfo;
+use crate::downstream;
+use crate::recorder::Counter;
+use crate::settings::ListenerSettings;
+use crate::worker::Worker;
+
+/// Pause after the process has run out of descriptors; connections wait in the backlog meanwhile.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A listener as it is open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenListener {
+    /// Address.
+    pub address: String,
+    /// Port; never 0.
+    pub port: u16,
+    /// Whether TLS is spoken.
+    pub tls: bool,
+}
+
+/// The sockets of one listener, one per worker.
+#[derive(Debug)]
+pub struct Bound {
+    /// What is open.
+    pub open: OpenListener,
+    /// One per worker.
+    pub sockets: Vec<StdListener>,
+}
+
+/// Opens a listener for so many workers. An error is a sentence for the operator.
+pub fn bind(settings: &ListenerSettings, workers: usize) -> Result<Bound, String> {
+    let failed = |error: &io::Error| {
+        let reason = match error.kind() {
+            io::ErrorKind::AddrInUse => "the port is in use".to_owned(),
+            io::ErrorKind::PermissionDenied => "not permitted (ports below 1024 need the right to bind them)".to_owned(),
+            _ => error.to_string(),
+        };
+        format!("cannot listen on {}:{}: {reason}", settings.address, settings.port)
+    };
+    let ip: IpAddr = settings.address.parse().map_err(|_| format!("not an IP address: {}", settings.address))?;
+    let probe = open(SocketAddr::new(ip, settings.port), false).map_err(|error| failed(&error))?;
+    let address = probe.local_addr().and_then(|address| address.as_socket().ok_or(io::ErrorKind::Unsupported.into()));
+    let address = address.map_err(|error| failed(&error))?;
+    let sockets = if settings.reuseport {
+        drop(probe);
+        let own = (0..workers).map(|_| listen(open(address, true)?, settings.backlog));
+        own.collect::<io::Result<Vec<_>>>()
+    } else {
+        listen(probe, settings.backlog).and_then(|first| {
+            let others = (1..workers).map(|_| first.try_clone()).collect::<io::Result<Vec<_>>>()?;
+            Ok(std::iter::once(first).chain(others).collect())
+        })
+    };
+    let open = OpenListener { address: settings.address.clone(), port: address.port(), tls: settings.tls };
+    Ok(Bound { open, sockets: sockets.map_err(|error| failed(&error))? })
+}
+
+/// A bound socket. Without `is_shared` this fails where anybody listens on the port, whoever they share it with.
+fn open(address: SocketAddr, is_shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    if is_shared {
+        socket.set_reuse_port(true)?;
+    }
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+fn listen(socket: Socket, backlog: u32) -> io::Result<StdListener> {
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+/// Accepts on one worker until a drain, then takes what has already been connected and closes the socket.
+pub async fn accept(socket: StdListener, settings: Rc<ListenerSettings>, worker: Rc<Worker>) {
+    let Ok(listener) = TcpListener::from_std(socket) else {
+        worker.recorder.count(Counter::InvariantBroken, 1);
+        return;
+    };
+    let port = listener.local_addr().map_or(settings.port, |address| address.port());
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = worker.drained() => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => take(stream, peer, port, &settings, &worker),
+            Err(error) => pause(&error, &worker).await,
+        }
+    }
+    while let Some(Ok((stream, peer))) = now_or_never(listener.accept()) {
+        take(stream, peer, port, &settings, &worker);
+    }
+}
+
+fn take(stream: TcpStream, peer: SocketAddr, port: u16, settings: &Rc<ListenerSettings>, worker: &Rc<Worker>) {
+    let open_max = worker.settings.start.limits.connections_max;
+    if open_max != 0 && worker.node.connections.load(Ordering::Relaxed) >= open_max {
+        // Shed early and cheaply: who is served keeps being served.
+        worker.recorder.count(Counter::ConnectionsRefused, 1);
+        return;
+    }
+    // Heads and small answers leave at once; large ones fill packets by themselves.
+    let _ignored = stream.set_nodelay(true);
+    let info = ConnInfo { peer, proxied_for: None, listener_port: port, tls: None, identity: None };
+    let open = Open::new(worker);
+    let settings = Rc::clone(settings);
+    tokio::task::spawn_local(async move {
+        downstream::serve(stream, info, &settings, &open.worker).await;
+    });
+}
+
+async fn pause(error: &io::Error, worker: &Worker) {
+    // Whatever befell the one connection concerns it alone.
+    let of_connection = [io::ErrorKind::ConnectionAborted, io::ErrorKind::ConnectionReset, io::ErrorKind::Interrupted];
+    if !of_connection.contains(&error.kind()) {
+        worker.recorder.count(Counter::AcceptPauses, 1);
+        tokio::time::sleep(ACCEPT_PAUSE).await;
+    }
+}
+
+fn now_or_never<F: Future>(future: F) -> Option<F::Output> {
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match std::pin::pin!(future).poll(&mut context) {
+        std::task::Poll::Ready(output) => Some(output),
+        std::task::Poll::Pending => None,
+    }
+}
+
+/// Counts a connection for as long as it is open.
+struct Open {
+    worker: Rc<Worker>,
+}
+
+impl Open {
+    fn new(worker: &Rc<Worker>) -> Self {
+        worker.recorder.count(Counter::ConnectionsAccepted, 1);
+        worker.recorder.count(Counter::ConnectionsActive, 1);
+        worker.node.connections.fetch_add(1, Ordering::Relaxed);
+        worker.connection_opened();
+        Self { worker: Rc::clone(worker) }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.worker.recorder.count(Counter::InvariantBroken, 1);
+        }
+        self.worker.recorder.uncount(Counter::ConnectionsActive, 1);
+        self.worker.node.connections.fetch_sub(1, Ordering::Relaxed);
+        self.worker.connection_closed();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(port: u16, reuseport: bool) -> ListenerSettings {
+        let json = format!(r#"{{"address":"127.0.0.1","port":{port},"reuseport":{reuseport}}}"#);
+        serde_json::from_str(&json).unwrap()
+    }
+
+    #[test]
+    fn any_free_port_is_the_same_for_all_workers() {
+        for reuseport in [true, false] {
+            let bound = bind(&settings(0, reuseport), 3).unwrap();
+            assert_ne!(bound.open.port, 0);
+            assert_eq!(bound.sockets.len(), 3);
+            assert!(bound.sockets.iter().all(|socket| socket.local_addr().unwrap().port() == bound.open.port));
+        }
+    }
+
+    #[test]
+    fn a_port_that_is_shared_already_is_refused() {
+        for reuseport in [true, false] {
+            let bound = bind(&settings(0, reuseport), 1).unwrap();
+            let error = bind(&settings(bound.open.port, true), 1).expect_err("in use");
+            assert!(error.contains("the port is in use"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_port_is_free_again_after_its_listener() {
+        let port = bind(&settings(0, true), 2).unwrap().open.port;
+        assert_eq!(bind(&settings(port, true), 2).unwrap().open.port, port);
+    }
+}

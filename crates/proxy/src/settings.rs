@@ -1,0 +1,549 @@
+//! Start settings of the core: how they cross the door from Python, and the checked form that the workers read.
+//! Everything that is wrong is told at once; nothing here opens a file or a port.
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use crate::error::StartError;
+use crate::network::Network;
+use crate::tls::identity::Identity;
+
+/// The settings as they cross the door; Python has filled every default that a user can see.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StartSettings {
+    /// Id of this node.
+    pub node_id: String,
+    /// Name of the host, as log entries carry it.
+    #[serde(default)]
+    pub hostname: Option<String>,
+    /// Product token, such as `twinplane/0.1.0`.
+    pub version: String,
+    /// Worker threads.
+    #[serde(default = "one")]
+    pub workers: usize,
+    /// What to listen on.
+    #[serde(default)]
+    pub listeners: Vec<ListenerSettings>,
+    /// Certificates for names that the configuration holds none for, by kind of key.
+    #[serde(default)]
+    pub default_certificates: Vec<CertificatePair>,
+    /// Client certificate towards upstreams whose service names none.
+    #[serde(default)]
+    pub client_certificate: Option<CertificatePair>,
+    /// PEM of the certificates upstreams are verified against where a service names none.
+    #[serde(default)]
+    pub trusted_certificates: Option<String>,
+    /// Versions of TLS to speak.
+    #[serde(default = "tls_protocols")]
+    pub tls_protocols: Vec<String>,
+    /// Networks whose forwarded headers are believed.
+    #[serde(default)]
+    pub trusted_ips: Vec<String>,
+    /// Header that holds the client's address.
+    #[serde(default = "real_ip_header")]
+    pub real_ip_header: String,
+    /// Whether trusted addresses in that header are skipped from the right.
+    #[serde(default)]
+    pub real_ip_recursive: bool,
+    /// Response headers to add.
+    #[serde(default = "response_headers")]
+    pub headers: Vec<String>,
+    /// Request headers to add.
+    #[serde(default = "upstream_headers")]
+    pub headers_upstream: Vec<String>,
+    /// Type of error bodies where the client names none.
+    #[serde(default = "error_default_type")]
+    pub error_default_type: String,
+    /// Whether `Kong-Debug` is answered.
+    #[serde(default)]
+    pub allow_debug_header: bool,
+    /// Flavour of the router.
+    #[serde(default = "router_flavor")]
+    pub router_flavor: String,
+    /// `original` or `strict`.
+    #[serde(default = "route_match_calculation")]
+    pub route_match_calculation: String,
+    /// Idle connections to upstreams.
+    #[serde(default)]
+    pub upstream_keepalive: KeepaliveSettings,
+    /// Limits of connections and messages.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Name resolution; null: as the system has it.
+    #[serde(default)]
+    pub dns: Option<DnsSettings>,
+    /// Port seen from outside by port listened on.
+    #[serde(default)]
+    pub port_maps: std::collections::BTreeMap<String, u16>,
+    /// Access records kept until drained; over that, the oldest are lost and counted.
+    #[serde(default = "records_max")]
+    pub records_max: usize,
+    /// Log entries kept until drained.
+    #[serde(default = "log_entries_max")]
+    pub log_entries_max: usize,
+    /// Set where the core is the control plane's own front door.
+    #[serde(default)]
+    pub edge: Option<EdgeSettings>,
+}
+
+/// One address to listen on.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of its own in the settings"
+)]
+pub struct ListenerSettings {
+    /// Address, such as `0.0.0.0` or `::1`.
+    pub address: String,
+    /// Port; 0 takes any free one, the same for all workers.
+    pub port: u16,
+    /// Whether TLS is spoken.
+    #[serde(default)]
+    pub tls: bool,
+    /// Whether HTTP/2 is offered (by ALPN; in the clear by prior knowledge).
+    #[serde(default)]
+    pub http2: bool,
+    /// Whether a PROXY protocol header comes first.
+    #[serde(default)]
+    pub proxy_protocol: bool,
+    /// Whether each worker has a socket of its own.
+    #[serde(default = "yes")]
+    pub reuseport: bool,
+    /// Connections that may wait to be accepted.
+    #[serde(default = "backlog")]
+    pub backlog: u32,
+}
+
+/// A certificate with its chain, and its private key; both PEM.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertificatePair {
+    /// Leaf first.
+    pub cert: String,
+    /// The private key.
+    pub key: String,
+}
+
+impl std::fmt::Debug for CertificatePair {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CertificatePair")
+            .field("key", &"***")
+            .finish_non_exhaustive()
+    }
+}
+
+/// Idle connections to upstreams, per worker.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KeepaliveSettings {
+    /// Idle connections kept.
+    pub pool_size: usize,
+    /// Requests after which a connection is closed; 0 sets no bound.
+    pub max_requests: u64,
+    /// Seconds after which an idle connection is closed; 0 sets no bound.
+    pub idle_timeout_s: u64,
+}
+
+impl Default for KeepaliveSettings {
+    fn default() -> Self {
+        Self {
+            pool_size: 512,
+            max_requests: 10_000,
+            idle_timeout_s: 60,
+        }
+    }
+}
+
+/// Limits of connections and messages. Zero sets no bound where it says so.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// HTTP/1 head, request line included.
+    pub head_bytes_max: usize,
+    /// One line of it.
+    pub line_bytes_max: usize,
+    /// Fields of a head.
+    pub fields_max: usize,
+    /// Time for the TLS handshake and, again, for a head.
+    pub head_timeout_ms: u64,
+    /// Silence on a connection before it is closed, between requests and within a body.
+    pub idle_timeout_ms: u64,
+    /// Requests served on one connection; 0: no bound.
+    pub requests_max: u64,
+    /// Open HTTP/2 streams of a connection.
+    pub h2_streams_max: u32,
+    /// Decoded HTTP/2 header list.
+    pub h2_header_list_bytes_max: u32,
+    /// Open connections of the node; 0: no bound.
+    pub connections_max: usize,
+    /// Request body; 0: no bound.
+    pub body_bytes_max: u64,
+    /// Request body that is held in memory (for a filter, or to be sent again).
+    pub buffered_body_bytes_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            head_bytes_max: 32_768,
+            line_bytes_max: 8_192,
+            fields_max: 100,
+            head_timeout_ms: 10_000,
+            idle_timeout_ms: 60_000,
+            requests_max: 10_000,
+            h2_streams_max: 100,
+            h2_header_list_bytes_max: 65_536,
+            connections_max: 0,
+            body_bytes_max: 0,
+            buffered_body_bytes_max: 8 * 1_048_576,
+        }
+    }
+}
+
+/// Name resolution.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DnsSettings {
+    /// Servers as `address` or `address:port`; empty: those of the system.
+    pub resolvers: Vec<String>,
+    /// Path of the hosts file.
+    pub hosts_file: String,
+    /// Record types in the order they are asked for.
+    pub order: Vec<String>,
+    /// Seconds that replace the TTL of answers.
+    pub valid_ttl: Option<u64>,
+    /// Seconds an answer may be served past its TTL.
+    pub stale_ttl: u64,
+    /// Seconds a missing name is remembered.
+    pub not_found_ttl: u64,
+    /// Seconds a failure is remembered.
+    pub error_ttl: u64,
+    /// Names kept.
+    pub cache_size: usize,
+}
+
+impl Default for DnsSettings {
+    fn default() -> Self {
+        Self {
+            resolvers: Vec::new(),
+            hosts_file: "/etc/hosts".to_owned(),
+            order: ["LAST", "SRV", "A", "CNAME"].map(str::to_owned).to_vec(),
+            valid_ttl: None,
+            stale_ttl: 3_600,
+            not_found_ttl: 30,
+            error_ttl: 1,
+            cache_size: 10_000,
+        }
+    }
+}
+
+/// The control plane's own front door.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EdgeSettings {
+    /// Server names for which a client certificate is asked: exact, or `*.` and a suffix.
+    #[serde(default)]
+    pub client_certificate_hosts: Vec<String>,
+}
+
+/// Which headers the gateway adds of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own in the settings"
+)]
+pub struct HeaderSwitches {
+    /// `Server` on responses made by the gateway.
+    pub server: bool,
+    /// `Via` on proxied responses.
+    pub via: bool,
+    /// `X-Kong-Proxy-Latency`
+    pub proxy_latency: bool,
+    /// `X-Kong-Upstream-Latency`
+    pub upstream_latency: bool,
+    /// `X-Kong-Response-Latency`
+    pub response_latency: bool,
+    /// `X-Kong-Upstream-Status`
+    pub upstream_status: bool,
+    /// `X-Kong-Request-Id` on responses.
+    pub request_id: bool,
+    /// `X-Kong-Request-Id` towards upstreams.
+    pub upstream_request_id: bool,
+}
+
+/// The settings, checked.
+#[derive(Debug)]
+pub struct Settings {
+    /// As they came.
+    pub start: StartSettings,
+    /// Which headers are added.
+    pub header_switches: HeaderSwitches,
+    /// `1.1 twinplane/0.1.0`
+    pub via: Box<str>,
+    /// Networks whose forwarded headers are believed.
+    pub trusted: Vec<Network>,
+    /// Whether connections over Unix sockets are believed too.
+    pub is_unix_trusted: bool,
+    /// Default certificates, leaf keys of several kinds.
+    pub default_identities: Vec<Arc<Identity>>,
+    /// Default client certificate towards upstreams.
+    pub client_identity: Option<Arc<Identity>>,
+    /// TLS versions.
+    pub tls_versions: Vec<&'static rustls::SupportedProtocolVersion>,
+    /// Port seen from outside by port listened on.
+    pub port_maps: Vec<(u16, u16)>,
+}
+
+impl Settings {
+    /// Parses and checks; tells every fault at once.
+    pub fn parse(json: &[u8]) -> Result<Self, StartError> {
+        let start: StartSettings = serde_json::from_slice(json)
+            .map_err(|error| StartError::of(format!("settings: {error}")))?;
+        Self::check(start)
+    }
+
+    /// Checks; tells every fault at once.
+    pub fn check(start: StartSettings) -> Result<Self, StartError> {
+        let mut faults = Vec::new();
+        if start.workers == 0 {
+            faults.push("workers: at least one is needed".to_owned());
+        }
+        for (index, listener) in start.listeners.iter().enumerate() {
+            if listener.address.parse::<IpAddr>().is_err() {
+                faults.push(format!(
+                    "listeners[{index}].address: not an IP address: {}",
+                    listener.address
+                ));
+            }
+            if listener.tls && start.default_certificates.is_empty() {
+                faults.push(format!(
+                    "listeners[{index}].tls: default_certificates holds none"
+                ));
+            }
+        }
+        let settings = Self {
+            header_switches: header_switches(&start.headers, &start.headers_upstream, &mut faults),
+            via: format!("1.1 {}", start.version).into(),
+            trusted: networks(&start.trusted_ips, &mut faults),
+            is_unix_trusted: start.trusted_ips.iter().any(|entry| entry == "unix:"),
+            default_identities: identities(&start.default_certificates, &mut faults),
+            client_identity: start.client_certificate.as_ref().and_then(|pair| {
+                Identity::from_pem(&pair.cert, &pair.key)
+                    .map_err(|error| faults.push(format!("client_certificate: {error}")))
+                    .ok()
+                    .map(Arc::new)
+            }),
+            tls_versions: tls_versions(&start.tls_protocols, &mut faults),
+            port_maps: port_maps(&start.port_maps, &mut faults),
+            start,
+        };
+        if let Some(Err(error)) = settings.start.dns.as_ref().map(DnsSettings::servers) {
+            faults.push(error);
+        }
+        if let Some(pem) = &settings.start.trusted_certificates
+            && let Err(error) = crate::tls::upstream::roots_of(pem)
+        {
+            faults.push(format!("trusted_certificates: {error}"));
+        }
+        if faults.is_empty() {
+            Ok(settings)
+        } else {
+            Err(StartError { faults })
+        }
+    }
+
+    /// Whether a peer's forwarded headers are believed.
+    pub fn trusts(&self, peer: IpAddr) -> bool {
+        self.trusted.iter().any(|network| network.contains(peer))
+    }
+
+    /// The port seen from outside.
+    pub fn outside_port(&self, port: u16) -> u16 {
+        self.port_maps
+            .iter()
+            .find(|(inside, _)| *inside == port)
+            .map_or(port, |(_, outside)| *outside)
+    }
+}
+
+fn header_switches(
+    headers: &[String],
+    upstream: &[String],
+    faults: &mut Vec<String>,
+) -> HeaderSwitches {
+    let mut on = HeaderSwitches::default();
+    for token in headers {
+        match token.to_ascii_lowercase().as_str() {
+            "off" | "x-kong-admin-latency" => {}
+            "server_tokens" => (on.server, on.via) = (true, true),
+            "latency_tokens" => {
+                (on.proxy_latency, on.upstream_latency, on.response_latency) = (true, true, true);
+            }
+            "server" => on.server = true,
+            "via" => on.via = true,
+            "x-kong-proxy-latency" => on.proxy_latency = true,
+            "x-kong-upstream-latency" => on.upstream_latency = true,
+            "x-kong-response-latency" => on.response_latency = true,
+            "x-kong-upstream-status" => on.upstream_status = true,
+            "x-kong-request-id" => on.request_id = true,
+            other => faults.push(format!("headers: unknown token {other}")),
+        }
+    }
+    for token in upstream {
+        match token.to_ascii_lowercase().as_str() {
+            "off" => {}
+            "x-kong-request-id" => on.upstream_request_id = true,
+            other => faults.push(format!("headers_upstream: unknown token {other}")),
+        }
+    }
+    on
+}
+
+fn networks(entries: &[String], faults: &mut Vec<String>) -> Vec<Network> {
+    let named = entries.iter().filter(|entry| *entry != "unix:");
+    named
+        .filter_map(|entry| {
+            entry
+                .parse()
+                .map_err(|error| faults.push(format!("trusted_ips: {error}")))
+                .ok()
+        })
+        .collect()
+}
+
+fn identities(pairs: &[CertificatePair], faults: &mut Vec<String>) -> Vec<Arc<Identity>> {
+    let mut found = Vec::new();
+    for (index, pair) in pairs.iter().enumerate() {
+        match Identity::from_pem(&pair.cert, &pair.key) {
+            Ok(identity) => found.push(Arc::new(identity)),
+            Err(error) => faults.push(format!("default_certificates[{index}]: {error}")),
+        }
+    }
+    found
+}
+
+fn tls_versions(
+    names: &[String],
+    faults: &mut Vec<String>,
+) -> Vec<&'static rustls::SupportedProtocolVersion> {
+    let mut versions = Vec::new();
+    for name in names {
+        match name.as_str() {
+            "TLSv1.3" => versions.push(&rustls::version::TLS13),
+            "TLSv1.2" => versions.push(&rustls::version::TLS12),
+            // Named by old configurations; nothing below 1.2 is spoken.
+            "TLSv1.1" | "TLSv1" => {}
+            other => faults.push(format!("tls_protocols: unknown version {other}")),
+        }
+    }
+    if versions.is_empty() {
+        faults.push("tls_protocols: neither TLSv1.2 nor TLSv1.3 is among them".to_owned());
+    }
+    versions
+}
+
+fn port_maps(
+    maps: &std::collections::BTreeMap<String, u16>,
+    faults: &mut Vec<String>,
+) -> Vec<(u16, u16)> {
+    let mut found = Vec::new();
+    for (inside, outside) in maps {
+        match inside.parse() {
+            Ok(inside) => found.push((inside, *outside)),
+            Err(_) => faults.push(format!("port_maps: not a port: {inside}")),
+        }
+    }
+    found
+}
+
+fn one() -> usize {
+    1
+}
+fn yes() -> bool {
+    true
+}
+fn backlog() -> u32 {
+    16_384
+}
+fn tls_protocols() -> Vec<String> {
+    ["TLSv1.2", "TLSv1.3"].map(str::to_owned).to_vec()
+}
+fn real_ip_header() -> String {
+    "X-Real-IP".to_owned()
+}
+fn response_headers() -> Vec<String> {
+    ["server_tokens", "latency_tokens", "X-Kong-Request-Id"]
+        .map(str::to_owned)
+        .to_vec()
+}
+fn upstream_headers() -> Vec<String> {
+    vec!["X-Kong-Request-Id".to_owned()]
+}
+fn error_default_type() -> String {
+    "text/plain".to_owned()
+}
+fn router_flavor() -> String {
+    "traditional_compatible".to_owned()
+}
+fn route_match_calculation() -> String {
+    "original".to_owned()
+}
+fn records_max() -> usize {
+    100_000
+}
+fn log_entries_max() -> usize {
+    10_000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_is_told_at_once() {
+        let json = br#"{"node_id":"n","version":"twinplane/0.1.0","workers":0,"trusted_ips":["10.0.0.0/33","unix:"],
+            "listeners":[{"address":"somewhere","port":0,"tls":true}],"headers":["nonsense"],"tls_protocols":["SSLv3"],
+            "default_certificates":[{"cert":"no","key":"no"}],"client_certificate":{"cert":"","key":""},
+            "dns":{"resolvers":["nobody"]},"port_maps":{"x":1}}"#;
+        let error = Settings::parse(json).expect_err("faults");
+        for name in [
+            "workers",
+            "trusted_ips",
+            "listeners[0]",
+            "headers",
+            "tls_protocols",
+            "default_",
+            "client_",
+            "dns",
+            "port_maps",
+        ] {
+            assert!(
+                error.faults.iter().any(|fault| fault.starts_with(name)),
+                "{name} in {:?}",
+                error.faults
+            );
+        }
+    }
+
+    #[test]
+    fn an_unknown_setting_is_a_fault() {
+        let error = Settings::parse(br#"{"node_id":"n","version":"v","colour":"red"}"#)
+            .expect_err("a fault");
+        assert!(error.faults[0].contains("colour"), "{error:?}");
+    }
+
+    #[test]
+    fn header_tokens_switch_headers() {
+        let settings = Settings::parse(
+            br#"{"node_id":"n","version":"v","headers":["via","X-Kong-Upstream-Status"]}"#,
+        )
+        .unwrap();
+        let on = settings.header_switches;
+        assert!(on.via && on.upstream_status && on.upstream_request_id);
+        assert!(!on.server && !on.request_id && !on.proxy_latency);
+        assert_eq!(&*settings.via, "1.1 v");
+    }
+}

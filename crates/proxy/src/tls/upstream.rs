@@ -1,0 +1,281 @@
+//! TLS towards upstreams: one cached client configuration per (client certificate, authorities, verification).
+//! Its number is part of a pooled connection's identity: services that verify differently never share a connection.
+use std::cell::RefCell;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ahash::AHashMap;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls13_signature_with_raw_key};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use twinplane_engine::snapshot::Snapshot;
+use twinplane_model::Service;
+
+use crate::settings::Settings;
+use crate::tls::identity::{Identity, IdentityError, OneIdentity, chain_of};
+use crate::tls::public_key;
+
+/// How one service's upstreams are spoken to.
+#[derive(Clone, Debug)]
+pub struct UpstreamTls {
+    /// Distinct per way of verifying and client certificate; the same for services that share both.
+    pub number: u64,
+    /// For `tokio_rustls::TlsConnector`.
+    pub config: Arc<ClientConfig>,
+}
+
+/// Why a service's upstreams cannot be spoken to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UpstreamTlsError {
+    /// A certificate that the service names is absent or damaged.
+    Certificate(String),
+    /// The certificate is to be verified, and nothing is trusted.
+    NothingTrusted,
+}
+
+impl fmt::Display for UpstreamTlsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Certificate(reason) => f.write_str(reason),
+            Self::NothingTrusted => {
+                f.write_str("the upstream is to be verified, but no authority is trusted")
+            }
+        }
+    }
+}
+
+impl std::error::Error for UpstreamTlsError {}
+
+type ByService = AHashMap<u32, Result<UpstreamTls, UpstreamTlsError>>;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    // Authorities as PEM; none: not verified. Empty: those of the settings.
+    authorities: Option<Vec<Box<str>>>,
+    // Certificate and key as PEM; none: that of the settings, if any.
+    client: Option<(Box<str>, Box<str>)>,
+}
+
+/// The client configurations of one worker.
+#[derive(Debug)]
+pub struct UpstreamConfigs {
+    settings: Arc<Settings>,
+    provider: Arc<CryptoProvider>,
+    // Of one snapshot, known by its address; a worker that takes another one clears this first.
+    by_service: RefCell<(usize, ByService)>,
+    by_key: RefCell<AHashMap<Key, UpstreamTls>>,
+}
+
+static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
+
+impl UpstreamConfigs {
+    /// Without any.
+    pub fn new(settings: Arc<Settings>) -> Self {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        Self {
+            settings,
+            provider,
+            by_service: RefCell::default(),
+            by_key: RefCell::default(),
+        }
+    }
+
+    /// The configuration of the service at `index` of `snapshot`.
+    pub fn of(&self, snapshot: &Snapshot, index: u32) -> Result<UpstreamTls, UpstreamTlsError> {
+        let address = std::ptr::from_ref(snapshot) as usize;
+        {
+            let mut by_service = self.by_service.borrow_mut();
+            if by_service.0 != address {
+                *by_service = (address, AHashMap::new());
+            }
+            if let Some(found) = by_service.1.get(&index) {
+                return found.clone();
+            }
+        }
+        let made = match snapshot.services.get(index as usize) {
+            Some(service) => self.make(snapshot, &service.model),
+            None => Err(UpstreamTlsError::Certificate(
+                "the service is not part of the configuration".into(),
+            )),
+        };
+        self.by_service.borrow_mut().1.insert(index, made.clone());
+        made
+    }
+
+    /// Another snapshot is in force: indices mean other services now. What no service of it asks for goes later.
+    pub fn forget_services(&self) {
+        *self.by_service.borrow_mut() = (0, AHashMap::new());
+        let mut by_key = self.by_key.borrow_mut();
+        // Numbers of configurations that live on must not change, or idle connections would be lost with each swap.
+        if by_key.len() > 256 {
+            by_key.retain(|_, known| Arc::strong_count(&known.config) > 1);
+        }
+    }
+
+    fn make(
+        &self,
+        snapshot: &Snapshot,
+        service: &Service,
+    ) -> Result<UpstreamTls, UpstreamTlsError> {
+        let key = Self::key(snapshot, service)?;
+        if let Some(known) = self.by_key.borrow().get(&key) {
+            return Ok(known.clone());
+        }
+        let config = Arc::new(self.config(&key)?);
+        let made = UpstreamTls {
+            number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
+            config,
+        };
+        self.by_key.borrow_mut().insert(key, made.clone());
+        Ok(made)
+    }
+
+    fn key(snapshot: &Snapshot, service: &Service) -> Result<Key, UpstreamTlsError> {
+        let named = service.ca_certificates.as_deref().unwrap_or_default();
+        // Unset verifies only where authorities are configured for the service.
+        let is_verified = service.tls_verify.unwrap_or(!named.is_empty());
+        let absent = |id: &str| {
+            UpstreamTlsError::Certificate(format!("certificate {id} is not in the configuration"))
+        };
+        let mut authorities = Vec::new();
+        for id in named.iter().filter(|_| is_verified) {
+            let row = snapshot
+                .ca_certificates
+                .iter()
+                .find(|row| row.id == *id)
+                .ok_or_else(|| absent(id))?;
+            authorities.push(row.cert.clone());
+        }
+        let client = match &service.client_certificate {
+            Some(id) => {
+                let row = snapshot
+                    .certificates
+                    .iter()
+                    .find(|row| row.id == *id)
+                    .ok_or_else(|| absent(id))?;
+                Some((row.cert.clone(), row.key.clone()))
+            }
+            None => None,
+        };
+        Ok(Key {
+            authorities: is_verified.then_some(authorities),
+            client,
+        })
+    }
+
+    fn config(&self, key: &Key) -> Result<ClientConfig, UpstreamTlsError> {
+        let damaged = |error: IdentityError| UpstreamTlsError::Certificate(error.to_string());
+        let failed = |error: Error| UpstreamTlsError::Certificate(error.to_string());
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_protocol_versions(&self.settings.tls_versions)
+            .map_err(failed)?
+            .dangerous()
+            .with_custom_certificate_verifier(self.verifier(key.authorities.as_deref())?);
+        let identity = match &key.client {
+            Some((cert, private)) => Some(Arc::new(
+                Identity::from_pem(cert, private).map_err(damaged)?,
+            )),
+            None => self.settings.client_identity.clone(),
+        };
+        let mut config = match identity {
+            Some(identity) => builder.with_client_cert_resolver(Arc::new(OneIdentity(identity))),
+            None => builder.with_no_client_auth(),
+        };
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(config)
+    }
+
+    fn verifier(
+        &self,
+        authorities: Option<&[Box<str>]>,
+    ) -> Result<Arc<dyn ServerCertVerifier>, UpstreamTlsError> {
+        let Some(authorities) = authorities else {
+            return Ok(Arc::new(NoVerification {
+                provider: Arc::clone(&self.provider),
+            }));
+        };
+        let damaged = |error: IdentityError| UpstreamTlsError::Certificate(error.to_string());
+        let roots = if authorities.is_empty() {
+            let trusted = self.settings.start.trusted_certificates.as_deref();
+            roots_of(trusted.ok_or(UpstreamTlsError::NothingTrusted)?).map_err(damaged)?
+        } else {
+            roots_of(&authorities.join("\n")).map_err(damaged)?
+        };
+        if roots.is_empty() {
+            return Err(UpstreamTlsError::NothingTrusted);
+        }
+        let builder = WebPkiServerVerifier::builder_with_provider(
+            Arc::new(roots),
+            Arc::clone(&self.provider),
+        );
+        let verifier = builder
+            .build()
+            .map_err(|error| UpstreamTlsError::Certificate(error.to_string()))?;
+        Ok(verifier)
+    }
+}
+
+/// The authorities of a PEM text. Those that cannot be anchors (version 1, damaged) are left out, as OpenSSL does.
+pub fn roots_of(pem: &str) -> Result<RootCertStore, IdentityError> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(chain_of(pem)?);
+    Ok(roots)
+}
+
+/// Takes any certificate, as Kong does where verification is off; possession of its key is proved all the same.
+#[derive(Debug)]
+struct NoVerification {
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for NoVerification {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        public_key::verify_tls12(
+            message,
+            certificate,
+            signed,
+            &self.provider.signature_verification_algorithms,
+        )?;
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let key = public_key::of(certificate)?;
+        verify_tls13_signature_with_raw_key(
+            message,
+            &key,
+            signed,
+            &self.provider.signature_verification_algorithms,
+        )
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
