@@ -15,10 +15,9 @@ from twinplane.api.admin.upstreams import Targets
 from twinplane.api.core.dispatch import Dispatcher
 from twinplane.api.core.entity import Rules
 from twinplane.api.core.face import EntityFace, Receive, Send, read_request, send_answer, serve_lifespan
-from twinplane.api.core.forms import FormSpecs
 from twinplane.api.core.message import Answer, Call, Headers, Site, message
 from twinplane.api.core.paths import Plan, add_entity_paths
-from twinplane.api.core.schemas import SchemaEndpoints, ServedSchemas
+from twinplane.api.core.schema_endpoints import SchemaEndpoints
 from twinplane.api.core.workers import Workers
 from twinplane.control import Actor, Control, Scope
 from twinplane.registry import entity_types
@@ -86,11 +85,9 @@ class AdminApp:
 def admin_paths(control: Control, scope: Scope) -> Dispatcher:
     """Every path of the Admin API."""
     dispatcher = Dispatcher()
-    schemas = ServedSchemas()
-    forms = FormSpecs(schemas)
     information = Information(control, scope, dispatcher.templates)
     targets = Targets(control, information.node_id)
-    checks = SchemaEndpoints(control, schemas, forms, validated_status=200)
+    checks = SchemaEndpoints(control, validated_status=200)
     for room in (information, ClusterNodes(control), Tags(control), targets, checks):
         for path, handlers in room.paths().items():
             dispatcher.add(path, handlers)
@@ -105,7 +102,7 @@ def admin_paths(control: Control, scope: Scope) -> Dispatcher:
         unlinked=(("snis", "certificate"),),
         listers={("targets", "upstreams"): targets.newest_first},
     )
-    add_entity_paths(dispatcher, control, forms, plan)
+    add_entity_paths(dispatcher, control, plan)
     return dispatcher
 
 
