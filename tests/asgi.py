@@ -90,16 +90,3 @@ class Client:
         received = await self.call(method, target, body)
         assert received.status == status, f"{method} {target}: {received.status} {received.body[:500]!r}"
         return json.loads(received.body) if received.body else None
-
-
-async def stop(app: App) -> None:
-    """Tell an application that its server stops."""
-    events = [{"type": "lifespan.shutdown"}]
-
-    async def receive() -> Any:
-        return events.pop()
-
-    async def ignore(_message: Any) -> None:
-        return None
-
-    await app({"type": "lifespan"}, receive, ignore)

@@ -14,7 +14,7 @@ from typing import Final
 
 from twinplane.api.core.decode import Fields, decode, infer_record
 from twinplane.api.core.dispatch import Handler
-from twinplane.api.core.errors import not_found_by_key
+from twinplane.api.core.errors import absent, not_found_by_key
 from twinplane.api.core.message import (
     METHOD_NOT_ALLOWED,
     NOT_FOUND,
@@ -40,13 +40,12 @@ class Manner:
     put_merges: bool = False
     plain_when_absent: bool = False
     key_when_absent: bool = False
-    absent_alias: str | None = None
     filters: tuple[str, ...] = ()
 
 
 MANNERS: Final[Mapping[str, Manner]] = {
     "plugins": Manner(plain_when_absent=True),
-    "certificates": Manner(key_when_absent=True, absent_alias="SNI not found"),
+    "certificates": Manner(key_when_absent=True),
     "targets": Manner(put_merges=True),
     "consumers": Manner(filters=("custom_id",)),
 }
@@ -172,13 +171,13 @@ class Entities:
         return named if isinstance(named, str) else None
 
     def _absent(self, error: NotFound, *, changing: bool) -> Answer:
+        if self._type == "certificates" and error.kind == "snis":
+            return absent(error)
         if error.nested or error.parent or self._parent is not None:
             if self._type == "acls" and not error.parent and "id" not in error.key:
                 # Kong's acl endpoint ends through another door here (vectors: acl/get-absent-name).
                 return message(404, "Not found", {"request_id": _request_id()})
-            return NOT_FOUND
-        if self._manner.absent_alias is not None and "id" not in error.key:
-            return message(404, self._manner.absent_alias)
+            return absent(error)
         if not changing or self._manner.plain_when_absent:
             return NOT_FOUND
         return not_found_by_key(error.key)
