@@ -6,6 +6,7 @@ declarative document (`control.declarative`) without loading SQL.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from twinplane.control.records import (
@@ -26,10 +27,12 @@ from twinplane.control.records import (
     User,
 )
 from twinplane.control.scope import DEFAULT_WORKSPACE, Actor, Page, Parent, Row, Scope
+from twinplane.control.settings import ControlSettings
 from twinplane.control.versions import Versions
 
 if TYPE_CHECKING:
-    from twinplane.control.control import Control, ControlSettings, Operation
+    from twinplane.control.change import Operation
+    from twinplane.control.control import Control
 
 __all__ = [
     "DEFAULT_WORKSPACE",
@@ -59,13 +62,12 @@ __all__ = [
     "Versions",
 ]
 
-_FROM_THE_STORE = frozenset({"Control", "ControlSettings", "Operation"})
+_NEEDS_THE_STORE = {"Control": "twinplane.control.control", "Operation": "twinplane.control.change"}
 
 
 def __getattr__(name: str) -> Any:
     """Load what needs the store only when it is asked for."""
-    if name in _FROM_THE_STORE:
-        from twinplane.control import control  # noqa: PLC0415
-
-        return getattr(control, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = _NEEDS_THE_STORE.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(module), name)

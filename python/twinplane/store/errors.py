@@ -54,3 +54,13 @@ class StoreBusy(StoreError):
 
     def __str__(self) -> str:
         return f"the store was busy for {self.waited_ms} ms"
+
+
+@dataclass
+class StoreConflict(StoreError):
+    """A constraint of the database refused the write: another writer was faster. Nothing of it is kept."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the database refused a row: {self.reason}"

@@ -6,7 +6,7 @@ use twinplane_model::{ConfigTable, Id, Plugin};
 use super::{BuildInput, dangling, position};
 use crate::chain::{Chain, Link, OverlayLink, rank};
 use crate::filter::{Filter, Phases};
-use crate::plugin::{BuildContext, BuildError, PluginInstance, PluginSpec, Unavailable};
+use crate::plugin::{BuildContext, PluginInstance, PluginSpec, Unavailable};
 use crate::snapshot::{Fault, Index, Issue};
 
 /// All filters, sorted by scope.
@@ -41,30 +41,22 @@ pub(super) fn build(
             });
             continue;
         };
-        let filter = match build_filter(spec, row, table, input) {
-            Ok(filter) => Some(filter),
-            Err(BuildError::Unavailable(reason)) => {
-                scoped.issues.push(unavailable(row, spec, &reason));
-                None
-            }
-            Err(BuildError::Invalid(message)) => {
-                faults.push(Fault {
-                    entity: "plugins",
-                    id: Arc::clone(&row.id),
-                    message,
-                });
-                continue;
-            }
-        };
-        scoped.place(
-            row,
-            spec,
-            *order,
-            filter,
-            table,
-            (route_at, service_at),
-            faults,
-        );
+        match build_filter(spec, row, table, input) {
+            Ok(filter) => scoped.place(
+                row,
+                spec,
+                *order,
+                filter,
+                table,
+                (route_at, service_at),
+                faults,
+            ),
+            Err(message) => faults.push(Fault {
+                entity: "plugins",
+                id: Arc::clone(&row.id),
+                message,
+            }),
+        }
     }
     scoped
 }
@@ -84,11 +76,9 @@ fn build_filter(
     row: &Plugin,
     table: &ConfigTable,
     input: BuildInput<'_>,
-) -> Result<Arc<dyn Filter>, BuildError> {
+) -> Result<Option<Arc<dyn Filter>>, String> {
     let Some(build) = spec.build else {
-        return Err(BuildError::Unavailable(
-            "it has no behaviour here".to_owned(),
-        ));
+        return Ok(None);
     };
     build(
         &row.config,
@@ -98,6 +88,7 @@ fn build_filter(
             node: input.node,
         },
     )
+    .map(Some)
 }
 
 impl ScopedPlugins {
@@ -115,8 +106,11 @@ impl ScopedPlugins {
         (route_at, service_at): (&Index<Id, u32>, &Index<Id, u32>),
         faults: &mut Vec<Fault>,
     ) {
-        if filter.is_none() && spec.observes_only {
-            return;
+        if filter.is_none() {
+            self.issues.push(unavailable(row, spec));
+            if spec.observes_only {
+                return;
+            }
         }
         let route = row
             .route
@@ -242,7 +236,7 @@ impl ScopedPlugins {
     }
 }
 
-fn unavailable(row: &Plugin, spec: &PluginSpec, reason: &str) -> Issue {
+fn unavailable(row: &Plugin, spec: &PluginSpec) -> Issue {
     let consequence = if spec.observes_only {
         "requests pass without it"
     } else {
@@ -253,7 +247,7 @@ fn unavailable(row: &Plugin, spec: &PluginSpec, reason: &str) -> Issue {
         plugin: spec.name.to_owned(),
         code: "plugin_unavailable",
         message: format!(
-            "plugin '{}' is not available on this node: {reason}; {consequence}",
+            "plugin '{}' is not available on this node: {consequence}",
             spec.name
         ),
     }

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from twinplane.api.core.face import BODY_BYTES_MAX
-from twinplane.api.konnect.app import App
-from twinplane.control import Control
-from twinplane.control.analytics import Analytics
+from typing import TYPE_CHECKING
 
-__all__ = ["App", "create_app"]
+if TYPE_CHECKING:
+    from twinplane.api.konnect.app import KonnectApp, KonnectSettings
+    from twinplane.control import Control
+    from twinplane.control.analytics import Analytics
+
+__all__ = ["create_app"]
 
 
 def create_app(
-    control: Control,
-    *,
-    analytics: Analytics | None = None,
-    threads: int = 8,
-    body_bytes_max: int = BODY_BYTES_MAX,
-) -> App:
+    control: Control, *, settings: KonnectSettings | None = None, analytics: Analytics | None = None
+) -> KonnectApp:
     """The Konnect API over a control room. Without `analytics` its two queries are absent."""
-    return App(control, analytics=analytics, threads=threads, body_bytes_max=body_bytes_max)
+    # The framework loads when an application is made, not when a part of this face is looked at.
+    from twinplane.api.konnect.app import KonnectApp, KonnectSettings  # noqa: PLC0415
+
+    return KonnectApp(control, settings or KonnectSettings(), analytics)

@@ -1,0 +1,23 @@
+"""What the platform is told once, when it opens. The limits are bounds on what one call may ask for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ControlSettings:
+    """Names that endpoints are worded with, and limits."""
+
+    domain: str = "twinplane.localhost"
+    advertised_port: int = 443
+    regions: tuple[str, ...] = ("us",)
+    page_size_max: int = 1000
+    entity_bytes_max: int = 4 * 1024 * 1024
+    batch_size_max: int = 100_000
+    tags_max: int = 5
+    nodes_max: int = 10_000
+    node_purge_delay_s: int = 14 * 24 * 3600
+    node_certificates_max: int = 256
+    node_issues_max: int = 1000
+    busy_timeout_ms: int = 10_000

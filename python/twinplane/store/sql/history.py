@@ -1,0 +1,107 @@
+"""Statements on the change log: append and read, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, and_, bindparam, insert, select
+
+from twinplane.store.sql.rows import ChangeRow, EntityKey, Realm
+from twinplane.store.sql.tables import CHANGE
+
+_C = CHANGE.c
+_COLUMNS = (
+    _C.revision,
+    _C.position,
+    _C.at,
+    _C.actor_kind,
+    _C.actor_id,
+    _C.actor_name,
+    _C.operation,
+    _C.workspace,
+    _C.type,
+    _C.id,
+    _C.before,
+    _C.after,
+)
+_IN_REALM = and_(_C.organization_id == bindparam("o"), _C.control_plane_id == bindparam("c"))
+_INSERT = insert(CHANGE)
+_NEWEST = (
+    select(*_COLUMNS)
+    .where(_IN_REALM, _C.revision < bindparam("before"))
+    .order_by(_C.revision.desc(), _C.position.desc())
+    .limit(bindparam("n"))
+)
+_NEWEST_OF = _NEWEST.where(_C.id == bindparam("i"))
+_SINCE = (
+    select(*_COLUMNS)
+    .where(_IN_REALM, _C.revision > bindparam("after"))
+    .order_by(_C.revision, _C.position)
+    .limit(bindparam("n"))
+)
+
+
+class ChangeTable:
+    """The change log of every control plane."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def append(self, realm: Realm, rows: Sequence[ChangeRow]) -> None:
+        """Add the rows of one accepted write."""
+        self._connection.execute(
+            _INSERT,
+            [
+                {
+                    "organization_id": realm.organization_id,
+                    "control_plane_id": realm.control_plane_id,
+                    "revision": row.revision,
+                    "position": row.position,
+                    "at": row.at,
+                    "actor_kind": row.actor_kind,
+                    "actor_id": row.actor_id,
+                    "actor_name": row.actor_name,
+                    "operation": row.operation,
+                    "workspace": row.key.workspace,
+                    "type": row.key.type,
+                    "id": row.key.id,
+                    "before": row.before,
+                    "after": row.after,
+                }
+                for row in rows
+            ],
+        )
+
+    def newest(self, realm: Realm, *, before: int, entity_id: str | None, limit: int) -> list[ChangeRow]:
+        """Changes below a revision, newest first; of one entity where it is given."""
+        at: dict[str, Any] = {**_realm(realm), "before": before, "n": limit}
+        if entity_id is None:
+            found = self._connection.execute(_NEWEST, at)
+        else:
+            found = self._connection.execute(_NEWEST_OF, {**at, "i": entity_id})
+        return [_change(row) for row in found]
+
+    def since(self, realm: Realm, *, after: int, limit: int) -> list[ChangeRow]:
+        """Changes above a revision, oldest first."""
+        found = self._connection.execute(_SINCE, {**_realm(realm), "after": after, "n": limit})
+        return [_change(row) for row in found]
+
+
+def _realm(realm: Realm) -> dict[str, Any]:
+    return {"o": realm.organization_id, "c": realm.control_plane_id}
+
+
+def _change(row: Any) -> ChangeRow:
+    return ChangeRow(
+        row.revision,
+        row.position,
+        row.at,
+        row.actor_kind,
+        row.actor_id,
+        row.actor_name,
+        row.operation,
+        EntityKey(row.workspace, row.type, row.id),
+        row.before,
+        row.after,
+    )

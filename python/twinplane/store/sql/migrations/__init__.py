@@ -1,0 +1,1 @@
+"""Migrations of the configuration store, run by `store.sql.schema`."""

@@ -1,0 +1,130 @@
+"""Statements on nodes and on the certificates that let them in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select, update
+
+from twinplane.store.sql.rows import NodeCertificateRow, NodeRow, Realm
+from twinplane.store.sql.tables import NODE, NODE_CERTIFICATE
+
+_N = NODE.c
+_K = NODE_CERTIFICATE.c
+
+
+def _in_realm(table: Any) -> Any:
+    return and_(table.organization_id == bindparam("o"), table.control_plane_id == bindparam("c"))
+
+
+_NODE = select(NODE).where(_in_realm(_N), _N.id == bindparam("i"))
+_NODES = (
+    select(NODE)
+    .where(_in_realm(_N), _N.last_ping > bindparam("since"))
+    .order_by(_N.created_at, _N.id)
+    .limit(bindparam("n"))
+)
+_CERTIFICATE = select(NODE_CERTIFICATE).where(_in_realm(_K), _K.id == bindparam("i"))
+_CERTIFICATES = select(NODE_CERTIFICATE).where(_in_realm(_K)).order_by(_K.created_at, _K.id)
+_BY_FINGERPRINT = select(NODE_CERTIFICATE).where(_K.fingerprint == bindparam("f"))
+_COUNT = select(func.count()).select_from(NODE_CERTIFICATE).where(_in_realm(_K))
+
+
+class NodeTable:
+    """Nodes and node certificates of every control plane."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def get(self, realm: Realm, node_id: str) -> NodeRow | None:
+        """One node."""
+        found = self._connection.execute(_NODE, {**_realm(realm), "i": node_id}).one_or_none()
+        return None if found is None else NodeRow(**found._mapping)
+
+    def list(self, realm: Realm, *, since: float, limit: int) -> Sequence[NodeRow]:
+        """Nodes that were seen after `since`, oldest first."""
+        found = self._connection.execute(_NODES, {**_realm(realm), "since": since, "n": limit})
+        return [NodeRow(**row._mapping) for row in found]
+
+    def add(self, row: NodeRow) -> None:
+        """Add a node."""
+        self._connection.execute(insert(NODE), asdict(row))
+
+    def update(self, realm: Realm, node_id: str, values: Mapping[str, Any]) -> bool:
+        """Set columns of a node; False where there is none."""
+        found = self._connection.execute(
+            update(NODE)
+            .where(
+                _N.organization_id == realm.organization_id,
+                _N.control_plane_id == realm.control_plane_id,
+                _N.id == node_id,
+            )
+            .values(**values)
+        )
+        return found.rowcount > 0
+
+    def delete(self, realm: Realm, node_id: str) -> bool:
+        """Remove a node."""
+        found = self._connection.execute(
+            delete(NODE).where(
+                _N.organization_id == realm.organization_id,
+                _N.control_plane_id == realm.control_plane_id,
+                _N.id == node_id,
+            )
+        )
+        return found.rowcount > 0
+
+    def purge(self, *, silent_since: float) -> int:
+        """Remove the nodes of all control planes that were last seen before."""
+        return self._connection.execute(delete(NODE).where(_N.last_ping <= silent_since)).rowcount
+
+    def certificate(self, realm: Realm, certificate_id: str) -> NodeCertificateRow | None:
+        """One certificate."""
+        found = self._connection.execute(_CERTIFICATE, {**_realm(realm), "i": certificate_id}).one_or_none()
+        return None if found is None else NodeCertificateRow(**found._mapping)
+
+    def certificates(self, realm: Realm) -> Sequence[NodeCertificateRow]:
+        """All certificates of a control plane, oldest first."""
+        return [NodeCertificateRow(**row._mapping) for row in self._connection.execute(_CERTIFICATES, _realm(realm))]
+
+    def certificate_by_fingerprint(self, fingerprint: str) -> NodeCertificateRow | None:
+        """The certificate with this fingerprint, of whatever control plane."""
+        found = self._connection.execute(_BY_FINGERPRINT, {"f": fingerprint}).one_or_none()
+        return None if found is None else NodeCertificateRow(**found._mapping)
+
+    def count_certificates(self, realm: Realm) -> int:
+        """How many certificates a control plane has."""
+        return int(self._connection.execute(_COUNT, _realm(realm)).scalar_one())
+
+    def add_certificate(self, row: NodeCertificateRow) -> None:
+        """Add a certificate."""
+        self._connection.execute(insert(NODE_CERTIFICATE), asdict(row))
+
+    def update_certificate(self, row: NodeCertificateRow) -> None:
+        """Replace a certificate."""
+        self._connection.execute(
+            update(NODE_CERTIFICATE)
+            .where(
+                _K.organization_id == row.organization_id,
+                _K.control_plane_id == row.control_plane_id,
+                _K.id == row.id,
+            )
+            .values(cert=row.cert, title=row.title, fingerprint=row.fingerprint, updated_at=row.updated_at)
+        )
+
+    def delete_certificate(self, realm: Realm, certificate_id: str) -> bool:
+        """Remove a certificate."""
+        found = self._connection.execute(
+            delete(NODE_CERTIFICATE).where(
+                _K.organization_id == realm.organization_id,
+                _K.control_plane_id == realm.control_plane_id,
+                _K.id == certificate_id,
+            )
+        )
+        return found.rowcount > 0
+
+
+def _realm(realm: Realm) -> dict[str, Any]:
+    return {"o": realm.organization_id, "c": realm.control_plane_id}
