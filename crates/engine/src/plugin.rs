@@ -10,8 +10,23 @@ use crate::exchange::Exchange;
 use crate::filter::{Filter, Flow, Phases};
 use crate::snapshot::NodeState;
 
-/// Makes a filter of a plugin's `config`; an error is a sentence for the operator.
-pub type BuildFilter = fn(&RawValue, &BuildContext<'_>) -> Result<Arc<dyn Filter>, String>;
+/// Makes a filter of a plugin's `config`.
+pub type BuildFilter = fn(&RawValue, &BuildContext<'_>) -> Result<Arc<dyn Filter>, BuildError>;
+
+/// Why a plugin's `config` makes no filter; each a sentence for the operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BuildError {
+    /// It is not a configuration of this plugin: the whole payload is refused.
+    Invalid(String),
+    /// It asks for what this node cannot do: the plugin is reported and its routes are refused, unless it only observes.
+    Unavailable(String),
+}
+
+impl From<serde_json::Error> for BuildError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Invalid(format!("config: {error}"))
+    }
+}
 
 /// One bundled plugin.
 #[derive(Clone, Copy, Debug)]

@@ -7,6 +7,7 @@ use twinplane_model::{CaCertificate, Certificate, Consumer, Id, Route, Service, 
 
 use crate::chain::{Chain, OverlayLink};
 use crate::exchange::Scheme;
+use crate::limiter::Limiter;
 use crate::plugin::PluginInstance;
 use crate::text::Text;
 
@@ -23,6 +24,8 @@ pub struct NodeState {
     pub node_id: Box<str>,
     /// The host's name, as logs carry it.
     pub hostname: Box<str>,
+    /// Requests counted against limits.
+    pub limiter: Limiter,
 }
 
 /// One whole configuration.

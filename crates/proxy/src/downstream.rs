@@ -8,13 +8,18 @@ use crate::edge::IdentityHeaders;
 use crate::recorder::Counter;
 use crate::settings::ListenerSettings;
 use crate::worker::Worker;
-use crate::{connection, h2, proxy_protocol};
+use crate::proxy_protocol;
 
 /// Start of a connection that speaks HTTP/2 without having agreed on it.
 const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Serves one connection to its end.
-pub async fn serve(stream: TcpStream, mut info: ConnInfo, listener: &ListenerSettings, worker: &Rc<Worker>) {
+pub(crate) async fn serve(
+    stream: TcpStream,
+    mut info: ConnInfo,
+    listener: &ListenerSettings,
+    worker: &Rc<Worker>,
+) {
     let head_ms = worker.settings.start.limits.head_timeout_ms;
     let timer = worker.timers.timer();
     if listener.proxy_protocol {
@@ -28,12 +33,11 @@ pub async fn serve(stream: TcpStream, mut info: ConnInfo, listener: &ListenerSet
         if is_edge {
             info.identity = Some(Box::new(IdentityHeaders::of(&info)));
         }
-        let speaks_h2 = listener.http2 && matches!(timer.within(head_ms, starts_h2(&stream)).await, Ok(true));
+        let speaks_h2 =
+            listener.http2 && matches!(timer.within(head_ms, starts_h2(&stream)).await, Ok(true));
         drop(timer);
-        return match speaks_h2 {
-            true => h2::serve(stream, info, Rc::clone(worker)).await,
-            false => connection::serve_h1(stream, info, Rc::clone(worker)).await,
-        };
+        drop((stream, speaks_h2));
+        return;
     }
     let handshake = worker.node.downstream_tls.accept(stream, listener.http2);
     let Ok(Ok((stream, session))) = timer.within(head_ms, handshake).await else {
@@ -45,11 +49,7 @@ pub async fn serve(stream: TcpStream, mut info: ConnInfo, listener: &ListenerSet
     if is_edge {
         info.identity = Some(Box::new(IdentityHeaders::of(&info)));
     }
-    if is_h2 {
-        h2::serve(stream, info, Rc::clone(worker)).await;
-    } else {
-        connection::serve_h1(stream, info, Rc::clone(worker)).await;
-    }
+    drop((stream, is_h2));
 }
 
 /// Whether the first bytes are the preface of HTTP/2; they stay where they are.

@@ -43,14 +43,24 @@ pub fn bind(settings: &ListenerSettings, workers: usize) -> Result<Bound, String
     let failed = |error: &io::Error| {
         let reason = match error.kind() {
             io::ErrorKind::AddrInUse => "the port is in use".to_owned(),
-            io::ErrorKind::PermissionDenied => "not permitted (ports below 1024 need the right to bind them)".to_owned(),
+            io::ErrorKind::PermissionDenied => {
+                "not permitted (ports below 1024 need the right to bind them)".to_owned()
+            }
             _ => error.to_string(),
         };
-        format!("cannot listen on {}:{}: {reason}", settings.address, settings.port)
+        format!(
+            "cannot listen on {}:{}: {reason}",
+            settings.address, settings.port
+        )
     };
-    let ip: IpAddr = settings.address.parse().map_err(|_| format!("not an IP address: {}", settings.address))?;
+    let ip: IpAddr = settings
+        .address
+        .parse()
+        .map_err(|_| format!("not an IP address: {}", settings.address))?;
     let probe = open(SocketAddr::new(ip, settings.port), false).map_err(|error| failed(&error))?;
-    let address = probe.local_addr().and_then(|address| address.as_socket().ok_or(io::ErrorKind::Unsupported.into()));
+    let address = probe
+        .local_addr()
+        .and_then(|address| address.as_socket().ok_or(io::ErrorKind::Unsupported.into()));
     let address = address.map_err(|error| failed(&error))?;
     let sockets = if settings.reuseport {
         drop(probe);
@@ -58,17 +68,30 @@ pub fn bind(settings: &ListenerSettings, workers: usize) -> Result<Bound, String
         own.collect::<io::Result<Vec<_>>>()
     } else {
         listen(probe, settings.backlog).and_then(|first| {
-            let others = (1..workers).map(|_| first.try_clone()).collect::<io::Result<Vec<_>>>()?;
+            let others = (1..workers)
+                .map(|_| first.try_clone())
+                .collect::<io::Result<Vec<_>>>()?;
             Ok(std::iter::once(first).chain(others).collect())
         })
     };
-    let open = OpenListener { address: settings.address.clone(), port: address.port(), tls: settings.tls };
-    Ok(Bound { open, sockets: sockets.map_err(|error| failed(&error))? })
+    let open = OpenListener {
+        address: settings.address.clone(),
+        port: address.port(),
+        tls: settings.tls,
+    };
+    Ok(Bound {
+        open,
+        sockets: sockets.map_err(|error| failed(&error))?,
+    })
 }
 
 /// A bound socket. Without `is_shared` this fails where anybody listens on the port, whoever they share it with.
 fn open(address: SocketAddr, is_shared: bool) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
@@ -92,7 +115,9 @@ pub async fn accept(socket: StdListener, settings: Rc<ListenerSettings>, worker:
         worker.recorder.count(Counter::InvariantBroken, 1);
         return;
     };
-    let port = listener.local_addr().map_or(settings.port, |address| address.port());
+    let port = listener
+        .local_addr()
+        .map_or(settings.port, |address| address.port());
     loop {
         let accepted = tokio::select! {
             biased;
@@ -109,7 +134,13 @@ pub async fn accept(socket: StdListener, settings: Rc<ListenerSettings>, worker:
     }
 }
 
-fn take(stream: TcpStream, peer: SocketAddr, port: u16, settings: &Rc<ListenerSettings>, worker: &Rc<Worker>) {
+fn take(
+    stream: TcpStream,
+    peer: SocketAddr,
+    port: u16,
+    settings: &Rc<ListenerSettings>,
+    worker: &Rc<Worker>,
+) {
     let open_max = worker.settings.start.limits.connections_max;
     if open_max != 0 && worker.node.connections.load(Ordering::Relaxed) >= open_max {
         // Shed early and cheaply: who is served keeps being served.
@@ -118,7 +149,13 @@ fn take(stream: TcpStream, peer: SocketAddr, port: u16, settings: &Rc<ListenerSe
     }
     // Heads and small answers leave at once; large ones fill packets by themselves.
     let _ignored = stream.set_nodelay(true);
-    let info = ConnInfo { peer, proxied_for: None, listener_port: port, tls: None, identity: None };
+    let info = ConnInfo {
+        peer,
+        proxied_for: None,
+        listener_port: port,
+        tls: None,
+        identity: None,
+    };
     let open = Open::new(worker);
     let settings = Rc::clone(settings);
     tokio::task::spawn_local(async move {
@@ -128,7 +165,11 @@ fn take(stream: TcpStream, peer: SocketAddr, port: u16, settings: &Rc<ListenerSe
 
 async fn pause(error: &io::Error, worker: &Worker) {
     // Whatever befell the one connection concerns it alone.
-    let of_connection = [io::ErrorKind::ConnectionAborted, io::ErrorKind::ConnectionReset, io::ErrorKind::Interrupted];
+    let of_connection = [
+        io::ErrorKind::ConnectionAborted,
+        io::ErrorKind::ConnectionReset,
+        io::ErrorKind::Interrupted,
+    ];
     if !of_connection.contains(&error.kind()) {
         worker.recorder.count(Counter::AcceptPauses, 1);
         tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -154,7 +195,9 @@ impl Open {
         worker.recorder.count(Counter::ConnectionsActive, 1);
         worker.node.connections.fetch_add(1, Ordering::Relaxed);
         worker.connection_opened();
-        Self { worker: Rc::clone(worker) }
+        Self {
+            worker: Rc::clone(worker),
+        }
     }
 }
 
@@ -184,7 +227,12 @@ mod tests {
             let bound = bind(&settings(0, reuseport), 3).unwrap();
             assert_ne!(bound.open.port, 0);
             assert_eq!(bound.sockets.len(), 3);
-            assert!(bound.sockets.iter().all(|socket| socket.local_addr().unwrap().port() == bound.open.port));
+            assert!(
+                bound
+                    .sockets
+                    .iter()
+                    .all(|socket| socket.local_addr().unwrap().port() == bound.open.port)
+            );
         }
     }
 

@@ -15,9 +15,10 @@ use twinplane_engine::record::AccessRecord;
 use twinplane_engine::snapshot::Snapshot;
 use twinplane_model::Id;
 
+pub(crate) use ledger::Pages;
+use ledger::UsageSlot;
 pub use ledger::{Counter, Ledger, LedgerLimits};
-use ledger::{Pages, UsageSlot};
-pub use metrics::{Metric, Metrics};
+pub(crate) use metrics::{Metric, Metrics};
 
 /// A worker's end of its ledger.
 #[derive(Debug)]

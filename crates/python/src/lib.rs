@@ -1,11 +1,127 @@
-//! The door to Python. Converts, delegates, decides nothing.
+//! The door to Python: five verbs on one class. Converts, delegates, decides nothing.
+use std::time::Duration;
+
+use pyo3::create_exception;
+use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+use twinplane_proxy::drain::Kind;
+use twinplane_proxy::server::Server;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+create_exception!(
+    _dataplane,
+    StartError,
+    PyException,
+    "The core cannot start; `args[0]` lists everything that is wrong."
+);
+create_exception!(
+    _dataplane,
+    ApplyError,
+    PyException,
+    "The configuration cannot be served; `args[0]` lists the faults as JSON."
+);
+
+/// A running data plane.
+#[pyclass(module = "twinplane._dataplane", frozen)]
+struct Core {
+    server: Server,
+}
+
+/// What came of a configuration that is now in force.
+#[pyclass(module = "twinplane._dataplane", frozen, get_all)]
+struct Applied {
+    issues: Vec<Py<PyDict>>,
+    routes: usize,
+    took_us: u64,
+}
+
+/// How the core is, at this moment.
+#[pyclass(module = "twinplane._dataplane", frozen, get_all)]
+struct Status {
+    listeners: Vec<(String, u16, bool)>,
+    workers: usize,
+    connections_active: u64,
+    requests_total: u64,
+    snapshot_ready: bool,
+    snapshots_total: u64,
+    routes: usize,
+    services: usize,
+    invariant_broken: u64,
+}
+
+#[pymethods]
+impl Core {
+    /// Start the workers; nothing stays open where this raises.
+    #[staticmethod]
+    #[pyo3(signature = (settings, payload=None))]
+    fn start(py: Python<'_>, settings: &[u8], payload: Option<&[u8]>) -> PyResult<Self> {
+        let started = py.detach(|| Server::start(settings, payload, &[]));
+        let server = started.map_err(|error| StartError::new_err((error.faults,)))?;
+        Ok(Self { server })
+    }
+
+    /// Put a configuration in force; where this raises, the one before still serves.
+    fn apply(&self, py: Python<'_>, payload: &[u8]) -> PyResult<Applied> {
+        let applied = py.detach(|| self.server.apply(payload));
+        let applied = applied.map_err(|error| ApplyError::new_err((error.to_json(),)))?;
+        let issues = applied.issues.iter().map(|issue| {
+            let told = PyDict::new(py);
+            told.set_item("plugin_id", &*issue.plugin_id)?;
+            told.set_item("plugin", &issue.plugin)?;
+            told.set_item("code", issue.code)?;
+            told.set_item("message", &issue.message)?;
+            Ok(told.unbind())
+        });
+        let issues = issues.collect::<PyResult<_>>()?;
+        Ok(Applied {
+            issues,
+            routes: applied.routes,
+            took_us: applied.took_us,
+        })
+    }
+
+    /// Take away what has gathered: "records", "usage", "logs" as JSON lines, "metrics" as one JSON object.
+    fn drain<'py>(&self, py: Python<'py>, kind: &str) -> PyResult<Bound<'py, PyBytes>> {
+        let kind: Kind = kind.parse().map_err(PyValueError::new_err)?;
+        let drained = py.detach(|| self.server.drain(kind));
+        Ok(PyBytes::new(py, &drained))
+    }
+
+    /// How the core is.
+    fn status(&self) -> Status {
+        let status = self.server.status();
+        let listeners = status
+            .listeners
+            .into_iter()
+            .map(|listener| (listener.address, listener.port, listener.tls));
+        Status {
+            listeners: listeners.collect(),
+            workers: status.workers,
+            connections_active: status.connections_active,
+            requests_total: status.requests_total,
+            snapshot_ready: status.snapshot_ready,
+            snapshots_total: status.snapshots_total,
+            routes: status.routes,
+            services: status.services,
+            invariant_broken: status.invariant_broken,
+        }
+    }
+
+    /// Take no more connections, finish what is under way within the grace, cut the rest.
+    fn stop(&self, py: Python<'_>, grace_ms: u64) {
+        py.detach(|| self.server.stop(Duration::from_millis(grace_ms)));
+    }
+}
+
 /// The compiled data plane of twinplane.
 #[pymodule]
-fn _dataplane(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+fn _dataplane(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Core>()?;
+    module.add_class::<Applied>()?;
+    module.add_class::<Status>()?;
+    module.add("StartError", module.py().get_type::<StartError>())?;
+    module.add("ApplyError", module.py().get_type::<ApplyError>())
 }

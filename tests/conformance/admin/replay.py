@@ -4,23 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
+from tests.asgi import App, Received, send
 from tests.conformance.admin.recording import USUAL_HEADERS, Binding, compared_headers
-
-App = Callable[[dict[str, Any], Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
-
-
-@dataclass(frozen=True)
-class Received:
-    """An answer as a client sees it."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
 
 
 @dataclass(frozen=True)
@@ -30,42 +19,6 @@ class Difference:
     step: int
     request: str
     text: str
-
-
-async def send(app: App, method: str, target: str, headers: list[tuple[str, str]], body: bytes = b"") -> Received:
-    """One request to an application, without a socket."""
-    path, _, query = target.partition("?")
-    raw = quote(path, safe="/%:@!$&'()*+,;=-._~").encode()
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.4"},
-        "http_version": "1.1",
-        "method": method,
-        "scheme": "http",
-        "path": path,
-        "raw_path": raw,
-        "query_string": quote(query, safe="/%:@!$&'()*+,;=-._~?[]{}|").encode(),
-        "root_path": "",
-        "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in headers],
-        "client": ("127.0.0.1", 1),
-        "server": ("127.0.0.1", 8001),
-    }
-    sent: list[dict[str, Any]] = []
-    parts = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def receive() -> Any:
-        return parts.pop() if parts else {"type": "http.disconnect"}
-
-    async def collect(message: Any) -> None:
-        sent.append(message)
-
-    await app(scope, receive, collect)
-    start = sent[0]
-    return Received(
-        start["status"],
-        {name.decode(): value.decode("latin-1") for name, value in start["headers"]},
-        b"".join(message.get("body", b"") for message in sent[1:]),
-    )
 
 
 def _encoded(request: Mapping[str, Any], binding: Binding) -> tuple[list[tuple[str, str]], bytes]:

@@ -6,7 +6,7 @@ use twinplane_model::{ConfigTable, Id, Plugin};
 use super::{BuildInput, dangling, position};
 use crate::chain::{Chain, Link, OverlayLink, rank};
 use crate::filter::{Filter, Phases};
-use crate::plugin::{BuildContext, PluginInstance, PluginSpec, Unavailable};
+use crate::plugin::{BuildContext, BuildError, PluginInstance, PluginSpec, Unavailable};
 use crate::snapshot::{Fault, Index, Issue};
 
 /// All filters, sorted by scope.
@@ -41,22 +41,30 @@ pub(super) fn build(
             });
             continue;
         };
-        match build_filter(spec, row, table, input) {
-            Ok(filter) => scoped.place(
-                row,
-                spec,
-                *order,
-                filter,
-                table,
-                (route_at, service_at),
-                faults,
-            ),
-            Err(message) => faults.push(Fault {
-                entity: "plugins",
-                id: Arc::clone(&row.id),
-                message,
-            }),
-        }
+        let filter = match build_filter(spec, row, table, input) {
+            Ok(filter) => Some(filter),
+            Err(BuildError::Unavailable(reason)) => {
+                scoped.issues.push(unavailable(row, spec, &reason));
+                None
+            }
+            Err(BuildError::Invalid(message)) => {
+                faults.push(Fault {
+                    entity: "plugins",
+                    id: Arc::clone(&row.id),
+                    message,
+                });
+                continue;
+            }
+        };
+        scoped.place(
+            row,
+            spec,
+            *order,
+            filter,
+            table,
+            (route_at, service_at),
+            faults,
+        );
     }
     scoped
 }
@@ -76,9 +84,11 @@ fn build_filter(
     row: &Plugin,
     table: &ConfigTable,
     input: BuildInput<'_>,
-) -> Result<Option<Arc<dyn Filter>>, String> {
+) -> Result<Arc<dyn Filter>, BuildError> {
     let Some(build) = spec.build else {
-        return Ok(None);
+        return Err(BuildError::Unavailable(
+            "it has no behaviour here".to_owned(),
+        ));
     };
     build(
         &row.config,
@@ -88,7 +98,6 @@ fn build_filter(
             node: input.node,
         },
     )
-    .map(Some)
 }
 
 impl ScopedPlugins {
@@ -106,11 +115,8 @@ impl ScopedPlugins {
         (route_at, service_at): (&Index<Id, u32>, &Index<Id, u32>),
         faults: &mut Vec<Fault>,
     ) {
-        if filter.is_none() {
-            self.issues.push(unavailable(row, spec));
-            if spec.observes_only {
-                return;
-            }
+        if filter.is_none() && spec.observes_only {
+            return;
         }
         let route = row
             .route
@@ -236,7 +242,7 @@ impl ScopedPlugins {
     }
 }
 
-fn unavailable(row: &Plugin, spec: &PluginSpec) -> Issue {
+fn unavailable(row: &Plugin, spec: &PluginSpec, reason: &str) -> Issue {
     let consequence = if spec.observes_only {
         "requests pass without it"
     } else {
@@ -247,7 +253,7 @@ fn unavailable(row: &Plugin, spec: &PluginSpec) -> Issue {
         plugin: spec.name.to_owned(),
         code: "plugin_unavailable",
         message: format!(
-            "plugin '{}' is not available on this node: {consequence}",
+            "plugin '{}' is not available on this node: {reason}; {consequence}",
             spec.name
         ),
     }

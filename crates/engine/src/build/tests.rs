@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::exchange::Exchange;
 use crate::filter::{Filter, Flow, Phases};
-use crate::plugin::{BuildContext, PluginSpec};
+use crate::plugin::{BuildContext, BuildError, PluginSpec};
 
 struct Nothing;
 
@@ -23,7 +23,7 @@ impl Filter for Nothing {
 fn nothing(
     _config: &serde_json::value::RawValue,
     _context: &BuildContext<'_>,
-) -> Result<Arc<dyn Filter>, String> {
+) -> Result<Arc<dyn Filter>, BuildError> {
     Ok(Arc::new(Nothing))
 }
 

@@ -8,7 +8,7 @@ const VALUE: char = '\u{2}';
 
 /// What one series holds.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Metric {
+pub(crate) enum Metric {
     /// Only rises.
     Counter(u64),
     /// Observations by upper bound.
@@ -37,7 +37,7 @@ fn read<'a>(key: &'a str, metric: &'a Metric) -> Series<'a> {
 
 /// Series by name and labels.
 #[derive(Debug, Default)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     series: AHashMap<Box<str>, Metric>,
     scratch: String,
     lost: u64,
@@ -45,7 +45,7 @@ pub struct Metrics {
 
 impl Metrics {
     /// Adds to a counter.
-    pub fn count(&mut self, name: &str, labels: &[(&'static str, &str)], by: u64) {
+    pub(crate) fn count(&mut self, name: &str, labels: &[(&'static str, &str)], by: u64) {
         self.write_key(name, labels);
         match self.slot(|| Metric::Counter(0)) {
             Some(Metric::Counter(value)) => *value += by,
@@ -55,7 +55,7 @@ impl Metrics {
     }
 
     /// Adds to a histogram.
-    pub fn observe(
+    pub(crate) fn observe(
         &mut self,
         name: &str,
         labels: &[(&'static str, &str)],
@@ -89,7 +89,7 @@ impl Metrics {
     }
 
     /// Adds another's series to these.
-    pub fn add(&mut self, other: Self) {
+    pub(crate) fn add(&mut self, other: Self) {
         self.lost += other.lost;
         for (key, theirs) in other.series {
             match (self.series.get_mut(&key), theirs) {
@@ -127,7 +127,7 @@ impl Metrics {
     }
 
     /// Series and additions that found no room.
-    pub fn lost(&self) -> u64 {
+    pub(crate) fn lost(&self) -> u64 {
         self.lost
     }
 

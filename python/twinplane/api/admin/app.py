@@ -14,11 +14,10 @@ from twinplane.api.admin.tags import Tags
 from twinplane.api.admin.upstreams import Targets
 from twinplane.api.core.dispatch import Dispatcher
 from twinplane.api.core.entity import Rules
-from twinplane.api.core.face import EntityFace, Receive, Send, read_request, send_answer, serve_lifespan
-from twinplane.api.core.forms import FormSpecs
+from twinplane.api.core.face import EntityFace, Receive, Send, read_request, send_answer
 from twinplane.api.core.message import Answer, Call, Headers, Site, message
 from twinplane.api.core.paths import Plan, add_entity_paths
-from twinplane.api.core.schemas import SchemaEndpoints, ServedSchemas
+from twinplane.api.core.schema_endpoints import SchemaEndpoints
 from twinplane.api.core.workers import Workers
 from twinplane.control import Actor, Control, Scope
 from twinplane.registry import entity_types
@@ -49,7 +48,7 @@ _TYPES: Final = (
 """What a gateway of that version has endpoints for, in its order of creation."""
 
 
-class AdminApp:
+class App:
     """The ASGI application."""
 
     def __init__(
@@ -61,11 +60,12 @@ class AdminApp:
         dispatcher = admin_paths(control, scope)
         self._face = EntityFace(dispatcher, self._workers, body_bytes_max=body_bytes_max)
 
+    def close(self) -> None:
+        """End the worker threads."""
+        self._workers.close()
+
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Serve one connection's request."""
-        if scope["type"] == "lifespan":
-            await serve_lifespan(receive, send, self._workers.close)
-            return
         if scope["type"] != "http":
             return
         started = time.perf_counter()
@@ -86,11 +86,9 @@ class AdminApp:
 def admin_paths(control: Control, scope: Scope) -> Dispatcher:
     """Every path of the Admin API."""
     dispatcher = Dispatcher()
-    schemas = ServedSchemas()
-    forms = FormSpecs(schemas)
     information = Information(control, scope, dispatcher.templates)
     targets = Targets(control, information.node_id)
-    checks = SchemaEndpoints(control, schemas, forms, validated_status=200)
+    checks = SchemaEndpoints(control, validated_status=200)
     for room in (information, ClusterNodes(control), Tags(control), targets, checks):
         for path, handlers in room.paths().items():
             dispatcher.add(path, handlers)
@@ -105,7 +103,7 @@ def admin_paths(control: Control, scope: Scope) -> Dispatcher:
         unlinked=(("snis", "certificate"),),
         listers={("targets", "upstreams"): targets.newest_first},
     )
-    add_entity_paths(dispatcher, control, forms, plan)
+    add_entity_paths(dispatcher, control, plan)
     return dispatcher
 
 

@@ -178,4 +178,4 @@ def _logger() -> logging.Logger:
 
 def _level_name() -> str:
     level = _logger().getEffectiveLevel()
-    return next((name for name, value in reversed(_LEVELS.items()) if value <= level), "debug")
+    return next((name for name, value in reversed(list(_LEVELS.items())) if value <= level), "debug")

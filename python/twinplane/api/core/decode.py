@@ -122,7 +122,7 @@ def _multipart_pairs(kind: str, text: bytes) -> Iterator[tuple[str, str | bool]]
     if not message.is_multipart():
         return
     found: dict[str, str] = {}
-    for part in message.iter_parts():  # type: ignore[attr-defined]
+    for part in message.iter_parts():
         name = part.get_param("name", header="content-disposition")
         if isinstance(name, str) and name:
             content = part.get_payload(decode=True)

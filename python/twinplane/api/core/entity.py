@@ -8,14 +8,13 @@ from __future__ import annotations
 import secrets
 import string
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from twinplane.api.core.decode import Body, Fields, decode, infer_record
+from twinplane.api.core.decode import Fields, decode, infer_record
 from twinplane.api.core.dispatch import Handler
-from twinplane.api.core.errors import not_found_by_key
-from twinplane.api.core.forms import FormSpecs
+from twinplane.api.core.errors import absent, not_found_by_key
 from twinplane.api.core.message import (
     METHOD_NOT_ALLOWED,
     NOT_FOUND,
@@ -26,6 +25,7 @@ from twinplane.api.core.message import (
     message,
 )
 from twinplane.api.core.paging import page_body, read_page
+from twinplane.api.core.schemas import form_specs, is_polymorphic
 from twinplane.control import Control, Operation, Parent
 from twinplane.control.errors import BatchRefused, NotFound
 from twinplane.control.scope import Row
@@ -40,13 +40,12 @@ class Manner:
     put_merges: bool = False
     plain_when_absent: bool = False
     key_when_absent: bool = False
-    absent_alias: str | None = None
     filters: tuple[str, ...] = ()
 
 
 MANNERS: Final[Mapping[str, Manner]] = {
     "plugins": Manner(plain_when_absent=True),
-    "certificates": Manner(key_when_absent=True, absent_alias="SNI not found"),
+    "certificates": Manner(key_when_absent=True),
     "targets": Manner(put_merges=True),
     "consumers": Manner(filters=("custom_id",)),
 }
@@ -62,11 +61,8 @@ class Rules:
 class Entities:
     """Handlers for one entity type, flat or under one parent type."""
 
-    def __init__(
-        self, control: Control, forms: FormSpecs, type_name: str, *, rules: Rules, parent: str | None = None
-    ) -> None:
+    def __init__(self, control: Control, type_name: str, *, rules: Rules, parent: str | None = None) -> None:
         self._control = control
-        self._forms = forms
         self._type = type_name
         self._rules = rules
         self._parent = parent
@@ -157,30 +153,31 @@ class Entities:
 
     def fields(self, call: Call, keys: tuple[str, ...]) -> Fields:
         """The body's fields; those of a form are read as the types of the schema."""
-        return self.typed(decode(call.request), lambda: self._stored(call, keys))
-
-    def typed(self, body: Body, stored: Callable[[], Mapping[str, Any]]) -> Fields:
-        """A decoded body with its values in the types of the schema."""
+        body = decode(call.request)
         if body.typed:
             return body.fields
-        return infer_record(body.fields, self._forms.specs(self._type, body.fields, stored))
+        kind = self._kind(call, keys, body.fields) if is_polymorphic(self._type) else None
+        return infer_record(body.fields, form_specs(self._type, kind))
 
-    def _stored(self, call: Call, keys: tuple[str, ...]) -> Mapping[str, Any]:
-        if call.request.method == "POST":
-            return {}
-        try:
-            return self._control.changes.get(call.site.scope, self._type, keys[-1], parent=self._place(keys))
-        except NotFound:
-            return {}
+    def _kind(self, call: Call, keys: tuple[str, ...], fields: Fields) -> str | None:
+        """Which plugin or vault a form is about: the one it names, or the one that stands at its place."""
+        named = fields.get("name")
+        if named is None and call.request.method in {"PUT", "PATCH"}:
+            try:
+                row = self._control.changes.get(call.site.scope, self._type, keys[-1], parent=self._place(keys))
+            except NotFound:
+                return None
+            named = row["name"]
+        return named if isinstance(named, str) else None
 
     def _absent(self, error: NotFound, *, changing: bool) -> Answer:
+        if self._type == "certificates" and error.kind == "snis":
+            return absent(error)
         if error.nested or error.parent or self._parent is not None:
             if self._type == "acls" and not error.parent and "id" not in error.key:
                 # Kong's acl endpoint ends through another door here (vectors: acl/get-absent-name).
                 return message(404, "Not found", {"request_id": _request_id()})
-            return NOT_FOUND
-        if self._manner.absent_alias is not None and "id" not in error.key:
-            return message(404, self._manner.absent_alias)
+            return absent(error)
         if not changing or self._manner.plain_when_absent:
             return NOT_FOUND
         return not_found_by_key(error.key)
@@ -189,12 +186,12 @@ class Entities:
 class Link:
     """What a reference of an entity leads to: `/routes/{r}/service`."""
 
-    def __init__(self, control: Control, forms: FormSpecs, type_name: str, field: str, target: str) -> None:
+    def __init__(self, control: Control, type_name: str, field: str, target: str) -> None:
         self._control = control
         self._type = type_name
         self._field = field
         self._target = target
-        self._targets = Entities(control, forms, target, rules=Rules())
+        self._targets = Entities(control, target, rules=Rules())
 
     def handlers(self) -> Mapping[str, Handler]:
         """GET, PUT and PATCH reach the target; DELETE through a reference is refused."""

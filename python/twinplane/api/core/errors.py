@@ -33,6 +33,7 @@ _NAMES: Final = {
     14: "invalid declarative configuration",
     19: "referenced by others",
 }
+_SNI_NOT_FOUND: Final = message(404, "SNI not found")
 _STATUSES: Final = {5: 409, 6: 404, 8: 500, 12: 405}
 
 
@@ -95,6 +96,11 @@ def _unique(error: refused.UniqueViolation) -> Answer:
     return kong_error(5, f"UNIQUE violation detected on '{key_text(error.fields)}'", {"fields": error.fields})
 
 
+def absent(error: refused.NotFound) -> Answer:
+    """What asking for something absent is told. Only a certificate is reached through a name that is not its own."""
+    return _SNI_NOT_FOUND if error.kind == "snis" and "name" in error.key else NOT_FOUND
+
+
 def not_found_by_key(key: Mapping[str, Any]) -> Answer:
     """What changing something absent is told, with the key it was looked up by."""
     what = "primary key " if set(key) == {"id"} else ""
@@ -153,6 +159,7 @@ _WORDED: Final[Mapping[type, Callable[[Any], Answer]]] = {
     refused.ForeignKeyViolation: _foreign_key,
     refused.ReferencedViolation: _referenced,
     refused.UniqueViolation: _unique,
+    refused.NotFound: lambda error: absent(error) if error.parent else NOT_FOUND,
     refused.UnknownType: lambda error: message(404, f"No entity named '{error.type_name}'"),
     refused.InvalidOffset: _offset,
     refused.InvalidSize: _control_size,
@@ -166,7 +173,6 @@ _WORDED: Final[Mapping[type, Callable[[Any], Answer]]] = {
     BadTags: lambda error: _options({"tags": error.reason}),
 }
 _FIXED: Final[Mapping[type, Answer]] = {
-    refused.NotFound: NOT_FOUND,
     refused.StoreBusy: message(503, "The store is busy, try again"),
     refused.StoreError: message(503, "The store cannot be used"),
     UnsupportedType: html_page(415),

@@ -133,15 +133,3 @@ async def send_answer(send: Send, answer: Answer, *, more: Headers = (), head_on
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if head_only else answer.body})
-
-
-async def serve_lifespan(receive: Receive, send: Send, on_shutdown: Callable[[], None]) -> None:
-    """Answer the server's start and stop."""
-    while True:
-        event = await receive()
-        if event["type"] == "lifespan.startup":
-            await send({"type": "lifespan.startup.complete"})
-        elif event["type"] == "lifespan.shutdown":
-            on_shutdown()
-            await send({"type": "lifespan.shutdown.complete"})
-            return

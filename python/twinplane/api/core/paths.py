@@ -11,7 +11,6 @@ from typing import Final
 
 from twinplane.api.core.dispatch import Dispatcher, Handler
 from twinplane.api.core.entity import Entities, Link, Rules
-from twinplane.api.core.forms import FormSpecs
 from twinplane.control import Control
 from twinplane.registry import EntityType
 
@@ -43,25 +42,25 @@ class Plan:
     getters: Mapping[str, Handler] = field(default_factory=dict)
 
 
-def add_entity_paths(dispatcher: Dispatcher, control: Control, forms: FormSpecs, plan: Plan) -> None:
+def add_entity_paths(dispatcher: Dispatcher, control: Control, plan: Plan) -> None:
     """Serve every type of a plan."""
     for name, kind in plan.types.items():
         if name not in plan.nested_only:
-            entities = Entities(control, forms, name, rules=plan.rules)
+            entities = Entities(control, name, rules=plan.rules)
             item = {**entities.item(), "GET": plan.getters.get(name, entities.get)}
             _add(dispatcher, f"/{_path(plan, kind)}", name, entities.collection(), item)
         for reference, foreign in kind.foreign.items():
             parent = plan.types.get(foreign.target)
             if parent is None:
                 continue
-            nested = Entities(control, forms, name, rules=plan.rules, parent=foreign.target)
+            nested = Entities(control, name, rules=plan.rules, parent=foreign.target)
             collection = dict(nested.collection())
             collection["GET"] = plan.listers.get((name, foreign.target), nested.list)
             for below in _nested_names(plan, kind):
                 path = f"/{_path(plan, parent)}/{{{foreign.target}}}/{below}"
                 _add(dispatcher, path, name, collection, nested.item())
             if name not in plan.nested_only and (name, reference) not in plan.unlinked:
-                link = Link(control, forms, name, reference, foreign.target)
+                link = Link(control, name, reference, foreign.target)
                 dispatcher.add(f"/{_path(plan, kind)}/{{{name}}}/{reference}", link.handlers())
 
 

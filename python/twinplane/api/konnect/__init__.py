@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from twinplane.api.core.face import BODY_BYTES_MAX
+from twinplane.api.konnect.app import App
+from twinplane.control import Control
+from twinplane.control.analytics import Analytics
 
-if TYPE_CHECKING:
-    from twinplane.api.konnect.app import KonnectApp, KonnectSettings
-    from twinplane.control import Control
-    from twinplane.control.analytics import Analytics
-
-__all__ = ["create_app"]
+__all__ = ["App", "create_app"]
 
 
 def create_app(
-    control: Control, *, settings: KonnectSettings | None = None, analytics: Analytics | None = None
-) -> KonnectApp:
+    control: Control,
+    *,
+    analytics: Analytics | None = None,
+    threads: int = 8,
+    body_bytes_max: int = BODY_BYTES_MAX,
+) -> App:
     """The Konnect API over a control room. Without `analytics` its two queries are absent."""
-    # The framework loads when an application is made, not when a part of this face is looked at.
-    from twinplane.api.konnect.app import KonnectApp, KonnectSettings  # noqa: PLC0415
-
-    return KonnectApp(control, settings or KonnectSettings(), analytics)
+    return App(control, analytics=analytics, threads=threads, body_bytes_max=body_bytes_max)

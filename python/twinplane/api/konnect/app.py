@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
@@ -18,14 +17,12 @@ from starlette.exceptions import HTTPException
 from twinplane import __version__
 from twinplane.api.core.errors import answer_for
 from twinplane.api.core.face import (
-    BODY_BYTES_MAX,
     BodyTooLarge,
     EntityFace,
     Receive,
     Send,
     read_request,
     send_answer,
-    serve_lifespan,
     worded,
 )
 from twinplane.api.core.message import NOT_FOUND, Answer, Headers, Site, json_answer
@@ -55,30 +52,22 @@ _TOKEN_LENGTH_MAX: Final = 512
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class KonnectSettings:
-    """What this face is told once. Body limits are in bytes."""
-
-    body_bytes_max: int = BODY_BYTES_MAX
-    worker_threads: int = 8
-    waiting_max: int = 512
-
-
-class KonnectApp:
+class App:
     """The ASGI application."""
 
-    def __init__(self, control: Control, settings: KonnectSettings, analytics: Analytics | None) -> None:
+    def __init__(self, control: Control, *, analytics: Analytics | None, threads: int, body_bytes_max: int) -> None:
         self._control = control
-        self._settings = settings
-        self._workers = Workers(threads=settings.worker_threads, waiting_max=settings.waiting_max)
-        self._entities = EntityFace(core_entity_paths(control), self._workers, body_bytes_max=settings.body_bytes_max)
+        self._body_bytes_max = body_bytes_max
+        self._workers = Workers(threads=threads)
+        self._entities = EntityFace(core_entity_paths(control), self._workers, body_bytes_max=body_bytes_max)
         self._resources = resources_app(Services(control, self._workers), analytics)
+
+    def close(self) -> None:
+        """End the worker threads."""
+        self._workers.close()
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] == "lifespan":
-            await serve_lifespan(receive, send, self._workers.close)
-            return
         if scope["type"] != "http":
             return
         head = read_request(scope)
@@ -141,9 +130,9 @@ class KonnectApp:
         return (await self._entities.serve(head, path, receive, site)).answer
 
     async def _resource(self, head: Head, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        limited = _Limited(receive, self._settings.body_bytes_max)
+        limited = _Limited(receive, self._body_bytes_max)
         declared = head.header(b"content-length") or ""
-        if declared.isdigit() and int(declared[:18]) > self._settings.body_bytes_max:
+        if declared.isdigit() and int(declared[:18]) > self._body_bytes_max:
             await send_answer(send, _too_large())
             return
         await self._resources(scope, limited, send)

@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from twinplane.api.core.dispatch import Dispatcher, Handler
 from twinplane.api.core.entity import Rules
-from twinplane.api.core.forms import FormSpecs
 from twinplane.api.core.message import Answer, Call, json_answer, message
 from twinplane.api.core.paths import Plan, add_entity_paths
-from twinplane.api.core.schemas import SchemaEndpoints, ServedSchemas
+from twinplane.api.core.schema_endpoints import SchemaEndpoints
+from twinplane.api.core.schemas import json_schema
 from twinplane.api.konnect.consumer_groups import ConsumerGroups
 from twinplane.control import DEFAULT_WORKSPACE, Control
 from twinplane.registry import entity_types
@@ -45,12 +45,10 @@ def unauthorized() -> Answer:
 def core_entity_paths(control: Control) -> Dispatcher:
     """Every path below `core-entities`."""
     dispatcher = Dispatcher()
-    schemas = ServedSchemas()
-    forms = FormSpecs(schemas)
-    checks = SchemaEndpoints(control, schemas, forms, validated_status=201)
+    checks = SchemaEndpoints(control, validated_status=201)
     for path, handlers in checks.paths().items():
         dispatcher.add(path, handlers)
-    dispatcher.add("/v1/schemas/json/{entity}", {"GET": _json_schema(schemas)})
+    dispatcher.add("/v1/schemas/json/{entity}", {"GET": _json_schema})
     for path, handlers in _workspaces().items():
         dispatcher.add(path, handlers)
     known = entity_types()
@@ -64,16 +62,13 @@ def core_entity_paths(control: Control) -> Dispatcher:
         plural_when_nested=True,
         getters={"consumer_groups": groups.group},
     )
-    add_entity_paths(dispatcher, control, forms, plan)
+    add_entity_paths(dispatcher, control, plan)
     return dispatcher
 
 
-def _json_schema(schemas: ServedSchemas) -> Handler:
-    def answer(_call: Call, keys: tuple[str, ...]) -> Answer:
-        schema = schemas.json(keys[0])
-        return message(404, f"No entity named '{keys[0]}'") if schema is None else json_answer(200, schema)
-
-    return answer
+def _json_schema(_call: Call, keys: tuple[str, ...]) -> Answer:
+    schema = json_schema(keys[0])
+    return message(404, f"No entity named '{keys[0]}'") if schema is None else json_answer(200, schema)
 
 
 def _workspaces() -> Mapping[str, Mapping[str, Handler]]:

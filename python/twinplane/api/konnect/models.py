@@ -103,8 +103,8 @@ class ControlPlane(BaseModel):
             config=ControlPlaneConfig(
                 control_plane_endpoint=plane.control_plane_endpoint,
                 telemetry_endpoint=plane.telemetry_endpoint,
-                cluster_type=plane.cluster_type,  # type: ignore[arg-type] # checked by pydantic
-                auth_type=plane.auth_type,  # type: ignore[arg-type]
+                cluster_type=plane.cluster_type,
+                auth_type=plane.auth_type,
                 cloud_gateway=plane.cloud_gateway,
                 proxy_urls=[ProxyUrl.model_validate(dict(url)) for url in plane.proxy_urls],
             ),

@@ -1,0 +1,143 @@
+//! What leaves the core once a second: records, usage, log entries as JSON lines, metrics as one JSON object. Never waits
+//! for a worker longer than a pointer swap takes.
+use std::str::FromStr;
+use std::sync::PoisonError;
+
+use ahash::AHashMap;
+use serde_json::{Map, Value, json};
+use twinplane_engine::record::{Usage, UsageKey};
+
+use crate::recorder::{Counter, Metric};
+use crate::server::Server;
+
+/// What is drained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Access records.
+    Records,
+    /// Usage counters since the last drain.
+    Usage,
+    /// Entries of log plugins.
+    Logs,
+    /// Everything that is counted, since the start.
+    Metrics,
+}
+
+impl FromStr for Kind {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "records" => Ok(Self::Records),
+            "usage" => Ok(Self::Usage),
+            "logs" => Ok(Self::Logs),
+            "metrics" => Ok(Self::Metrics),
+            other => Err(format!("nothing to drain under the name {other}")),
+        }
+    }
+}
+
+impl Server {
+    /// Takes away what has gathered.
+    pub fn drain(&self, kind: Kind) -> Vec<u8> {
+        match kind {
+            Kind::Records => self.lines(|pages| pages.records.take().collect()),
+            Kind::Logs => self.lines(|pages| pages.logs.take().collect()),
+            Kind::Usage => self.usage(),
+            Kind::Metrics => self.metrics().to_string().into_bytes(),
+        }
+    }
+
+    fn lines(&self, take: impl Fn(&mut crate::recorder::Pages) -> Vec<Vec<u8>>) -> Vec<u8> {
+        let taken: Vec<Vec<u8>> = self
+            .node
+            .ledgers
+            .iter()
+            .flat_map(|ledger| take(&mut ledger.pages()))
+            .collect();
+        taken.concat()
+    }
+
+    fn usage(&self) -> Vec<u8> {
+        let mut totals: AHashMap<UsageKey, Usage> = AHashMap::new();
+        for ledger in &self.node.ledgers {
+            let taken = ledger.pages().take_usage();
+            for (key, usage) in taken {
+                let total = totals.entry(key).or_default();
+                total.count += usage.count;
+                total.request_bytes += usage.request_bytes;
+                total.response_bytes += usage.response_bytes;
+            }
+        }
+        let mut lines = Vec::new();
+        for (key, usage) in &totals {
+            key.write_line(usage, &mut lines);
+        }
+        lines
+    }
+
+    fn metrics(&self) -> Value {
+        let mut totals = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut records_lost, mut logs_lost) = (0, 0);
+        for ledger in &self.node.ledgers {
+            let mut pages = ledger.pages();
+            let differences = std::mem::take(&mut pages.metrics);
+            records_lost += pages.records.lost();
+            logs_lost += pages.logs.lost();
+            drop(pages);
+            totals.add(differences);
+        }
+        let snapshot = self.node.snapshot.load();
+        json!({
+            "connections": {
+                "accepted": self.sum(Counter::ConnectionsAccepted),
+                "active": self.sum(Counter::ConnectionsActive),
+                "idle": self.sum(Counter::ConnectionsIdle),
+                "refused": self.sum(Counter::ConnectionsRefused),
+                "handshakes_failed": self.sum(Counter::HandshakesFailed),
+                "accept_pauses": self.sum(Counter::AcceptPauses),
+            },
+            "requests_total": self.sum(Counter::Requests),
+            "requests_active": self.sum(Counter::RequestsActive),
+            "limits_broken": self.sum(Counter::LimitsBroken),
+            "invariant_broken": self.sum(Counter::InvariantBroken),
+            "prometheus": totals.sorted().into_iter().map(series).collect::<Vec<_>>(),
+            "upstream_health": [],
+            "lost": {"records": records_lost, "logs": logs_lost, "metrics": totals.lost()},
+            "snapshot": {
+                "generation": self.status().snapshots_total,
+                "routes": snapshot.routes.len(),
+                "services": snapshot.services.len(),
+                "plugins": snapshot.plugins.len(),
+            },
+        })
+    }
+}
+
+/// A counter as name, labels and value; a histogram with cumulative buckets, as the exposition wants them.
+fn series((name, labels, metric): (&str, Vec<(&str, &str)>, &Metric)) -> Value {
+    let labels: Map<String, Value> = labels
+        .into_iter()
+        .map(|(label, value)| (label.into(), value.into()))
+        .collect();
+    match metric {
+        Metric::Counter(value) => json!({"name": name, "labels": labels, "value": value}),
+        Metric::Histogram {
+            bounds,
+            counts,
+            sum,
+        } => {
+            let mut below = 0;
+            let buckets: Vec<Value> = bounds
+                .iter()
+                .zip(counts)
+                .map(|(bound, count)| {
+                    below += count;
+                    json!([bound, below])
+                })
+                .collect();
+            let count: u64 = counts.iter().sum();
+            json!({"name": name, "labels": labels, "buckets": buckets, "sum": sum, "count": count})
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! The core as a whole: worker threads, start, a new configuration, status, stop. Nothing here is on the request path.
+mod thread;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use tokio::sync::mpsc::UnboundedSender;
+use twinplane_engine::build::{BuildInput, build};
+use twinplane_engine::plugin::PluginTable;
+use twinplane_engine::snapshot::{Issue, NodeState, Snapshot};
+use twinplane_model::ConfigTable;
+
+use crate::clock::Clock;
+use crate::error::{ApplyError, StartError};
+use crate::listener::{Bound, OpenListener, bind};
+use crate::node::Node;
+use crate::recorder::{Counter, Ledger, LedgerLimits, Metrics};
+use crate::server::thread::Command;
+use crate::settings::Settings;
+use crate::tls::certificates::CertificateTable;
+use crate::tls::downstream::Downstream;
+
+/// Over the grace of a stop: for threads to end after their connections were cut.
+const STOP_MARGIN: Duration = Duration::from_secs(5);
+
+/// A running core.
+#[derive(Debug)]
+pub struct Server {
+    pub(crate) node: Arc<Node>,
+    pub(crate) totals: Mutex<Metrics>,
+    plugins: &'static PluginTable,
+    listeners: Vec<OpenListener>,
+    // One configuration at a time is built; requests know nothing of this lock.
+    applying: Mutex<()>,
+    workers: Mutex<Vec<Handle>>,
+}
+
+#[derive(Debug)]
+struct Handle {
+    commands: UnboundedSender<Command>,
+    thread: JoinHandle<()>,
+}
+
+/// A configuration is in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// What of it cannot be served as asked.
+    pub issues: Vec<Issue>,
+    /// Routes in force.
+    pub routes: usize,
+    /// How long building and swapping took.
+    pub took_us: u64,
+}
+
+/// How the core is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// What is listened on.
+    pub listeners: Vec<OpenListener>,
+    /// Worker threads that run.
+    pub workers: usize,
+    /// Open connections.
+    pub connections_active: u64,
+    /// Requests that are over.
+    pub requests_total: u64,
+    /// Whether a configuration is in force.
+    pub snapshot_ready: bool,
+    /// Configurations put in force since the start.
+    pub snapshots_total: u64,
+    /// Routes in force.
+    pub routes: usize,
+    /// Services in force.
+    pub services: usize,
+    /// Invariants found broken.
+    pub invariant_broken: u64,
+}
+
+impl Server {
+    /// Starts: checks everything, opens every port, builds the configuration if one is given, and only then serves.
+    pub fn start(
+        settings: &[u8],
+        payload: Option<&[u8]>,
+        plugins: &'static PluginTable,
+    ) -> Result<Self, StartError> {
+        let settings = Arc::new(Settings::parse(settings)?);
+        let bound = bind_all(&settings)?;
+        let node = node(settings)?;
+        let listeners = bound.iter().map(|bound| bound.open.clone()).collect();
+        let server = Self {
+            node,
+            totals: Mutex::default(),
+            plugins,
+            listeners,
+            applying: Mutex::new(()),
+            workers: Mutex::default(),
+        };
+        if let Some(payload) = payload {
+            let told = |error: ApplyError| {
+                error
+                    .faults
+                    .iter()
+                    .map(|fault| format!("configuration: {fault}"))
+                    .collect()
+            };
+            server.apply(payload).map_err(|error| StartError {
+                faults: told(error),
+            })?;
+        }
+        server.spawn(bound)?;
+        Ok(server)
+    }
+
+    /// Builds a configuration whole, then puts it in force; any fault leaves the one before in place.
+    pub fn apply(&self, payload: &[u8]) -> Result<Applied, ApplyError> {
+        let _one_at_a_time = self.applying.lock().unwrap_or_else(PoisonError::into_inner);
+        let started = Instant::now();
+        let table: ConfigTable = serde_json::from_slice(payload).map_err(ApplyError::unreadable)?;
+        let certificates = CertificateTable::build(&table.certificates, &table.snis);
+        let is_edge = self.node.settings.start.edge.is_some();
+        let input = BuildInput {
+            plugins: self.plugins,
+            node: &self.node.state,
+            is_edge,
+        };
+        let (snapshot, certificates) = match (build(table, input), certificates) {
+            (Ok(snapshot), Ok(certificates)) => (Arc::new(snapshot), certificates),
+            (snapshot, certificates) => {
+                let faults = snapshot
+                    .err()
+                    .into_iter()
+                    .chain(certificates.err())
+                    .flatten()
+                    .collect::<Vec<_>>();
+                return Err(faults.into());
+            }
+        };
+        let (issues, routes) = (snapshot.issues.clone(), snapshot.routes.len());
+        self.node.swap(snapshot, certificates);
+        // Idle workers let go of the one before, too.
+        self.tell(|| Command::Refresh);
+        let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        Ok(Applied {
+            issues,
+            routes,
+            took_us,
+        })
+    }
+
+    /// How the core is, at this moment.
+    pub fn status(&self) -> Status {
+        let snapshot = self.node.snapshot.load();
+        let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        Status {
+            listeners: self.listeners.clone(),
+            workers: workers
+                .iter()
+                .filter(|worker| !worker.thread.is_finished())
+                .count(),
+            connections_active: self.sum(Counter::ConnectionsActive),
+            requests_total: self.sum(Counter::Requests),
+            snapshot_ready: self.node.is_ready.load(Ordering::Acquire),
+            snapshots_total: self.node.generation.load(Ordering::Acquire),
+            routes: snapshot.routes.len(),
+            services: snapshot.services.len(),
+            invariant_broken: self.sum(Counter::InvariantBroken),
+        }
+    }
+
+    /// Stops: takes no more connections, finishes what is under way within the grace, cuts the rest. Blocks until done.
+    pub fn stop(&self, grace: Duration) {
+        self.tell(|| Command::Stop { grace });
+        let deadline = Instant::now() + grace + STOP_MARGIN;
+        let handles =
+            std::mem::take(&mut *self.workers.lock().unwrap_or_else(PoisonError::into_inner));
+        for Handle { commands, thread } in handles {
+            drop(commands);
+            while !thread.is_finished() && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            // A thread that outlives the margin hangs in code of ours; waiting for it would hang the process as well.
+            if thread.is_finished() && thread.join().is_err() {
+                self.node.ledgers[0].add(Counter::InvariantBroken, 1);
+            }
+        }
+    }
+
+    /// Sum of a counter over all workers.
+    pub(crate) fn sum(&self, counter: Counter) -> u64 {
+        self.node
+            .ledgers
+            .iter()
+            .map(|ledger| ledger.get(counter))
+            .sum()
+    }
+
+    fn tell(&self, command: impl Fn() -> Command) {
+        for worker in &*self.workers.lock().unwrap_or_else(PoisonError::into_inner) {
+            // A worker that has ended needs no command.
+            let _ended = worker.commands.send(command());
+        }
+    }
+
+    fn spawn(&self, bound: Vec<Bound>) -> Result<(), StartError> {
+        let settings = &self.node.settings.start.listeners;
+        let mut sockets: Vec<Vec<_>> = self.node.ledgers.iter().map(|_| Vec::new()).collect();
+        for (bound, settings) in bound.into_iter().zip(settings) {
+            for (own, socket) in sockets.iter_mut().zip(bound.sockets) {
+                own.push((settings.clone(), socket));
+            }
+        }
+        for (number, sockets) in sockets.into_iter().enumerate() {
+            match thread::spawn(&self.node, number, sockets) {
+                Ok((commands, thread)) => {
+                    let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+                    workers.push(Handle { commands, thread });
+                }
+                Err(error) => {
+                    self.stop(Duration::ZERO);
+                    return Err(StartError::of(format!(
+                        "cannot start worker {number}: {error}"
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop(Duration::ZERO);
+    }
+}
+
+fn bind_all(settings: &Settings) -> Result<Vec<Bound>, StartError> {
+    let mut bound = Vec::new();
+    let mut faults = Vec::new();
+    for listener in &settings.start.listeners {
+        match bind(listener, settings.start.workers) {
+            Ok(one) => bound.push(one),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    if faults.is_empty() {
+        Ok(bound)
+    } else {
+        Err(StartError { faults })
+    }
+}
+
+fn node(settings: Arc<Settings>) -> Result<Arc<Node>, StartError> {
+    let certificates = Arc::new(ArcSwap::from_pointee(CertificateTable::default()));
+    let workers = settings.start.workers;
+    // Each worker holds its share; connections spread evenly over workers.
+    let limits = LedgerLimits {
+        records: settings.start.records_max.div_ceil(workers),
+        logs: settings.start.log_entries_max.div_ceil(workers),
+        is_recording: settings.start.edge.is_none(),
+    };
+    let state = NodeState {
+        node_id: settings.start.node_id.as_str().into(),
+        hostname: settings
+            .start
+            .hostname
+            .as_deref()
+            .unwrap_or_default()
+            .into(),
+    };
+    Ok(Arc::new(Node {
+        downstream_tls: Downstream::new(&settings, &certificates)?,
+        clock: Clock::start(),
+        state: Arc::new(state),
+        snapshot: ArcSwap::from_pointee(Snapshot::default()),
+        generation: AtomicU64::new(0),
+        is_ready: AtomicBool::new(false),
+        certificates,
+        ledgers: (0..workers)
+            .map(|_| Arc::new(Ledger::new(limits)))
+            .collect(),
+        connections: AtomicUsize::new(0),
+        settings,
+    }))
+}

@@ -1,0 +1,83 @@
+//! All bundled plugins in the order in which they run: name, priority, version, and how to build those that have
+//! behaviour here. A plugin without one is known, validated and stored, and guards its routes with 503.
+use twinplane_engine::plugin::{BuildFilter, PluginSpec};
+
+const fn plugin(
+    name: &'static str,
+    priority: i32,
+    version: &'static str,
+    build: Option<BuildFilter>,
+) -> PluginSpec {
+    PluginSpec {
+        name,
+        priority,
+        version,
+        observes_only: false,
+        build,
+    }
+}
+
+/// A plugin that neither refuses nor changes anything.
+const fn observer(
+    name: &'static str,
+    priority: i32,
+    version: &'static str,
+    build: Option<BuildFilter>,
+) -> PluginSpec {
+    PluginSpec {
+        name,
+        priority,
+        version,
+        observes_only: true,
+        build,
+    }
+}
+
+/// All of them.
+pub(crate) const TABLE: [PluginSpec; 45] = [
+    plugin("pre-function", 1_000_000, "3.9.3", None),
+    plugin("correlation-id", 100_001, "3.9.3", None),
+    observer("zipkin", 100_000, "3.9.3", None),
+    plugin("bot-detection", 2_500, "3.9.3", None),
+    plugin("cors", 2_000, "3.9.3", None),
+    plugin("session", 1_900, "3.9.3", None),
+    plugin("acme", 1_705, "3.9.3", None),
+    plugin("jwt", 1_450, "3.9.3", None),
+    plugin("oauth2", 1_400, "3.9.3", None),
+    plugin("key-auth", 1_250, "3.9.3", None),
+    plugin("ldap-auth", 1_200, "3.9.3", None),
+    plugin("basic-auth", 1_100, "3.9.3", None),
+    plugin("hmac-auth", 1_030, "3.9.3", None),
+    plugin("grpc-gateway", 998, "3.9.3", None),
+    plugin("ip-restriction", 990, "3.9.3", None),
+    plugin("request-size-limiting", 951, "3.9.3", None),
+    plugin("acl", 950, "3.9.3", None),
+    plugin("rate-limiting", 910, "3.9.3", None),
+    plugin("response-ratelimiting", 900, "3.9.3", None),
+    plugin("request-transformer", 801, "3.9.3", None),
+    plugin("response-transformer", 800, "3.9.3", None),
+    plugin("redirect", 779, "3.9.3", None),
+    plugin("ai-request-transformer", 777, "3.9.3", None),
+    plugin("ai-prompt-template", 773, "3.9.3", None),
+    plugin("ai-prompt-decorator", 772, "3.9.3", None),
+    plugin("ai-prompt-guard", 771, "3.9.3", None),
+    plugin("ai-proxy", 770, "3.9.3", None),
+    plugin("ai-response-transformer", 768, "3.9.3", None),
+    plugin("standard-webhooks", 760, "3.9.3", None),
+    plugin("aws-lambda", 750, "3.9.3", None),
+    plugin("azure-functions", 749, "3.9.3", None),
+    plugin("proxy-cache", 100, "3.9.3", None),
+    observer("opentelemetry", 14, "3.9.3", None),
+    observer("prometheus", 13, "3.9.3", None),
+    observer("http-log", 12, "3.9.3", None),
+    observer("statsd", 11, "3.9.3", None),
+    observer("datadog", 10, "3.9.3", None),
+    observer("file-log", 9, "3.9.3", None),
+    observer("udp-log", 8, "3.9.3", None),
+    observer("tcp-log", 7, "3.9.3", None),
+    observer("loggly", 6, "3.9.3", None),
+    observer("syslog", 4, "3.9.3", None),
+    plugin("grpc-web", 3, "3.9.3", None),
+    plugin("request-termination", 2, "3.9.3", None),
+    plugin("post-function", -1_000, "3.9.3", None),
+];

@@ -1,0 +1,34 @@
+"""A control room over a new data directory, for tests of what stands above it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from twinplane.control import Control, ControlPlane, ControlSettings, Principal
+from twinplane.hybrid.hashing import config_hash
+
+
+@dataclass(frozen=True)
+class Platform:
+    """An open control room, its first token, and what that token speaks for."""
+
+    control: Control
+    token: str
+    principal: Principal
+    default: ControlPlane
+
+
+@contextmanager
+def open_platform(directory: Path, settings: ControlSettings | None = None) -> Iterator[Platform]:
+    """Open a control room in an empty directory, and close it in the end."""
+    control = Control.open(directory, settings=settings, config_hash=config_hash)
+    try:
+        token = control.tokens.first_run()
+        assert token is not None
+        principal = control.tokens.authenticate(token)
+        yield Platform(control, token, principal, control.control_planes.default(principal.organization_id, "us"))
+    finally:
+        control.close()
