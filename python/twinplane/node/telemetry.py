@@ -9,10 +9,13 @@ import asyncio
 import contextlib
 import logging
 import random
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
+
+import orjson
 
 from twinplane.hybrid.dial import Dialer
 from twinplane.hybrid.errors import LinkError, PeerGone, PeerSilent
@@ -30,6 +33,7 @@ from twinplane.node.backlog import Backlog
 from twinplane.telemetry.wire import WINDOW, Kind, decode_receipt, encode_batch, pack_lines
 
 BATCH_LINES_BYTES = 524_288
+LOSSES_INTERVAL_S = 5.0
 _log = logging.getLogger(__name__)
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -71,20 +75,16 @@ class TelemetrySender:
         *,
         dialer: Dialer | None,
         query: NodeQuery,
-        lost_in_core: Callable[[], int],
         times: TelemetryTimes | None = None,
     ) -> None:
-        """`dialer` is None where no telemetry leaves the node: it is drained and dropped then.
-
-        `lost_in_core` is the number of records that the core had to drop since it was started.
-        """
+        """`drain` is the core's. `dialer` is None where no telemetry leaves the node: it is dropped then."""
         self.facts = TelemetryFacts(is_durable=backlog.is_durable)
         self._drain = drain
         self._backlog = backlog
         self._dialer = dialer
         self._target = connect_path(TELEMETRY_PATH, query)
-        self._lost_in_core = lost_in_core
         self._lost_seen = 0
+        self._losses_read_at = float("-inf")
         self._times = times or TelemetryTimes()
         # One thread owns the backlog: its file calls block.
         self._keeper = ThreadPoolExecutor(max_workers=1, thread_name_prefix="telemetry")
@@ -106,8 +106,7 @@ class TelemetrySender:
     async def flush(self) -> None:
         """Move what the core has measured into the backlog."""
         records, usage = self._drain("records"), self._drain("usage")
-        lost = self._lost_in_core()
-        newly_lost, self._lost_seen = max(lost - self._lost_seen, 0), max(lost, self._lost_seen)
+        newly_lost = self._newly_lost()
         if self._dialer is None or not (records or usage or newly_lost):
             return
         await self._in_keeper(self._keep, records, usage, newly_lost)
@@ -116,6 +115,7 @@ class TelemetrySender:
 
     async def close(self, grace_s: float) -> None:
         """After `run`: flush a last time, deliver what can be delivered within `grace_s`, close the backlog."""
+        self._losses_read_at = float("-inf")
         await self.flush()
         if self._dialer is not None and len(self._backlog):
             with contextlib.suppress(TimeoutError):
@@ -123,6 +123,16 @@ class TelemetrySender:
                     await self._deliver_once(until_empty=True)
         await self._in_keeper(self._backlog.close)
         self._keeper.shutdown()
+
+    def _newly_lost(self) -> int:
+        """Records that the core had to drop since this was last asked."""
+        now = time.monotonic()
+        if now - self._losses_read_at < LOSSES_INTERVAL_S:
+            return 0
+        self._losses_read_at = now
+        lost = int(orjson.loads(self._drain("metrics"))["lost"]["records"])
+        newly, self._lost_seen = max(lost - self._lost_seen, 0), max(lost, self._lost_seen)
+        return newly
 
     def _keep(self, records: bytes, usage: bytes, lost: int) -> None:
         self._backlog.count_lost(lost)

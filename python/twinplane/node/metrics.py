@@ -1,0 +1,114 @@
+"""The Prometheus text of a node: what the core counted, under Kong's names, and how the node's links fare. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+# Kong's names, described in our words.
+_HELP = {
+    "kong_http_requests_total": "Requests by service, route, status and who answered.",
+    "kong_kong_latency_ms": "Time spent in the gateway.",
+    "kong_upstream_latency_ms": "Time from sending a request upstream to the head of its answer.",
+    "kong_request_latency_ms": "Time from the first byte of a request to the last byte of its answer.",
+    "kong_bandwidth_bytes": "Bytes to and from clients.",
+    "kong_stream_sessions_total": "Sessions of stream routes.",
+    "kong_nginx_connections_total": "Client connections by state.",
+    "kong_nginx_requests_total": "Requests taken from clients.",
+    "kong_nginx_metric_errors_total": "Metrics that could not be recorded.",
+    "kong_datastore_reachable": "Whether the node has a configuration to serve; it has no database of its own.",
+    "kong_node_info": "The node and the version it announces.",
+    "kong_control_plane_connected": "Whether the link to the control plane is up.",
+    "kong_data_plane_cluster_cert_expiry_timestamp": "When the node's certificate ends, in Unix seconds.",
+    "kong_upstream_target_health": "State of each target of each upstream.",
+    "kong_memory_workers_lua_vms_bytes": "Memory of the node's process.",
+    "twinplane_config_applied_total": "Configurations applied since the start.",
+    "twinplane_config_refused_total": "Configurations refused since the start.",
+    "twinplane_link_failures_total": "Times that the link to the control plane failed.",
+    "twinplane_telemetry_backlog_records": "Request records that wait for the control plane.",
+    "twinplane_telemetry_lost_records_total": "Request records dropped because too many waited.",
+    "twinplane_telemetry_connected": "Whether the telemetry link is up.",
+    "twinplane_log_entries_total": "Entries of log plugins by what became of them.",
+    "twinplane_log_entries_lost_total": "Entries of log plugins that the core had to drop.",
+    "twinplane_limits_broken_total": "Connections and streams ended for breaking a limit.",
+    "twinplane_invariant_broken_total": "Requests failed because of a fault of the gateway itself.",
+}
+
+_HEALTH_STATES = ("healthchecks_off", "healthy", "unhealthy", "dns_error")
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One value of a metric. `kind` is counter or gauge."""
+
+    name: str
+    kind: str
+    labels: Mapping[str, str]
+    value: float
+
+
+def exposition(core: Mapping[str, Any], samples: Sequence[Sample]) -> bytes:
+    """The text for a scraper: the core's series (`prometheus` of its metrics), then `samples`."""
+    families: dict[str, tuple[str, list[str]]] = {}
+    for series in core.get("prometheus", ()):
+        name = str(series["name"])
+        is_histogram = "buckets" in series
+        kind, lines = families.setdefault(name, ("histogram" if is_histogram else _kind(name), []))
+        lines.extend(_histogram(name, series) if is_histogram else [_line(name, series["labels"], series["value"])])
+    for sample in samples:
+        kind, lines = families.setdefault(sample.name, (sample.kind, []))
+        lines.append(_line(sample.name, sample.labels, sample.value))
+    text: list[str] = []
+    for name in sorted(families):
+        kind, lines = families[name]
+        if name in _HELP:
+            text.append(f"# HELP {name} {_HELP[name]}")
+        text.append(f"# TYPE {name} {kind}")
+        text.extend(lines)
+    return ("\n".join(text) + "\n").encode()
+
+
+def health_samples(rows: Sequence[Mapping[str, Any]]) -> Iterator[Sample]:
+    """One sample for each target and state: 1 for the state it is in, else 0."""
+    for row in rows:
+        for state in _HEALTH_STATES:
+            labels = {
+                "upstream": str(row.get("upstream", "")),
+                "target": str(row.get("target", "")),
+                "address": str(row.get("address", "")),
+                "state": state,
+                "subsystem": "http",
+            }
+            is_state = str(row.get("health", "")).lower() == state
+            yield Sample("kong_upstream_target_health", "gauge", labels, float(is_state))
+
+
+def _kind(name: str) -> str:
+    return "counter" if name.endswith(("_total", "_bytes")) else "gauge"
+
+
+def _histogram(name: str, series: Mapping[str, Any]) -> Iterator[str]:
+    labels = series["labels"]
+    for bound, count in series["buckets"]:
+        yield _line(f"{name}_bucket", {**labels, "le": _number(bound)}, count)
+    yield _line(f"{name}_bucket", {**labels, "le": "+Inf"}, series["count"])
+    yield _line(f"{name}_count", labels, series["count"])
+    yield _line(f"{name}_sum", labels, series["sum"])
+
+
+def _line(name: str, labels: Mapping[str, str], value: float) -> str:
+    if not labels:
+        return f"{name} {_number(value)}"
+    pairs = ",".join(f'{label}="{_escaped(str(text))}"' for label, text in labels.items())
+    return f"{name}{{{pairs}}} {_number(value)}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if float(value).is_integer() and abs(value) < 2**53 else repr(float(value))

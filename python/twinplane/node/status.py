@@ -1,0 +1,260 @@
+"""The status port of a node: is it alive, is it ready, what did it count. For operators and orchestrators.
+
+Loss of the control plane never makes a node unready: only a missing configuration or an asked-for drain does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import orjson
+
+from twinplane.hybrid.client import LinkFacts
+from twinplane.hybrid.hashing import EMPTY_HASH
+from twinplane.node.http import HttpAnswer, HttpRequest, json_answer
+from twinplane.node.log_queue import QueueFacts
+from twinplane.node.metrics import CONTENT_TYPE, Sample, exposition, health_samples
+from twinplane.node.telemetry import TelemetryFacts
+
+_UNITS = {"b": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
+_NOT_FOUND = json_answer(404, {"message": "Not found"})
+_UPSTREAM = re.compile(r"/upstreams/([^/]+)/(health|targets|targets/all)/?")
+
+
+class CoreStatus(Protocol):
+    """What the core tells of itself."""
+
+    connections_active: int
+    requests_total: int
+    snapshot_ready: bool
+    workers: int
+
+
+class StatusCore(Protocol):
+    """The part of the core that this room reads."""
+
+    def drain(self, kind: Any) -> bytes:
+        """The metrics, as JSON."""
+
+    def status(self) -> Any:
+        """A `CoreStatus`."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusFacts:
+    """Where the answers come from. What a node does not have is None."""
+
+    node_id: str
+    version: str
+    core: StatusCore
+    config_hash: Callable[[], str]
+    counts: Callable[[], Mapping[str, int]]
+    """`applied` and `refused` configurations since the start."""
+    link: LinkFacts | None = None
+    telemetry: TelemetryFacts | None = None
+    logs: Callable[[], QueueFacts] | None = None
+    certificate_expires_at: float | None = None
+
+
+class StatusApi:
+    """Answers the requests of the status port; give `handle` to an `HttpServer`."""
+
+    def __init__(self, facts: StatusFacts) -> None:
+        self._facts = facts
+        self.is_draining = False
+
+    async def handle(self, request: HttpRequest) -> HttpAnswer:
+        """The answer to a request."""
+        path = request.path.rstrip("/") or "/"
+        if path == "/status/ready" and request.method == "POST":
+            return self._drain(request)
+        known = {
+            "/status": self._status,
+            "/status/ready": self._ready,
+            "/metrics": self._metrics,
+            "/status/dns": _dns,
+        }
+        answer = known.get(path)
+        upstream = _UPSTREAM.fullmatch(path)
+        if answer is None and upstream is None:
+            return _NOT_FOUND
+        if request.method not in {"GET", "HEAD"}:
+            return json_answer(405, {"message": "Method not allowed"})
+        if upstream is not None:
+            return await asyncio.to_thread(self._health, upstream.group(1), upstream.group(2))
+        assert answer is not None
+        return await asyncio.to_thread(answer, request)
+
+    def readiness(self) -> str | None:
+        """Why the node is not ready, None where it is."""
+        if self.is_draining:
+            return "draining"
+        if self._facts.config_hash() == EMPTY_HASH:
+            return "no configuration available (empty configuration present)"
+        status: CoreStatus = self._facts.core.status()
+        if not status.snapshot_ready:
+            return f"router builds not yet complete, router ready in 0 of {status.workers} workers"
+        return None
+
+    def _drain(self, request: HttpRequest) -> HttpAnswer:
+        if _asked_status(request) != "draining":
+            return json_answer(400, {"message": "status must be 'draining'"})
+        self.is_draining = True
+        return HttpAnswer(204)
+
+    def _ready(self, _request: HttpRequest) -> HttpAnswer:
+        reason = self.readiness()
+        return json_answer(200 if reason is None else 503, {"message": reason or "ready"})
+
+    def _status(self, request: HttpRequest) -> HttpAnswer:
+        unit, scale = request.query.get("unit", "m"), request.query.get("scale", "2")
+        if unit not in _UNITS:
+            return json_answer(400, {"message": f"invalid unit '{unit}' (expected 'k/K', 'm/M' or 'g/G')"})
+        if not scale.isascii() or not scale.isdigit() or int(scale) > 10:
+            return json_answer(400, {"message": "scale must be a whole number from 0 to 10"})
+        connections = self._core_metrics()["connections"]
+        status: CoreStatus = self._facts.core.status()
+        idle = connections.get("idle", 0)
+        body = {
+            "configuration_hash": self._facts.config_hash(),
+            "memory": {
+                "workers_lua_vms": [{"pid": os.getpid(), "http_allocated_gc": _amount(unit, int(scale))}],
+                "lua_shared_dicts": {},
+            },
+            "server": {
+                "connections_accepted": connections.get("accepted", 0),
+                "connections_active": status.connections_active,
+                "connections_handled": connections.get("accepted", 0) - connections.get("refused", 0),
+                "connections_reading": 0,
+                "connections_waiting": idle,
+                "connections_writing": max(status.connections_active - idle, 0),
+                "total_requests": status.requests_total,
+            },
+        }
+        return json_answer(200, body)
+
+    def _metrics(self, _request: HttpRequest) -> HttpAnswer:
+        core = self._core_metrics()
+        samples = [*self._core_samples(core), *self._link_samples(), *health_samples(core.get("upstream_health", ()))]
+        return HttpAnswer(200, exposition(core, samples), CONTENT_TYPE)
+
+    def _core_samples(self, core: Mapping[str, Any]) -> list[Sample]:
+        facts, connections = self._facts, core["connections"]
+        node = {"node_id": facts.node_id}
+        active, idle = connections.get("active", 0), connections.get("idle", 0)
+        states = {
+            "accepted": connections.get("accepted", 0),
+            "active": active,
+            "handled": connections.get("accepted", 0) - connections.get("refused", 0),
+            "reading": 0,
+            "total": core["requests_total"],
+            "waiting": idle,
+            "writing": max(active - idle, 0),
+        }
+        http = {**node, "subsystem": "http"}
+        lost = core.get("lost", {})
+        counts = facts.counts()
+        is_configured = float(facts.config_hash() != EMPTY_HASH)
+        memory = {**node, "pid": str(os.getpid()), "kong_subsystem": "http"}
+        return [
+            *(
+                Sample("kong_nginx_connections_total", "gauge", {**http, "state": state}, value)
+                for state, value in states.items()
+            ),
+            Sample("kong_nginx_requests_total", "gauge", http, core["requests_total"]),
+            Sample("kong_nginx_metric_errors_total", "counter", {}, lost.get("metrics", 0)),
+            Sample("kong_datastore_reachable", "gauge", {}, is_configured),
+            Sample("kong_node_info", "gauge", {**node, "version": facts.version}, 1),
+            Sample("kong_memory_workers_lua_vms_bytes", "gauge", memory, _resident_bytes()),
+            Sample("twinplane_config_applied_total", "counter", {}, counts.get("applied", 0)),
+            Sample("twinplane_config_refused_total", "counter", {}, counts.get("refused", 0)),
+            Sample("twinplane_log_entries_lost_total", "counter", {}, lost.get("logs", 0)),
+            Sample("twinplane_limits_broken_total", "counter", {}, core.get("limits_broken", 0)),
+            Sample("twinplane_invariant_broken_total", "counter", {}, core.get("invariant_broken", 0)),
+        ]
+
+    def _link_samples(self) -> list[Sample]:
+        facts = self._facts
+        samples: list[Sample] = []
+        if facts.link is not None:
+            samples.append(Sample("kong_control_plane_connected", "gauge", {}, float(facts.link.is_connected)))
+            samples.append(Sample("twinplane_link_failures_total", "counter", {}, facts.link.failures_total))
+        if facts.certificate_expires_at is not None:
+            name = "kong_data_plane_cluster_cert_expiry_timestamp"
+            samples.append(Sample(name, "gauge", {}, facts.certificate_expires_at))
+        if facts.telemetry is not None:
+            telemetry = facts.telemetry
+            samples += [
+                Sample("twinplane_telemetry_connected", "gauge", {}, float(telemetry.is_connected)),
+                Sample("twinplane_telemetry_backlog_records", "gauge", {}, telemetry.backlog_records),
+                Sample("twinplane_telemetry_lost_records_total", "counter", {}, telemetry.lost_records),
+            ]
+        if facts.logs is not None:
+            logs = facts.logs()
+            outcomes = {"delivered": logs.delivered_total, "dropped": logs.dropped_total, "failed": logs.failed_total}
+            samples += [
+                Sample("twinplane_log_entries_total", "counter", {"outcome": outcome}, value)
+                for outcome, value in outcomes.items()
+            ]
+        return samples
+
+    def _health(self, upstream: str, view: str) -> HttpAnswer:
+        """Targets of an upstream as the node's balancer sees them."""
+        rows = [
+            row
+            for row in self._core_metrics().get("upstream_health", ())
+            if upstream in (row.get("upstream"), row.get("upstream_id"))
+        ]
+        if not rows:
+            return _NOT_FOUND
+        data = [
+            {
+                "id": row.get("target_id"),
+                "target": row.get("target"),
+                "weight": row.get("weight"),
+                "upstream": {"id": row.get("upstream_id")},
+                **({"health": str(row.get("health", "")).upper()} if view == "health" else {}),
+            }
+            for row in rows
+        ]
+        return json_answer(200, {"data": data, "next": None, "node_id": self._facts.node_id})
+
+    def _core_metrics(self) -> dict[str, Any]:
+        metrics: dict[str, Any] = orjson.loads(self._facts.core.drain("metrics"))
+        return metrics
+
+
+def _dns(_request: HttpRequest) -> HttpAnswer:
+    return json_answer(501, {"message": "not implemented with the legacy DNS client"})
+
+
+def _asked_status(request: HttpRequest) -> str | None:
+    """`status` of a JSON or form body."""
+    if request.headers.get("content-type", "").startswith("application/json"):
+        try:
+            body = orjson.loads(request.body)
+        except orjson.JSONDecodeError:
+            return None
+        asked = body.get("status") if isinstance(body, dict) else None
+        return asked if isinstance(asked, str) else None
+    fields = dict(pair.partition("=")[::2] for pair in request.body.decode("latin-1").split("&"))
+    return fields.get("status")
+
+
+def _resident_bytes() -> int:
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def _amount(unit: str, scale: int) -> str:
+    value = _resident_bytes() / _UNITS[unit]
+    names = {"b": "B", "k": "KiB", "m": "MiB", "g": "GiB"}
+    return f"{value:.{scale if unit != 'b' else 0}f} {names[unit]}"
