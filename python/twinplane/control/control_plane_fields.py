@@ -37,13 +37,13 @@ def check_creation(fields: Mapping[str, object]) -> dict[str, Any]:
     wrong = _unknown(fields, _CREATABLE)
     if fields.get("name") is None:
         wrong.append(InvalidParameter("name", "required", "is a required field"))
-    return _checked({name: value for name, value in fields.items() if value is not None}, wrong)
+    return _checked({name: fields[name] for name in _CREATABLE if fields.get(name) is not None}, wrong)
 
 
 def check_change(fields: Mapping[str, object]) -> dict[str, Any]:
     """The given fields of a change, checked. A label of None is one to remove. Raises InvalidParameters."""
     wrong = _unknown(fields, _CHANGEABLE)
-    given = dict(fields)
+    given = {name: value for name, value in fields.items() if name in _CHANGEABLE}
     if given.get("labels", given) is None:
         given["labels"] = {}
     for name in ("name", "description", "auth_type", "proxy_urls", "router_flavor"):
@@ -67,7 +67,7 @@ def _checked(fields: Mapping[str, object], wrong: Violations, *, labels_may_go: 
         wrong += _label_violations(fields["labels"], may_go=labels_may_go)
     if wrong:
         raise InvalidParameters(wrong)
-    return {name: fields[name] for name in fields if name in _CREATABLE}
+    return dict(fields)
 
 
 def _text(length_min: int, length_max: int) -> Callable[[str, object], Violations]:

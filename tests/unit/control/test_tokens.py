@@ -8,8 +8,8 @@ import stat
 from pathlib import Path
 
 import pytest
-
 from tests.unit.control.conftest import Clock
+
 from twinplane.control import Control, ControlSettings, Principal
 from twinplane.control.errors import (
     InvalidParameters,

@@ -94,9 +94,13 @@ def test_what_is_committed_is_there_after_reopening(tmp_path: Path) -> None:
 
 
 def test_a_write_that_fails_leaves_nothing(database: Database) -> None:
-    with pytest.raises(RuntimeError), database.writing() as tx:
-        tx.entities.insert(REALM, _entity("a"), keys=[], references=[], tags=["x"])
-        raise RuntimeError
+    def fail_after_writing() -> None:
+        with database.writing() as tx:
+            tx.entities.insert(REALM, _entity("a"), keys=[], references=[], tags=["x"])
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_after_writing()
     with database.reading() as tx:
         assert tx.entities.count(REALM) == 0
         assert tx.entities.tags(REALM, ["default"], tag=None, after=("", -1), limit=10) == []
