@@ -11,6 +11,7 @@ use twinplane_model::{ConfigTable, Id, Route, Service};
 
 use crate::exchange::Scheme;
 use crate::plugin::PluginTable;
+use crate::router::{Calculation, Router};
 use crate::snapshot::{Fault, Index, NodeState, RouteEntry, ServiceEntry, ServiceTarget, Snapshot};
 use crate::text::Text;
 
@@ -21,6 +22,8 @@ pub struct BuildInput<'a> {
     pub plugins: &'a PluginTable,
     /// What outlives configurations.
     pub node: &'a Arc<NodeState>,
+    /// How routes are ranked.
+    pub calculation: Calculation,
     /// Whether this is the front door's built-in configuration, in which a service may be a Unix socket.
     pub is_edge: bool,
 }
@@ -55,6 +58,15 @@ pub fn build(table: ConfigTable, input: BuildInput<'_>) -> Result<Snapshot, Vec<
     let mut scoped = plugins::build(&table, input, &route_at, &service_at, &mut faults);
     let consumers = consumers::build(&table, &mut scoped, &mut faults);
     let keyauth = consumers::keyauth(&table, &consumers, &mut faults);
+    let found = Router::build(routes.iter().map(|(route, _)| route), input.calculation);
+    let matching = found.unwrap_or_else(|unmatchable| {
+        faults.extend(unmatchable.into_iter().map(|fault| Fault {
+            entity: "routes",
+            id: Arc::clone(&routes[fault.route as usize].0.id),
+            message: fault.message,
+        }));
+        Router::default()
+    });
     if !faults.is_empty() {
         return Err(faults);
     }
@@ -68,6 +80,7 @@ pub fn build(table: ConfigTable, input: BuildInput<'_>) -> Result<Snapshot, Vec<
         .collect();
     let global_chain = scoped.global_chain();
     Ok(Snapshot {
+        router: matching,
         routes,
         services,
         plugins: scoped.instances,
@@ -104,7 +117,7 @@ fn served_routes(
         match &route.service {
             Some(id) if disabled.contains(&id) => {}
             Some(id) if service.is_none() => {
-                faults.push(dangling("routes", &route.id, "service", id))
+                faults.push(dangling("routes", &route.id, "service", id));
             }
             _ => routes.push((route.clone(), service)),
         }
@@ -134,10 +147,10 @@ fn service_entry(model: Service, upstreams: &Index<&str, u32>, is_edge: bool) ->
         _ => Text::from(format!("{}:{}", model.host, model.port)),
     };
     ServiceEntry {
+        model,
         scheme,
         target,
         host_header,
-        model,
     }
 }
 

@@ -230,7 +230,7 @@ pub fn header_filter(x: &mut Exchange) {
 /// Runs the body filters of all plugins that apply over one piece.
 pub fn body_filter(x: &mut Exchange, chunk: &mut BodyChunk) {
     each(x, Phase::BodyFilter, |filter, x| {
-        filter.body_filter(x, chunk)
+        filter.body_filter(x, chunk);
     });
 }
 

@@ -2,6 +2,7 @@
 //! Fields of a received head are spans into it (nothing is copied); edits are texts beside it. Says nothing about framing.
 use bytes::Bytes;
 
+use crate::router::HeaderValues;
 use crate::text::Text;
 
 /// An ordered list of header fields; names compare without regard to ASCII case.
@@ -45,20 +46,32 @@ impl Headers {
         }
     }
 
-    /// Takes a received head, into which later spans point; forgets what was there, keeps the room.
-    pub fn reset(&mut self, head: Bytes) {
-        self.fields.clear();
-        self.head = head;
-    }
-
-    /// Adds a field of the received head by the places of its name and value.
-    pub fn push_span(&mut self, name: std::ops::Range<usize>, value: std::ops::Range<usize>) {
-        let key = key_of(&self.head[name.clone()]);
+    /// Adds a field of a head that is being received, by the places of its name and value in `bytes`. Until
+    /// [`Headers::attach`] gives the head itself, nothing may be read.
+    pub fn push_span(
+        &mut self,
+        bytes: &[u8],
+        name: std::ops::Range<usize>,
+        value: std::ops::Range<usize>,
+    ) {
+        let key = key_of(&bytes[name.clone()]);
         self.fields.push(Field {
             key,
             name: Piece::span(name),
             value: Piece::span(value),
         });
+    }
+
+    /// Gives the received head into which the spans point.
+    pub fn attach(&mut self, head: Bytes) {
+        self.head = head;
+    }
+
+    /// Forgets the fields of a received head; those set beside it stay.
+    pub fn clear_spans(&mut self) {
+        self.fields
+            .retain(|field| matches!(field.value, Piece::Text(_)));
+        self.head = Bytes::new();
     }
 
     /// The first value under this name.
@@ -266,6 +279,26 @@ impl Headers {
     }
 }
 
+impl HeaderValues for Headers {
+    fn any(&self, folded_name: &str, test: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+        let unfolded = |byte: u8| {
+            if byte == b'-' {
+                b'_'
+            } else {
+                byte.to_ascii_lowercase()
+            }
+        };
+        self.iter().any(|(name, value)| {
+            name.len() == folded_name.len()
+                && name
+                    .iter()
+                    .zip(folded_name.as_bytes())
+                    .all(|(a, b)| unfolded(*a) == *b)
+                && test(value)
+        })
+    }
+}
+
 impl Piece {
     #[expect(
         clippy::cast_possible_truncation,
@@ -308,15 +341,19 @@ mod tests {
 
     fn received(head: &'static str) -> Headers {
         let mut headers = Headers::new();
-        headers.reset(Bytes::from_static(head.as_bytes()));
         let mut at = 0;
         for line in head.split_inclusive("\r\n") {
             let colon = line.find(':').unwrap();
             let value = line[colon + 1..].trim();
             let value_at = at + line.find(value).unwrap();
-            headers.push_span(at..at + colon, value_at..value_at + value.len());
+            headers.push_span(
+                head.as_bytes(),
+                at..at + colon,
+                value_at..value_at + value.len(),
+            );
             at += line.len();
         }
+        headers.attach(Bytes::from_static(head.as_bytes()));
         headers
     }
 

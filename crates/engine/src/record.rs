@@ -72,8 +72,8 @@ impl AccessRecord {
                 .as_ref()
                 .map(|credential| credential.id.clone()),
             application_id: x.application.clone(),
-            method: x.request.method.clone(),
-            path: x.request.path.clone(),
+            method: x.request.method.detached(),
+            path: x.request.path.detached(),
             host: route
                 .filter(|route| {
                     route
@@ -82,7 +82,7 @@ impl AccessRecord {
                         .as_ref()
                         .is_some_and(|hosts| !hosts.is_empty())
                 })
-                .map(|_| x.request.host.clone()),
+                .map(|_| x.request.host.detached()),
             protocol: x.client.scheme,
             http_version: x.client.http_version,
             status: x.response.status,

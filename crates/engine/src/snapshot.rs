@@ -9,6 +9,7 @@ use crate::chain::{Chain, OverlayLink};
 use crate::exchange::Scheme;
 use crate::limiter::Limiter;
 use crate::plugin::PluginInstance;
+use crate::router::Router;
 use crate::text::Text;
 
 /// A worker's own handle on something that all workers share: counting handles never touches a line of another worker.
@@ -31,6 +32,8 @@ pub struct NodeState {
 /// One whole configuration.
 #[derive(Debug, Default)]
 pub struct Snapshot {
+    /// Which route a request is for.
+    pub router: Router,
     /// In the order of the configuration.
     pub routes: Vec<RouteEntry>,
     /// In the order of the configuration.

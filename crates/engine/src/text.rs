@@ -40,6 +40,15 @@ impl Text {
         }
     }
 
+    /// The same bytes in a block of their own, so that keeping them does not keep the head they came with.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        match &self.0 {
+            Repr::Shared(bytes) => Self::copy_from(bytes),
+            _ => self.clone(),
+        }
+    }
+
     /// An integer in decimal, never on the heap.
     pub fn from_integer(value: impl itoa::Integer) -> Self {
         Self::copy_from(itoa::Buffer::new().format(value).as_bytes())

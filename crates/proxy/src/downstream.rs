@@ -5,10 +5,10 @@ use tokio::net::TcpStream;
 
 use crate::conn_info::ConnInfo;
 use crate::edge::IdentityHeaders;
+use crate::proxy_protocol;
 use crate::recorder::Counter;
 use crate::settings::ListenerSettings;
 use crate::worker::Worker;
-use crate::proxy_protocol;
 
 /// Start of a connection that speaks HTTP/2 without having agreed on it.
 const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

@@ -6,6 +6,7 @@ mod downstream;
 pub mod drain;
 pub mod edge;
 pub mod error;
+pub mod h1;
 pub mod listener;
 pub mod network;
 pub mod node;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc::UnboundedSender;
 use twinplane_engine::build::{BuildInput, build};
+use twinplane_engine::limiter::Limiter;
 use twinplane_engine::plugin::PluginTable;
 use twinplane_engine::snapshot::{Issue, NodeState, Snapshot};
 use twinplane_model::ConfigTable;
@@ -123,6 +124,7 @@ impl Server {
         let input = BuildInput {
             plugins: self.plugins,
             node: &self.node.state,
+            calculation: self.node.settings.calculation(),
             is_edge,
         };
         let (snapshot, certificates) = match (build(table, input), certificates) {
@@ -268,6 +270,7 @@ fn node(settings: Arc<Settings>) -> Result<Arc<Node>, StartError> {
             .as_deref()
             .unwrap_or_default()
             .into(),
+        limiter: Limiter::default(),
     };
     Ok(Arc::new(Node {
         downstream_tls: Downstream::new(&settings, &certificates)?,

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde::Deserialize;
+use twinplane_engine::router::Calculation;
 
 use crate::error::StartError;
 use crate::network::Network;
@@ -352,6 +353,14 @@ impl Settings {
             Ok(settings)
         } else {
             Err(StartError { faults })
+        }
+    }
+
+    /// How routes are ranked.
+    pub fn calculation(&self) -> Calculation {
+        match self.start.route_match_calculation.as_str() {
+            "strict" => Calculation::Strict,
+            _ => Calculation::Original,
         }
     }
 

@@ -60,7 +60,7 @@ pub(crate) fn route(id: &str, service: Option<&str>) -> serde_json::Value {
         "preserve_host": false, "request_buffering": true, "response_buffering": true, "paths": ["/"]})
 }
 
-pub(crate) fn plugin(id: &str, name: &str, scope: serde_json::Value) -> serde_json::Value {
+pub(crate) fn plugin(id: &str, name: &str, scope: &serde_json::Value) -> serde_json::Value {
     let mut row =
         json!({"id": id, "name": name, "config": {}, "protocols": ["http"], "enabled": true});
     for (key, value) in scope.as_object().unwrap() {
@@ -69,7 +69,7 @@ pub(crate) fn plugin(id: &str, name: &str, scope: serde_json::Value) -> serde_js
     row
 }
 
-fn build_json(table: serde_json::Value) -> Result<Snapshot, Vec<Fault>> {
+fn build_json(table: &serde_json::Value) -> Result<Snapshot, Vec<Fault>> {
     let node = Arc::new(NodeState::default());
     // Through text, as it comes: a raw value cannot be read from a tree.
     let table = serde_json::from_str(&table.to_string()).unwrap();
@@ -78,6 +78,7 @@ fn build_json(table: serde_json::Value) -> Result<Snapshot, Vec<Fault>> {
         BuildInput {
             plugins: &PLUGINS,
             node: &node,
+            calculation: Calculation::Original,
             is_edge: false,
         },
     )
@@ -85,9 +86,9 @@ fn build_json(table: serde_json::Value) -> Result<Snapshot, Vec<Fault>> {
 
 #[test]
 fn every_dangling_reference_is_told_at_once() {
-    let faults = build_json(json!({
+    let faults = build_json(&json!({
         "routes": [route("r", Some("gone"))],
-        "plugins": [plugin("p", "key-auth", json!({"service": "gone"})), plugin("q", "key-auth", json!({"consumer": "gone"})), plugin("z", "zap", json!({}))],
+        "plugins": [plugin("p", "key-auth", &json!({"service": "gone"})), plugin("q", "key-auth", &json!({"consumer": "gone"})), plugin("z", "zap", &json!({}))],
         "acls": [{"id": "a", "consumer": "gone", "group": "g"}],
         "keyauth_credentials": [{"id": "k", "consumer": "gone", "key": "1"}],
     }))
@@ -114,10 +115,10 @@ fn every_dangling_reference_is_told_at_once() {
 fn routes_of_a_disabled_service_are_left_out_with_their_plugins() {
     let mut off = service("s", "a.example");
     off["enabled"] = false.into();
-    let snapshot = build_json(json!({
+    let snapshot = build_json(&json!({
         "services": [off, service("t", "127.0.0.1")],
         "routes": [route("r", Some("s")), route("u", Some("t"))],
-        "plugins": [plugin("p", "key-auth", json!({"route": "r"})), plugin("q", "key-auth", json!({"service": "s"}))],
+        "plugins": [plugin("p", "key-auth", &json!({"route": "r"})), plugin("q", "key-auth", &json!({"service": "s"}))],
     }))
     .unwrap();
     assert_eq!(snapshot.routes.len(), 1);
@@ -139,9 +140,9 @@ fn routes_of_a_disabled_service_are_left_out_with_their_plugins() {
 
 #[test]
 fn a_plugin_without_behaviour_is_reported_and_guards_its_route() {
-    let snapshot = build_json(json!({
+    let snapshot = build_json(&json!({
         "routes": [route("r", None)],
-        "plugins": [plugin("p", "jwt", json!({"route": "r"})), plugin("q", "datadog", json!({}))],
+        "plugins": [plugin("p", "jwt", &json!({"route": "r"})), plugin("q", "datadog", &json!({}))],
     }))
     .unwrap();
     let codes: Vec<_> = snapshot
@@ -174,10 +175,10 @@ fn equal_chains_are_kept_once() {
     let routes: Vec<_> = (0..50)
         .map(|n| route(&format!("r{n}"), Some("s")))
         .collect();
-    let snapshot = build_json(json!({
+    let snapshot = build_json(&json!({
         "services": [service("s", "a.example")],
         "routes": routes,
-        "plugins": [plugin("p", "key-auth", json!({"service": "s"})), plugin("q", "key-auth", json!({"route": "r7"}))],
+        "plugins": [plugin("p", "key-auth", &json!({"service": "s"})), plugin("q", "key-auth", &json!({"route": "r7"}))],
     }))
     .unwrap();
     assert_eq!(snapshot.chains.len(), 3);
