@@ -58,7 +58,7 @@ impl Core {
     #[staticmethod]
     #[pyo3(signature = (settings, payload=None))]
     fn start(py: Python<'_>, settings: &[u8], payload: Option<&[u8]>) -> PyResult<Self> {
-        let started = py.detach(|| Server::start(settings, payload, &[]));
+        let started = py.detach(|| Server::start(settings, payload, twinplane_plugins::table()));
         let server = started.map_err(|error| StartError::new_err((error.faults,)))?;
         Ok(Self { server })
     }
