@@ -67,9 +67,10 @@ def _problem(step: Mapping[str, Any], received: Received, binding: Binding) -> s
     problems = []
     for wanted in (step["response"], *step.get("also", ())):
         before = dict(binding.names)
+        if received.status == wanted["status"]:
+            _capture(step, received, binding)
         problem = _compare(step, wanted, received, binding)
         if problem is None:
-            _capture(step, received, binding)
             return None
         problems.append(problem)
         binding.names = before
@@ -129,6 +130,9 @@ def _compare_keys(wanted: Mapping[str, Any], body: Any) -> str | None:
 def _capture(step: Mapping[str, Any], received: Received, binding: Binding) -> None:
     for name, place in step.get("capture", {}).items():
         value = json.loads(received.body)
-        for part in place.split("."):
-            value = value[int(part)] if isinstance(value, list) else value[part]
+        try:
+            for part in place.split("."):
+                value = value[int(part)] if isinstance(value, list) else value[part]
+        except (KeyError, IndexError):
+            continue
         binding.names[name] = value

@@ -75,7 +75,8 @@ class App:
             await send_answer(send, refusal)
             return
         served = await self._face.serve(request, request.path, receive, self._site)
-        more: Headers = self._origins.headers(request)
+        # What ends the connection is told from below the API, where no origin is known (vectors: methods-not-allowed).
+        more: Headers = () if served.answer.closes else self._origins.headers(request)
         if request.method == "OPTIONS" and served.allow is not None:
             more = (*more, *self._origins.preflight(request, served.allow))
         latency_ms = int((time.perf_counter() - started) * 1000)

@@ -63,6 +63,7 @@ class Information:
             "/plugins/enabled": {"GET": self.enabled_plugins},
             "/debug/node/log-level": {"GET": self._level.show},
             "/debug/node/log-level/{level}": {"PUT": self._level.change},
+            "/debug/cluster/control-planes-nodes/log-level/{level}": {"PUT": self._level.change},
             "/config": dict.fromkeys(("GET", "POST"), self.no_declarative_config),
         }
 

@@ -27,7 +27,7 @@ class Tags:
         if tag is not None and ("," in tag or "/" in tag or "�" in tag):
             reason = f"invalid tag '{tag}': expected printable ascii (except `,` and `/`) or valid utf-8 sequences"
             return kong_error(10, reason, name="invalid unique tag")
-        asked = read_page(call.request.query, accepts_empty_offset=False, reads_tags=False)
+        asked = read_page(call.request.query, accepts_empty_offset=False)
         page = self._control.changes.tags(call.site.scope, tag, size=asked.size, offset=asked.offset)
         repeated = {"size": call.request.query.first("size")}
         return json_answer(200, page_body(page.rows, path=call.path.rstrip("/"), offset=page.offset, repeated=repeated))

@@ -8,7 +8,7 @@ from typing import Any
 from twinplane.api.core.dispatch import Handler
 from twinplane.api.core.message import Answer, Call, Query, json_answer
 from twinplane.api.core.numerals import parse_number
-from twinplane.api.core.paging import SIZE_DEFAULT, BadSize, page_body, read_page
+from twinplane.api.core.paging import SIZE_DEFAULT, SIZE_MAX, BadSize, page_body, read_page, read_tags
 from twinplane.control import Control, Page, Parent
 from twinplane.control.errors import InvalidOffset
 
@@ -29,7 +29,7 @@ class Targets:
 
     def newest_first(self, call: Call, keys: tuple[str, ...]) -> Answer:
         """One page of targets, the newest first; the offset is a count (vectors: targets/paging)."""
-        rows = self._rows(call, keys)
+        rows = self._rows(call, keys, tags=read_tags(call.request.query))
         rows.sort(key=lambda row: (row["created_at"], row["id"]), reverse=True)
         start, size = _offset(call.request.query), _size(call.request.query)
         end = start + max(0, size)
@@ -39,9 +39,9 @@ class Targets:
 
     def all(self, call: Call, keys: tuple[str, ...]) -> Answer:
         """One page of targets in the order of all other lists."""
-        asked = read_page(call.request.query, accepts_empty_offset=False, reads_tags=False)
+        asked = read_page(call.request.query, accepts_empty_offset=False)
         parent = Parent("upstreams", keys[0])
-        page = self._page(call, parent, asked.size, asked.offset)
+        page = self._page(call, parent, asked.size, asked.offset, asked.tags)
         return json_answer(200, page_body(page.rows, path=call.path.rstrip("/"), offset=page.offset, repeated={}))
 
     def health(self, call: Call, keys: tuple[str, ...]) -> Answer:
@@ -52,18 +52,19 @@ class Targets:
         rows.sort(key=lambda row: (row["created_at"], row["id"]), reverse=True)
         return json_answer(200, {"data": rows, "next": None, "node_id": self._node_id})
 
-    def _rows(self, call: Call, keys: tuple[str, ...]) -> list[dict[str, Any]]:
+    def _rows(self, call: Call, keys: tuple[str, ...], *, tags: str | None = None) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
         parent, offset = Parent("upstreams", keys[0]), None
         while True:
-            page = self._page(call, parent, 1000, offset)
+            page = self._page(call, parent, SIZE_MAX, offset, tags)
             rows.extend(page.rows)
             if page.offset is None:
                 return rows
             offset = page.offset
 
-    def _page(self, call: Call, parent: Parent, size: int, offset: str | None) -> Page:
-        return self._control.changes.page(call.site.scope, "targets", size=size, offset=offset, parent=parent)
+    def _page(self, call: Call, parent: Parent, size: int, offset: str | None, tags: str | None) -> Page:
+        changes = self._control.changes
+        return changes.page(call.site.scope, "targets", size=size, offset=offset, tags=tags, parent=parent)
 
 
 def _size(query: Query) -> int:

@@ -39,12 +39,12 @@ class PageQuery:
     tags: str | None
 
 
-def read_page(query: Query, *, accepts_empty_offset: bool, reads_tags: bool = True) -> PageQuery:
+def read_page(query: Query, *, accepts_empty_offset: bool) -> PageQuery:
     """The page that a query asks for."""
     offset = query.first("offset")
     if offset == "" and accepts_empty_offset:
         offset = None
-    return PageQuery(read_size(query), offset, read_tags(query) if reads_tags else None)
+    return PageQuery(read_size(query), offset, read_tags(query))
 
 
 def read_size(query: Query) -> int:
@@ -63,14 +63,10 @@ def read_size(query: Query) -> int:
 def read_tags(query: Query) -> str | None:
     """Which tags entities must carry, as a filter expression; a repeated argument asks for all of them."""
     values = query.all("tags") or query.all("tags[]")
-    if not values:
-        return None
-    if values == [""]:
-        raise BadTags("cannot be null")
     named = [value for value in values if value is not None]
     if len(named) != len(values):
         raise BadTags("invalid filter syntax")
-    return ",".join(named)
+    return ",".join(named) if named else None
 
 
 def page_body(
@@ -80,5 +76,5 @@ def page_body(
     if offset is None:
         return {"data": rows, "next": None}
     arguments = {"offset": offset, **{name: value for name, value in repeated.items() if value is not None}}
-    encoded = "&".join(f"{name}={quote(value, safe='')}" for name, value in sorted(arguments.items()))
+    encoded = "&".join(f"{name}={quote(value, safe='')}" for name, value in arguments.items())
     return {"data": rows, "next": f"{path}?{encoded}", "offset": offset}

@@ -6,8 +6,7 @@ Core entities go to `api/core`; everything else to FastAPI. Global and regional 
 from __future__ import annotations
 
 import logging
-import uuid
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import MutableMapping
 from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
@@ -27,7 +26,7 @@ from twinplane.api.core.face import (
 )
 from twinplane.api.core.message import NOT_FOUND, Answer, Headers, Site, json_answer
 from twinplane.api.core.message import Request as Head
-from twinplane.api.core.workers import Workers
+from twinplane.api.core.workers import Workers, WorkersBusy
 from twinplane.api.konnect import certificates, control_planes, identity, legacy, nodes
 from twinplane.api.konnect.analytics import create_router
 from twinplane.api.konnect.asking import asker_of, names_of
@@ -43,7 +42,7 @@ from twinplane.api.konnect.errors import (
 from twinplane.api.konnect.hosts import AskedHost, read_host
 from twinplane.control import Control
 from twinplane.control.analytics import Analytics
-from twinplane.control.errors import StoreError, TokenInvalid
+from twinplane.control.errors import ControlError, StoreError, TokenInvalid
 
 _ASKER: Final = "twinplane.asker"
 _BEARER: Final = "bearer "
@@ -135,7 +134,10 @@ class App:
         if declared.isdigit() and int(declared[:18]) > self._body_bytes_max:
             await send_answer(send, _too_large())
             return
-        await self._resources(scope, limited, send)
+        try:
+            await self._resources(scope, limited, send)
+        except Exception as error:  # answered already
+            _log.exception("request_failed", exc_info=error, extra={"method": head.method, "path": head.path})
 
 
 class _Limited:
@@ -176,8 +178,9 @@ def resources_app(services: Services, analytics: Analytics | None) -> FastAPI:
         app.include_router(create_router(analytics, asker=asker, names=names_of(services.control)))
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
-    for kind in _HANDLED:
+    for kind in (ControlError, StoreError, Problem, WorkersBusy, BodyTooLarge):
         app.add_exception_handler(kind, _on_refused)
+    app.add_exception_handler(Exception, _on_failure)
     return app
 
 
@@ -196,22 +199,20 @@ async def _on_invalid(_request: Request, error: Exception) -> Response:
     return _response(Problem(400, "Invalid parameters", invalid_parameters(errors)))
 
 
-async def _on_http(_request: Request, error: Exception) -> Response:
+async def _on_http(request: Request, error: Exception) -> Response:
+    if isinstance(error.__cause__, BodyTooLarge):
+        return await _on_refused(request, error.__cause__)
     status = error.status_code if isinstance(error, HTTPException) else 500
     details = {404: "Not found", 405: "Method not allowed", 400: "The body cannot be read"}
     return _response(Problem(status, details.get(status, "The request was refused")))
 
 
-async def _on_refused(request: Request, error: Exception) -> Response:
+async def _on_refused(_request: Request, error: Exception) -> Response:
     if isinstance(error, BodyTooLarge):
         return _response(Problem(413, "The body is larger than this server reads"), ((b"connection", b"close"),))
-    known = problem_for(error)
-    if known is not None:
-        return _response(known)
-    trace = uuid.uuid4().hex
-    _log.error("request_failed", exc_info=error, extra={"path": request.url.path, "trace": trace})
+    return _response(problem_for(error) or Problem(500, "An unexpected error occurred"))
+
+
+async def _on_failure(_request: Request, _error: Exception) -> Response:
+    # The framework raises the error again once this is sent; `App` notes it.
     return _response(Problem(500, "An unexpected error occurred"))
-
-
-_HANDLED: Final[tuple[type[Exception], ...]] = (Exception,)
-Handled = Callable[[Request, Exception], Awaitable[Response]]

@@ -126,7 +126,7 @@ class ConsumerGroups:
         return [self._control.changes.get(call.site.scope, _CONSUMERS, row["consumer"]["id"]) for row in members]
 
     def _listed(self, call: Call, parent: Parent, field: str, target: str) -> Answer:
-        asked = read_page(call.request.query, accepts_empty_offset=True, reads_tags=False)
+        asked = read_page(call.request.query, accepts_empty_offset=True)
         page = self._page(call, _MEMBERS, parent, asked.size, asked.offset)
         changes, scope = self._control.changes, call.site.scope
         rows = []
