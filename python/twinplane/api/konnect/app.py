@@ -134,6 +134,9 @@ class App:
         if declared.isdigit() and int(declared[:18]) > self._body_bytes_max:
             await send_answer(send, _too_large())
             return
+        if _has_body(head) and not any(kind.startswith("application/json") for kind in head.content_types):
+            await send_answer(send, problem_answer(Problem(415, "Bodies are read as application/json only")))
+            return
         try:
             await self._resources(scope, limited, send)
         except Exception as error:  # answered already
@@ -153,6 +156,11 @@ class _Limited:
         if self._left < 0:
             raise BodyTooLarge
         return event
+
+
+def _has_body(head: Head) -> bool:
+    declared = head.header(b"content-length")
+    return head.header(b"transfer-encoding") is not None if declared is None else declared.strip("0") != ""
 
 
 def _too_large() -> Answer:

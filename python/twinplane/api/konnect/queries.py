@@ -59,7 +59,7 @@ def cursor_page(rows: Sequence[T], ids: Sequence[str], query: Query, *, path: st
 
 def _decoded(cursor: str, invalid: list[InvalidParameter]) -> str:
     try:
-        return base64.urlsafe_b64decode(cursor.encode()).decode()
+        return base64.b64decode(cursor.encode(), altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError):
         invalid.append(InvalidParameter("page[after]", "invalid", "is not a cursor of an earlier page", "query"))
         return ""
