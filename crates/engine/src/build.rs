@@ -4,6 +4,7 @@ mod consumers;
 mod plugins;
 #[cfg(test)]
 mod tests;
+mod upstreams;
 
 use std::sync::Arc;
 
@@ -57,6 +58,7 @@ pub fn build(table: ConfigTable, input: BuildInput<'_>) -> Result<Snapshot, Vec<
 
     let mut scoped = plugins::build(&table, input, &route_at, &service_at, &mut faults);
     let consumers = consumers::build(&table, &mut scoped, &mut faults);
+    let pools = upstreams::build(&table, &mut faults);
     let keyauth = consumers::keyauth(&table, &consumers, &mut faults);
     let found = Router::build(routes.iter().map(|(route, _)| route), input.calculation);
     let matching = found.unwrap_or_else(|unmatchable| {
@@ -83,6 +85,7 @@ pub fn build(table: ConfigTable, input: BuildInput<'_>) -> Result<Snapshot, Vec<
         router: matching,
         routes,
         services,
+        upstreams: pools,
         plugins: scoped.instances,
         chains: scoped.chains,
         global_chain,

@@ -3,8 +3,9 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use twinplane_model::{CaCertificate, Certificate, Consumer, Id, Route, Service, Sni};
+use twinplane_model::{CaCertificate, Certificate, Consumer, Id, Route, Service, Sni, Upstream};
 
+use crate::balancer::{HealthBook, Thresholds};
 use crate::chain::{Chain, OverlayLink};
 use crate::exchange::Scheme;
 use crate::limiter::Limiter;
@@ -27,6 +28,8 @@ pub struct NodeState {
     pub hostname: Box<str>,
     /// Requests counted against limits.
     pub limiter: Limiter,
+    /// How the peers of upstreams fare.
+    pub health: HealthBook,
 }
 
 /// One whole configuration.
@@ -38,6 +41,8 @@ pub struct Snapshot {
     pub routes: Vec<RouteEntry>,
     /// In the order of the configuration.
     pub services: Vec<ServiceEntry>,
+    /// In the order of the configuration.
+    pub upstreams: Vec<UpstreamEntry>,
     /// All enabled plugins.
     pub plugins: Vec<PluginInstance>,
     /// Each distinct chain once.
@@ -97,6 +102,38 @@ pub enum ServiceTarget {
     Name,
     /// A Unix socket (the front door's built-in configuration only).
     Socket(Box<str>),
+}
+
+/// An upstream with its targets and the rules by which its peers are judged.
+#[derive(Debug)]
+pub struct UpstreamEntry {
+    /// The row.
+    pub model: Upstream,
+    /// Its targets, in the order of the configuration.
+    pub targets: Vec<TargetEntry>,
+    /// At or under this percentage of available weight no peer is given out.
+    pub threshold_percent: f64,
+    /// When answers and failures change a peer's state.
+    pub passive: Thresholds,
+    /// Statuses that count as success.
+    pub healthy_statuses: Box<[u16]>,
+    /// Statuses that count as failure.
+    pub unhealthy_statuses: Box<[u16]>,
+    /// `Host` sent instead of the target's name; the target's port is added unless it is the scheme's.
+    pub host_header: Option<Text>,
+}
+
+/// A target of an upstream.
+#[derive(Debug)]
+pub struct TargetEntry {
+    /// Its id.
+    pub id: Id,
+    /// A name or an address.
+    pub host: Box<str>,
+    /// Port.
+    pub port: u16,
+    /// Share of requests.
+    pub weight: u32,
 }
 
 /// A consumer with its groups, its own plugins and its prepared identity headers.

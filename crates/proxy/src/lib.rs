@@ -1,4 +1,5 @@
 //! Doing: listeners, TLS, connections, timers. The only crate that names sockets, tokio and rustls.
+pub mod client_side;
 pub mod clock;
 pub mod conn_info;
 pub mod dns;

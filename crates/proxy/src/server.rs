@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc::UnboundedSender;
+use twinplane_engine::balancer::HealthBook;
 use twinplane_engine::build::{BuildInput, build};
 use twinplane_engine::limiter::Limiter;
 use twinplane_engine::plugin::PluginTable;
@@ -271,6 +272,7 @@ fn node(settings: Arc<Settings>) -> Result<Arc<Node>, StartError> {
             .unwrap_or_default()
             .into(),
         limiter: Limiter::default(),
+        health: HealthBook::default(),
     };
     Ok(Arc::new(Node {
         downstream_tls: Downstream::new(&settings, &certificates)?,
