@@ -52,6 +52,7 @@ __all__ = [
     "Period",
     "QueryTooLong",
     "RecordsQuery",
+    "Reporter",
     "Retention",
     "Source",
 ]
@@ -65,6 +66,15 @@ class Retention:
 
     record_days: int = 7
     usage_days: int = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Reporter:
+    """A node that reports, as its certificate and its own words at the upgrade tell."""
+
+    control_plane_id: str
+    node_id: str
+    node_version: str
 
 
 class Analytics:

@@ -12,21 +12,12 @@ from dataclasses import dataclass
 
 import orjson
 
-from twinplane.control.analytics import Analytics, Batch, Source
+from twinplane.control.analytics import Analytics, Batch, Reporter, Source
 from twinplane.telemetry.errors import BatchInvalid
 from twinplane.telemetry.events import FUTURE_S_MAX, RECORD, USAGE, Field
 from twinplane.telemetry.wire import BatchHeader, Receipt, decode_batch, encode_receipt, unpack_lines
 
 _PLAIN = {str, int, type(None)}
-
-
-@dataclass(frozen=True, slots=True)
-class Sender:
-    """The node at the other end of a telemetry link, as its certificate and its upgrade say."""
-
-    control_plane_id: str
-    node_id: str
-    node_version: str
 
 
 @dataclass(slots=True)
@@ -48,7 +39,7 @@ class Ingest:
         self._clock = clock
         self.facts = IngestFacts()
 
-    def take(self, sender: Sender, frame: bytes) -> bytes:
+    def take(self, reporter: Reporter, frame: bytes) -> bytes:
         """Keep a batch; the answer is the frame to send back.
 
         Raises BatchInvalid for a frame whose batch cannot even be named, and what the store raises where it cannot
@@ -62,7 +53,7 @@ class Ingest:
             return encode_receipt(Receipt(header.boot_id, header.number, error.code, error.detail))
         fields = RECORD if header.kind == "records" else USAGE
         kept, rejected = check_rows(rows, fields, now=self._clock())
-        batch = Batch(_source(sender, header), kept)
+        batch = Batch(_source(reporter, header), kept)
         is_new = self._analytics.add_records(batch) if header.kind == "records" else self._analytics.add_usage(batch)
         self._count(batch, is_new=is_new, rejected=rejected)
         return encode_receipt(Receipt(header.boot_id, header.number))
@@ -120,11 +111,11 @@ def _rows(lines: bytes, count: int) -> Sequence[object]:
     return rows
 
 
-def _source(sender: Sender, header: BatchHeader) -> Source:
+def _source(reporter: Reporter, header: BatchHeader) -> Source:
     return Source(
-        control_plane_id=sender.control_plane_id,
-        node_id=sender.node_id,
-        node_version=sender.node_version,
+        control_plane_id=reporter.control_plane_id,
+        node_id=reporter.node_id,
+        node_version=reporter.node_version,
         boot_id=header.boot_id,
         number=header.number,
         lost_origin=header.lost_origin,

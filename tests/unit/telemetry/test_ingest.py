@@ -9,11 +9,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from twinplane.control.analytics import RECORD_COLUMNS, USAGE_COLUMNS, Analytics, MetricsQuery, Period, Retention
+from twinplane.control.analytics import RECORD_COLUMNS, USAGE_COLUMNS, Analytics, MetricsQuery, Period, Reporter, Retention
 from twinplane.store.events import EventStore, EventStoreSettings
 from twinplane.telemetry.errors import BatchInvalid
 from twinplane.telemetry.events import RECORD, USAGE
-from twinplane.telemetry.ingest import Ingest, Sender, check_rows
+from twinplane.telemetry.ingest import Ingest, check_rows
 from twinplane.telemetry.wire import (
     BatchHeader,
     Receipt,
@@ -32,7 +32,7 @@ GOOD: list[Any] = [
     *(START, "a" * 32, SERVICE, None, None, None, None, "GET", "/orders", None, "http", "1.1"),
     *(200, 200, "upstream", 100, 200, 300, 10, 20, 1),
 ]
-SENDER = Sender(CP, NODE, "3.9.3")
+REPORTER = Reporter(CP, NODE, "3.9.3")
 
 
 def changed(name: str, value: Any) -> list[Any]:
@@ -69,7 +69,7 @@ def test_fields_are_the_stores_columns() -> None:
 def test_a_batch_is_acknowledged_and_stored_once(analytics: Analytics) -> None:
     ingest = Ingest(analytics, clock=lambda: NOW)
     for _ in range(3):
-        assert decode_receipt(ingest.take(SENDER, frame([GOOD, GOOD]))) == Receipt(BOOT, 1)
+        assert decode_receipt(ingest.take(REPORTER, frame([GOOD, GOOD]))) == Receipt(BOOT, 1)
     assert stored(analytics) == 2
     assert (ingest.facts.rows_total, ingest.facts.batches_repeated_total) == (2, 2)
 
@@ -77,7 +77,7 @@ def test_a_batch_is_acknowledged_and_stored_once(analytics: Analytics) -> None:
 def test_usage_is_stored(analytics: Analytics) -> None:
     row = [int(NOW) // 60 * 60, SERVICE, None, None, None, 200, 5, 100, 200]
     ingest = Ingest(analytics, clock=lambda: NOW)
-    assert decode_receipt(ingest.take(SENDER, frame([row], kind="usage"))) == Receipt(BOOT, 1)
+    assert decode_receipt(ingest.take(REPORTER, frame([row], kind="usage"))) == Receipt(BOOT, 1)
     assert ingest.facts.rows_total == 1
     assert stored(analytics) == 0
 
@@ -112,7 +112,7 @@ def test_usage_is_stored(analytics: Analytics) -> None:
 )
 def test_a_row_that_holds_what_it_must_not_is_left_out(analytics: Analytics, name: str, value: Any) -> None:
     ingest = Ingest(analytics, clock=lambda: NOW)
-    receipt = decode_receipt(ingest.take(SENDER, frame([GOOD, changed(name, value), GOOD])))
+    receipt = decode_receipt(ingest.take(REPORTER, frame([GOOD, changed(name, value), GOOD])))
     assert receipt == Receipt(BOOT, 1)
     assert stored(analytics) == 2
     assert ingest.facts.rows_rejected_total == 1
@@ -120,15 +120,15 @@ def test_a_row_that_holds_what_it_must_not_is_left_out(analytics: Analytics, nam
 
 def test_rows_of_another_shape_are_left_out(analytics: Analytics) -> None:
     ingest = Ingest(analytics, clock=lambda: NOW)
-    ingest.take(SENDER, frame([GOOD, GOOD[:-1], [*GOOD, 1], {"a": 1}, "x", None, []]))
+    ingest.take(REPORTER, frame([GOOD, GOOD[:-1], [*GOOD, 1], {"a": 1}, "x", None, []]))
     assert stored(analytics) == 1
     assert ingest.facts.rows_rejected_total == 6
 
 
 def test_a_batch_without_a_good_row_is_still_acknowledged(analytics: Analytics) -> None:
     ingest = Ingest(analytics, clock=lambda: NOW)
-    assert decode_receipt(ingest.take(SENDER, frame([[]]))) == Receipt(BOOT, 1)
-    assert decode_receipt(ingest.take(SENDER, frame([], number=2))) == Receipt(BOOT, 2)
+    assert decode_receipt(ingest.take(REPORTER, frame([[]]))) == Receipt(BOOT, 1)
+    assert decode_receipt(ingest.take(REPORTER, frame([], number=2))) == Receipt(BOOT, 2)
     assert stored(analytics) == 0
 
 
@@ -143,7 +143,7 @@ def test_a_batch_without_a_good_row_is_still_acknowledged(analytics: Analytics) 
     ],
 )
 def test_a_batch_that_can_never_be_stored_is_refused(analytics: Analytics, bad: bytes, code: str) -> None:
-    receipt = decode_receipt(Ingest(analytics).take(SENDER, bad))
+    receipt = decode_receipt(Ingest(analytics).take(REPORTER, bad))
     assert receipt is not None
     assert (receipt.number, receipt.refusal) == (1, code)
 
@@ -164,7 +164,7 @@ def test_a_batch_that_can_never_be_stored_is_refused(analytics: Analytics, bad: 
 )
 def test_a_frame_that_names_no_batch_is_invalid(analytics: Analytics, bad: bytes) -> None:
     with pytest.raises(BatchInvalid):
-        Ingest(analytics).take(SENDER, bad)
+        Ingest(analytics).take(REPORTER, bad)
 
 
 def test_header_and_receipt_round_trip() -> None:

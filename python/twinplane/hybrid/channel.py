@@ -1,0 +1,63 @@
+"""The nodes of one control plane and what they are to run: changes are gathered, and only the newest is sent.
+
+A configuration that was overtaken before it could be made ready is never made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from twinplane.hybrid.publication import Publication
+from twinplane.hybrid.session import ConfigSession
+
+_RETRY_S = 1.0
+_log = logging.getLogger(__name__)
+
+
+class Channel:
+    """The nodes of one control plane, and what they are to run."""
+
+    def __init__(self, control_plane_id: str, publish: Callable[[str], Awaitable[Publication]], delay_s: float) -> None:
+        self.control_plane_id = control_plane_id
+        self._publish = publish
+        self._delay_s = delay_s
+        self._sessions: set[ConfigSession] = set()
+        self._newest: Publication | None = None
+        self._changed = asyncio.Event()
+        self._changed.set()
+        self.task = asyncio.create_task(self._run())
+
+    def join(self, session: ConfigSession) -> None:
+        """A node wants the newest configuration from now on."""
+        self._sessions.add(session)
+        if self._newest is not None:
+            session.offer(self._newest)
+
+    def leave(self, session: ConfigSession) -> bool:
+        """A node is gone. True where it was the last."""
+        self._sessions.discard(session)
+        return not self._sessions
+
+    def wake(self) -> None:
+        """There is a newer revision."""
+        self._changed.set()
+
+    async def _run(self) -> None:
+        while True:
+            await self._changed.wait()
+            if self._newest is not None:
+                # Changes come in groups: those that come within this moment are sent as one.
+                await asyncio.sleep(self._delay_s)
+            self._changed.clear()
+            try:
+                newest = await self._publish(self.control_plane_id)
+            except Exception:
+                _log.exception("publish_failed control_plane=%s", self.control_plane_id)
+                await asyncio.sleep(_RETRY_S)
+                self._changed.set()
+                continue
+            self._newest = newest
+            for session in self._sessions:
+                session.offer(newest)

@@ -1,0 +1,107 @@
+"""What an older node receives, and whether it can be sent anything: a table of fields by version, and a few rewrites.
+
+Lowering drops what a version does not know and says so on the node, but only where the value would have mattered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from twinplane.control import NodeIssue
+from twinplane.hybrid.compat_rules import ENTITY_FIELDS, PLUGIN_FIELDS, REWRITES, FieldRule
+from twinplane.hybrid.wire import NodeVersion, parse_version
+
+CONTROL_PLANE_VERSION = NodeVersion(3, 15, 0)
+"""The newest gateway version whose fields this control plane knows. Newer nodes are refused."""
+
+UNKNOWN = "unknown"
+NORMAL = "normal"
+VERSION_INCOMPATIBLE = "kong_version_incompatible"
+PLUGIN_SET_INCOMPATIBLE = "plugin_set_incompatible"
+PLUGIN_VERSION_INCOMPATIBLE = "plugin_version_incompatible"
+
+_ABSENT = object()
+
+
+def is_version_served(version: NodeVersion | None) -> bool:
+    """Whether a node of that version may connect: the same major, and not newer than the control plane."""
+    return version is not None and (
+        version.major == CONTROL_PLANE_VERSION.major and version.minor <= CONTROL_PLANE_VERSION.minor
+    )
+
+
+def check_plugins(configured: frozenset[str], installed: Mapping[str, str | None]) -> tuple[str, str] | None:
+    """Why a node cannot be sent a configuration that uses these plugins: sync status and plugin; None where it can."""
+    for name in sorted(configured):
+        if name not in installed:
+            return PLUGIN_SET_INCOMPATIBLE, name
+    for name in sorted(configured):
+        version = parse_version(installed[name] or "")
+        if version is None or (name == "opentelemetry" and (version.major, version.minor) == (0, 1)):
+            continue
+        ours = CONTROL_PLANE_VERSION
+        # Plugins of a node's own carry versions of their own and are none of the bundled ones.
+        if version.major != ours.major or version.minor > ours.minor:
+            return PLUGIN_VERSION_INCOMPATIBLE, name
+    return None
+
+
+def lower_table(table: dict[str, Any], version: NodeVersion) -> list[NodeIssue]:
+    """Change a decoded table into one that a node of that version takes. The answer is what it loses by that."""
+    issues: list[NodeIssue] = []
+    for rewrite in REWRITES:
+        if version.number < rewrite.before:
+            issues += [_issue(rewrite.code, rewrite.text, kind, row) for kind, row in rewrite.apply(table)]
+    for plugin in table.get("plugins") or ():
+        config = plugin.get("config") or {}
+        for rule in PLUGIN_FIELDS.get(str(plugin.get("name")), ()):
+            if version.number < rule.before and _remove(config, rule):
+                text = f"the field {rule.path} of the plugin {plugin['name']} is not known before {rule.since}"
+                issues.append(_issue(rule.code, text, "plugin", plugin))
+    for collection, rules in ENTITY_FIELDS.items():
+        for row in table.get(collection) or ():
+            for rule in rules:
+                if version.number < rule.before and _remove(row, rule):
+                    text = f"the field {rule.path} of {collection} is not known before {rule.since}"
+                    issues.append(_issue(rule.code, text, collection.removesuffix("s"), row))
+    return _merged(issues)
+
+
+def _remove(record: dict[str, Any], rule: FieldRule) -> bool:
+    """Remove a field. True where that changes what the node does: its value was another than the default."""
+    *parents, name = rule.path.split(".")
+    for parent in parents:
+        inner = record.get(parent)
+        if not isinstance(inner, dict):
+            return False
+        record = inner
+    value = record.pop(name, _ABSENT)
+    return value is not _ABSENT and not rule.is_silent and value not in (None, rule.default, [], {})
+
+
+def _issue(code: str, text: str, kind: str, row: Mapping[str, Any]) -> NodeIssue:
+    return NodeIssue(
+        code=code,
+        severity="warning",
+        description=text,
+        resolution="upgrade the node, or take the field out of the configuration",
+        affected_resources=[{"id": str(row.get("id", "")), "type": kind}],
+    )
+
+
+def _merged(issues: list[NodeIssue]) -> list[NodeIssue]:
+    """One issue for each kind, with all that it is about."""
+    return list(_merge(issues))
+
+
+def _merge(issues: list[NodeIssue]) -> Iterator[NodeIssue]:
+    by_kind: dict[tuple[str, str], list[NodeIssue]] = {}
+    for issue in issues:
+        by_kind.setdefault((issue.code, issue.description), []).append(issue)
+    for same in by_kind.values():
+        first = same[0]
+        resources = [resource for issue in same for resource in issue.affected_resources]
+        yield NodeIssue(
+            first.code, first.severity, first.description, first.resolution, first.documentation_url, resources[:1000]
+        )

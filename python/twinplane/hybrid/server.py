@@ -1,0 +1,368 @@
+"""The control plane's end of the links: nodes in, configuration out, telemetry in, on one Unix socket behind the edge.
+
+Not ASGI: a node's hash is the payload of a PING, which that interface does not know. Who a peer is comes from the
+front door's headers alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import socket
+import struct
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from websockets.http11 import Request
+
+from twinplane.control import Control
+from twinplane.control.analytics import Reporter
+from twinplane.hybrid.channel import Channel
+from twinplane.hybrid.errors import IdentityRefused, LinkError
+from twinplane.hybrid.frames import BINARY, PING, FrameStream, Upgrade
+from twinplane.hybrid.identity import NO_CERTIFICATE, Admission, Presented, Use, admit, read_presented
+from twinplane.hybrid.node_book import NodeBook
+from twinplane.hybrid.publication import Publication
+from twinplane.hybrid.session import ConfigSession, Surroundings
+from twinplane.hybrid.wire import (
+    CONFIG_PATH,
+    FOREIGN_TELEMETRY_PATHS,
+    IO_TIMEOUT_S,
+    LINK_HEADER,
+    LINK_VERSION,
+    PAYLOAD_BYTES_MAX,
+    SILENCE_S,
+    TELEMETRY_PATH,
+    NodeQuery,
+    parse_connect_path,
+)
+
+LINK_PATHS = (CONFIG_PATH, TELEMETRY_PATH, *FOREIGN_TELEMETRY_PATHS)
+"""What the front door sends here."""
+
+PUSH_DELAY_S = 0.05
+CHECK_INTERVAL_S = 20.0
+CONNECTIONS_MAX = 5000
+PUSHES_AT_ONCE = 64
+# The largest frame that a node may send: a batch of telemetry, or a basic_info.
+RECEIVED_BYTES_MAX = 4_194_304
+_log = logging.getLogger(__name__)
+_R = TypeVar("_R")
+
+
+class TelemetrySink(Protocol):
+    """Where batches of telemetry go. Called in threads."""
+
+    def take(self, reporter: Reporter, frame: bytes) -> bytes:
+        """Keep a batch; the answer is the frame to send back. Raises where the link must be cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkServerSettings:
+    """Where the server listens, and its limits."""
+
+    socket_path: Path
+    payload_bytes_max: int = PAYLOAD_BYTES_MAX
+    push_delay_s: float = PUSH_DELAY_S
+    check_interval_s: float = CHECK_INTERVAL_S
+    connections_max: int = CONNECTIONS_MAX
+
+
+@dataclass(slots=True)
+class LinkServerFacts:
+    """How the links fare; read by metrics."""
+
+    connections: int = 0
+    refused_total: int = 0
+    published_total: int = 0
+
+
+class LinkServer:
+    """All links of one control plane process."""
+
+    def __init__(self, control: Control, telemetry: TelemetrySink, settings: LinkServerSettings) -> None:
+        self.facts = LinkServerFacts()
+        self._control = control
+        self._telemetry = telemetry
+        self._settings = settings
+        self._workers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="link")
+        # Telemetry must not hold up configuration, so it has a thread of its own; the event store takes turns anyway.
+        self._intake = ThreadPoolExecutor(max_workers=2, thread_name_prefix="intake")
+        self._book = NodeBook(control, self._workers)
+        self._channels: dict[str, Channel] = {}
+        self._links: dict[asyncio.Task[None], _Link] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._unsubscribe: list[Callable[[], None]] = []
+        self._server: asyncio.Server | None = None
+        self._around = Surroundings(
+            self._book, self._workers, asyncio.Semaphore(PUSHES_AT_ONCE), settings.payload_bytes_max
+        )
+
+    async def start(self) -> None:
+        """Listen. Raises OSError where the socket cannot be made."""
+        loop = asyncio.get_running_loop()
+        path = self._settings.socket_path
+        path.unlink(missing_ok=True)
+        self._server = await asyncio.start_unix_server(self._accept, path)
+        path.chmod(0o600)
+        self._tasks = [asyncio.create_task(self._book.run()), asyncio.create_task(self._check_always())]
+
+        def changed(control_plane_id: str, _revision: int) -> None:
+            loop.call_soon_threadsafe(self._note_change, control_plane_id)
+
+        def removed(control_plane_id: str, fingerprint: str) -> None:
+            loop.call_soon_threadsafe(self._note_removal, control_plane_id, fingerprint)
+
+        self._unsubscribe = [
+            self._control.versions.subscribe(changed),
+            self._control.certificates.on_removed(removed),
+        ]
+
+    async def stop(self) -> None:
+        """Close all links, write down what is still to be written, and stop listening."""
+        for unsubscribe in self._unsubscribe:
+            unsubscribe()
+        if self._server is not None:
+            self._server.close()
+        for task in [*self._links, *(channel.task for channel in self._channels.values())]:
+            task.cancel()
+        await asyncio.gather(
+            *self._links, *(channel.task for channel in self._channels.values()), return_exceptions=True
+        )
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.to_thread(self._workers.shutdown)
+        await asyncio.to_thread(self._intake.shutdown)
+        self._settings.socket_path.unlink(missing_ok=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        is_ours = _is_same_user(writer.get_extra_info("socket"))
+        if not is_ours or len(self._links) >= self._settings.connections_max:
+            _log.error("connection_refused reason=%s", "too_many" if is_ours else "foreign_user")
+            writer.transport.abort()
+            return
+        link = self._links[task] = _Link()
+        self.facts.connections = len(self._links)
+        try:
+            await self._serve(reader, writer, link)
+        except LinkError as error:
+            _log.info("link_ended code=%s detail=%s %s", error.code, error, link.who())
+        except asyncio.CancelledError:
+            # The server stops; the task belongs to it alone.
+            pass
+        except Exception:
+            _log.exception("link_broken %s", link.who())
+        finally:
+            self._links.pop(task, None)
+            self.facts.connections = len(self._links)
+            self._leave(link)
+            writer.transport.abort()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, link: _Link) -> None:
+        upgrade = Upgrade(reader, writer, bytes_max=RECEIVED_BYTES_MAX)
+        request = await upgrade.read(IO_TIMEOUT_S)
+        if request is None:
+            return
+        path, query = parse_connect_path(request.path)
+        if path not in LINK_PATHS:
+            status = 200 if path == "/health" else 404
+            await upgrade.refuse(status, "" if status == 200 else _message("Not found"), "application/json")
+            return
+        use: Use = "cp0" if path == CONFIG_PATH else "tp0"
+        try:
+            presented = read_presented(_single_headers(request))
+            link.presented, link.use = presented, use
+            admission = await self._in_workers(self._admit, presented, use)
+        except IdentityRefused as error:
+            self._note_refusal(error, request, link)
+            await upgrade.refuse(401, _message(_refusal_text(error)), "application/json")
+            return
+        if query is None:
+            await upgrade.refuse(400, "<html><body>400 Bad Request</body></html>", "text/html")
+            return
+        is_twin = request.headers.get(LINK_HEADER) == LINK_VERSION
+        stream = await upgrade.accept(request, {LINK_HEADER: LINK_VERSION} if is_twin else {})
+        if stream is None:
+            return
+        link.admission, link.query, link.stream = admission, query, stream
+        if path == CONFIG_PATH:
+            await self._serve_config(stream, query, presented, admission, link, is_twin=is_twin)
+        else:
+            await self._serve_telemetry(stream, query, admission, is_decoded=path == TELEMETRY_PATH and is_twin)
+
+    async def _serve_config(
+        self,
+        stream: FrameStream,
+        query: NodeQuery,
+        presented: Presented,
+        admission: Admission,
+        link: _Link,
+        *,
+        is_twin: bool,
+    ) -> None:
+        session = ConfigSession(stream, query, presented, admission, self._around, is_twin=is_twin)
+
+        def join() -> None:
+            link.session = session
+            self._channel(session.control_plane_id).join(session)
+
+        await session.run(join)
+
+    async def _serve_telemetry(
+        self, stream: FrameStream, query: NodeQuery, admission: Admission, *, is_decoded: bool
+    ) -> None:
+        """Take batches in, one at a time, each answered. What is not ours is read and dropped."""
+        reporter = Reporter(admission.control_plane.id, query.node_id, query.version[:64])
+        loop = asyncio.get_running_loop()
+        while True:
+            message = await stream.receive(SILENCE_S)
+            if message.opcode is PING:
+                await stream.send_pong()
+            elif message.opcode is BINARY and is_decoded:
+                answer = await loop.run_in_executor(self._intake, self._telemetry.take, reporter, message.data)
+                await stream.send_binary(answer)
+
+    def _admit(self, presented: Presented, use: Use) -> Admission:
+        control = self._control
+        return admit(
+            presented,
+            use,
+            directory=control.certificates,
+            planes=control.control_planes,
+            domain=control.settings.domain,
+            now=time.time(),
+        )
+
+    async def _check_always(self) -> None:
+        """End the links whose certificate is no longer good: removed, expired, or of a control plane that went."""
+        while True:
+            await asyncio.sleep(self._settings.check_interval_s)
+            for link in list(self._links.values()):
+                if link.presented is None or link.admission is None:
+                    continue
+                try:
+                    admission = await self._in_workers(self._admit, link.presented, link.use)
+                except IdentityRefused as error:
+                    link.cut(error.code)
+                except Exception:
+                    # A store that cannot be read now says nothing against the node.
+                    _log.exception("link_check_failed %s", link.who())
+                else:
+                    if admission.control_plane.id != link.admission.control_plane.id:
+                        link.cut("control_plane_changed")
+
+    def _note_change(self, control_plane_id: str) -> None:
+        channel = self._channels.get(control_plane_id)
+        if channel is not None:
+            channel.wake()
+
+    def _note_removal(self, control_plane_id: str, fingerprint: str) -> None:
+        for link in list(self._links.values()):
+            is_meant = link.presented is not None and link.presented.fingerprint == fingerprint
+            if is_meant and link.admission is not None and link.admission.control_plane.id == control_plane_id:
+                link.cut("certificate_removed")
+
+    def _note_refusal(self, error: IdentityRefused, request: Request, link: _Link) -> None:
+        self.facts.refused_total += 1
+        _log.warning(
+            "node_refused code=%s detail=%s path=%.200s %s", error.code, error.detail, request.path, link.who()
+        )
+
+    def _channel(self, control_plane_id: str) -> Channel:
+        channel = self._channels.get(control_plane_id)
+        if channel is None:
+            channel = self._channels[control_plane_id] = Channel(
+                control_plane_id, self._publish, self._settings.push_delay_s
+            )
+        return channel
+
+    def _leave(self, link: _Link) -> None:
+        if link.session is None:
+            return
+        _log.info("node_disconnected %s", link.who())
+        channel = self._channels.get(link.session.control_plane_id)
+        if channel is not None and channel.leave(link.session):
+            # Nobody listens: what was published needs no memory.
+            channel.task.cancel()
+            del self._channels[channel.control_plane_id]
+
+    async def _publish(self, control_plane_id: str) -> Publication:
+        """The newest configuration, made ready. The one place where a publication comes from."""
+
+        def make() -> Publication:
+            return Publication(self._control.export.payload(control_plane_id), now=time.time())
+
+        publication = await self._in_workers(make)
+        self.facts.published_total += 1
+        return publication
+
+    def _in_workers(self, call: Callable[..., _R], *args: object) -> Awaitable[_R]:
+        return asyncio.get_running_loop().run_in_executor(self._workers, call, *args)
+
+
+class _Link:
+    """One connection, from its first byte on."""
+
+    def __init__(self) -> None:
+        self.presented: Presented | None = None
+        self.use: Use = "cp0"
+        self.admission: Admission | None = None
+        self.query: NodeQuery | None = None
+        self.stream: FrameStream | None = None
+        self.session: ConfigSession | None = None
+
+    def cut(self, reason: str) -> None:
+        if self.stream is not None:
+            _log.warning("link_cut reason=%s %s", reason, self.who())
+            self.stream.abort()
+
+    def who(self) -> str:
+        parts = []
+        if self.query is not None:
+            parts.append(f"node={self.query.node_id}")
+        if self.admission is not None:
+            parts.append(f"control_plane={self.admission.control_plane.id}")
+        if self.presented is not None:
+            certificate = self.presented.fingerprint[:16] or "none"
+            parts.append(f"ip={self.presented.ip} sni={self.presented.server_name} certificate={certificate}")
+        return " ".join(parts)
+
+
+def _message(text: str) -> str:
+    return json.dumps({"message": text})
+
+
+def _refusal_text(error: IdentityRefused) -> str:
+    if error.code == NO_CERTIFICATE:
+        return "no client certificate provided in request"
+    return "client certificate authentication failed"
+
+
+def _single_headers(request: Request) -> dict[str, str]:
+    """Header fields by name; repeated ones joined, as one list."""
+    joined: dict[str, str] = {}
+    for name, value in request.headers.raw_items():
+        key = name.title()
+        joined[key] = f"{joined[key]}, {value}" if key in joined else value
+    return joined
+
+
+def _is_same_user(connected: socket.socket | None) -> bool:
+    """Whether the other end of a Unix socket is a process of this user; where that cannot be asked, yes."""
+    option = getattr(socket, "SO_PEERCRED", None)
+    if option is None or connected is None:
+        return True
+    with contextlib.suppress(OSError):
+        _, uid, _ = struct.unpack("3i", connected.getsockopt(socket.SOL_SOCKET, option, 12))
+        return bool(uid == os.getuid())
+    return False

@@ -1,0 +1,264 @@
+"""One node on the configuration link: its hello, its pings, and the newest configuration on its way to it.
+
+What is waiting to be sent is one slot: a newer publication takes the place of one that was not sent yet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from twinplane.control import NodeHello, NodeIssue
+from twinplane.hybrid.compat import (
+    NORMAL,
+    UNKNOWN,
+    VERSION_INCOMPATIBLE,
+    check_plugins,
+    is_version_served,
+)
+from twinplane.hybrid.errors import FrameInvalid, PeerSilent
+from twinplane.hybrid.frames import BINARY, PING, FrameStream, Message
+from twinplane.hybrid.identity import Admission, Presented
+from twinplane.hybrid.node_book import NodeBook
+from twinplane.hybrid.publication import Publication
+from twinplane.hybrid.wire import (
+    IO_TIMEOUT_S,
+    SILENCE_S,
+    Applied,
+    BasicInfo,
+    Fault,
+    NodeQuery,
+    decode_basic_info,
+    decode_report,
+    parse_ping,
+    parse_version,
+)
+
+STALE_PINGS = 2
+PUSHES_AGAIN_MAX = 3
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all sessions share."""
+
+    book: NodeBook
+    executor: Executor
+    pushing: asyncio.Semaphore
+    payload_bytes_max: int
+
+
+class ConfigSession:
+    """A node's connection. `run` ends when the connection does."""
+
+    def __init__(
+        self,
+        stream: FrameStream,
+        query: NodeQuery,
+        presented: Presented,
+        admission: Admission,
+        surroundings: Surroundings,
+        *,
+        is_twin: bool,
+    ) -> None:
+        self.query = query
+        self.presented = presented
+        self.admission = admission
+        self.is_twin = is_twin
+        self._stream = stream
+        self._around = surroundings
+        self._scope = admission.control_plane.scope
+        self._version = parse_version(query.version)
+        self._info: BasicInfo | None = None
+        self._newest: Publication | None = None
+        self._sent: Publication | None = None
+        self._wanted = asyncio.Event()
+        self._stale_pings = 0
+        self._pushes_again = 0
+        self._refused_hash: str | None = None
+        self._applied: Applied | None = None
+        self._node_issues: tuple[NodeIssue, ...] = ()
+        self._lost_issues: tuple[NodeIssue, ...] = ()
+        self._sync_status = UNKNOWN
+
+    @property
+    def control_plane_id(self) -> str:
+        """The control plane that the node belongs to."""
+        return self.admission.control_plane.id
+
+    def offer(self, publication: Publication) -> None:
+        """There is a newer configuration."""
+        self._newest = publication
+        self._pushes_again = 0
+        self._refused_hash = None
+        self._wanted.set()
+
+    def end(self, reason: str) -> None:
+        """Cut the connection."""
+        _log.warning("node_cut reason=%s %s", reason, self._who())
+        self._stream.abort()
+
+    async def run(self, join: Callable[[], None]) -> None:
+        """Serve the node. `join` is called once it is admitted, and has a publication offered. Raises LinkError."""
+        await self._greet()
+        if self._info is None:
+            await self._stream.close()
+            return
+        pushing = asyncio.create_task(self._push_always())
+        try:
+            join()
+            await self._listen(pushing)
+        finally:
+            pushing.cancel()
+            await asyncio.gather(pushing, return_exceptions=True)
+
+    async def _greet(self) -> None:
+        """Read the first frame and write the node's row. `_info` stays unset where the node is not served."""
+        message = await self._stream.receive(IO_TIMEOUT_S)
+        if message.opcode is not BINARY:
+            raise FrameInvalid("the first frame is not binary")
+        info = decode_basic_info(message.data)
+        if self._version is None:
+            _log.warning("node_version_unreadable version=%s %s", self.query.version, self._who())
+            return
+        hello = NodeHello(
+            id=self.query.node_id,
+            hostname=self.query.hostname,
+            ip=self.presented.ip,
+            version=self.query.version,
+            labels=info.labels,
+            certificate_id=self.admission.certificate_id,
+            certificate_expires_at=self.admission.expires_at,
+        )
+        self._around.book.hello(self._scope, hello)
+        if not is_version_served(self._version):
+            self._set_sync_status(VERSION_INCOMPATIBLE)
+            _log.warning("node_version_incompatible version=%s %s", self.query.version, self._who())
+            return
+        self._info = info
+        _log.info("node_connected version=%s twin=%s %s", self.query.version, self.is_twin, self._who())
+
+    async def _listen(self, pushing: asyncio.Task[None]) -> None:
+        last_ping = time.monotonic()
+        while True:
+            remaining = last_ping + SILENCE_S - time.monotonic()
+            if remaining <= 0:
+                raise PeerSilent(f"no ping for {SILENCE_S:g} s")
+            message = await self._stream.receive(remaining)
+            if pushing.done():
+                pushing.result()
+            if message.opcode is PING:
+                last_ping = time.monotonic()
+                await self._take_ping(message.data)
+            else:
+                self._take_report(message)
+
+    async def _take_ping(self, data: bytes) -> None:
+        config_hash = parse_ping(data)
+        applied = self._applied
+        is_known = applied is not None and applied.config_hash == config_hash
+        revision, epoch = (applied.revision, applied.epoch) if applied is not None and is_known else (None, None)
+        self._around.book.ping(self._scope, self.query.node_id, config_hash, revision, epoch)
+        await self._stream.send_pong()
+        self._watch_staleness(config_hash)
+
+    def _watch_staleness(self, config_hash: str) -> None:
+        """Push again, a few times, where two pings in a row show that what was sent is not what runs."""
+        sent = self._sent
+        if sent is None or config_hash == sent.config_hash:
+            self._stale_pings = 0
+            return
+        self._stale_pings += 1
+        is_refused = self._refused_hash == sent.config_hash
+        if self._stale_pings >= STALE_PINGS and self._pushes_again < PUSHES_AGAIN_MAX and not is_refused:
+            self._stale_pings = 0
+            self._pushes_again += 1
+            self._sent = None
+            _log.warning("node_stale hash=%s expected=%s %s", config_hash, sent.config_hash, self._who())
+            self._wanted.set()
+
+    def _take_report(self, message: Message) -> None:
+        if message.opcode is not BINARY:
+            raise FrameInvalid(f"unexpected {message.opcode.name.lower()} frame")
+        report = decode_report(message.data)
+        if isinstance(report, Applied):
+            self._applied = report
+            self._refused_hash = None
+            self._node_issues = tuple(
+                _issue_of_node(issue.code, issue.message, issue.plugin_id) for issue in report.issues
+            )
+            self._record_issues()
+        elif isinstance(report, Fault):
+            self._refused_hash = report.config_hash
+            text = f"{report.name}: {report.message}"
+            self._node_issues = (*self._node_issues, _issue_of_node("config_refused", text, None))
+            self._record_issues()
+            _log.error("node_refused_config hash=%s detail=%s %s", report.config_hash, report.message, self._who())
+
+    async def _push_always(self) -> None:
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            async with self._around.pushing:
+                publication = self._newest
+                if publication is not None and publication is not self._sent:
+                    await self._push(publication)
+
+    async def _push(self, publication: Publication) -> None:
+        assert self._info is not None
+        if not self.is_twin and (why := check_plugins(publication.plugin_names, self._info.plugins)) is not None:
+            status, plugin = why
+            self._set_sync_status(status)
+            _log.warning("push_withheld reason=%s plugin=%s %s", status, plugin, self._who())
+            return
+        version = None if self.is_twin else self._version
+        shipment = publication.made(version)
+        if shipment is None:
+            loop = asyncio.get_running_loop()
+            shipment = await loop.run_in_executor(self._around.executor, publication.shipment, version)
+        if shipment.payload_bytes > self._around.payload_bytes_max:
+            self._lost_issues = (_too_large(shipment.payload_bytes, self._around.payload_bytes_max),)
+            self._record_issues()
+            _log.error("payload_too_large bytes=%d %s", shipment.payload_bytes, self._who())
+            return
+        await self._stream.send_ready(shipment.frame)
+        self._sent = publication
+        self._stale_pings = 0
+        self._set_sync_status(NORMAL)
+        if tuple(shipment.issues) != self._lost_issues:
+            self._lost_issues = tuple(shipment.issues)
+            self._record_issues()
+        _log.info("config_pushed revision=%d hash=%s %s", publication.revision, publication.config_hash, self._who())
+
+    def _set_sync_status(self, status: str) -> None:
+        if status != self._sync_status:
+            self._sync_status = status
+            self._around.book.sync_status(self._scope, self.query.node_id, status)
+
+    def _record_issues(self) -> None:
+        self._around.book.issues(self._scope, self.query.node_id, (*self._node_issues, *self._lost_issues))
+
+    def _who(self) -> str:
+        return (
+            f"node={self.query.node_id} control_plane={self.control_plane_id} ip={self.presented.ip} "
+            f"certificate={self.presented.fingerprint[:16]}"
+        )
+
+
+def _issue_of_node(code: str, text: str, plugin_id: str | None) -> NodeIssue:
+    resources = [{"id": plugin_id, "type": "plugin"}] if plugin_id else []
+    return NodeIssue(code=code, severity="error", description=text, affected_resources=resources)
+
+
+def _too_large(size: int, limit: int) -> NodeIssue:
+    return NodeIssue(
+        code="payload_too_large",
+        severity="error",
+        description=f"the configuration is {size} bytes compressed, the limit is {limit}",
+        resolution="raise cluster_max_payload on the control plane and its nodes",
+    )
