@@ -16,9 +16,10 @@ import uvicorn
 import uvloop
 
 from twinplane.api import admin, konnect
+from twinplane.api.konnect.app import KonnectSettings
 from twinplane.cli.errors import StartError
 from twinplane.cli.process import lock_directory, log_to_stderr, make_directory, stop_on_signals
-from twinplane.control import Actor, Control, ControlSettings, StoreError
+from twinplane.control import Control, ControlSettings
 from twinplane.control.analytics import Analytics, Retention
 from twinplane.hybrid.hashing import config_hash
 from twinplane.hybrid.server import LINK_PATHS, LinkServer
@@ -27,7 +28,8 @@ from twinplane.node.edge import Edge, EdgeSettings
 from twinplane.settings import ProcessSettings
 from twinplane.settings.control_plane import REGIONS
 from twinplane.settings.network import certificate_names, client_certificate_patterns
-from twinplane.store.events import EventStore, EventStoreSettings
+from twinplane.store.errors import StoreError
+from twinplane.store.events import EventStore, EventStoreSettings, EventStoreUnusable
 
 log = logging.getLogger("control_plane")
 
@@ -56,7 +58,8 @@ async def _serve(settings: ProcessSettings, directory: Path) -> int:
         _ensure_admin_token(control, directory / "admin.token")
         link = LinkServer(control, analytics, sockets / "link.sock", max_payload_bytes=settings["max-payload"])
         await stack.enter_async_context(link)
-        application = konnect.create_app(control, analytics=analytics, threads=settings["api-threads"])
+        face = KonnectSettings(worker_threads=settings["api-threads"], body_bytes_max=settings["body-limit"])
+        application = konnect.create_app(control, settings=face, analytics=analytics)
         await stack.enter_async_context(_uvicorn(application, _unix_socket(sockets / "api.sock")))
         if settings["admin-port"] is not None:
             await stack.enter_async_context(_uvicorn(_admin_app(control, settings), _admin_socket(settings)))
@@ -83,27 +86,21 @@ def _open_analytics(settings: ProcessSettings, directory: Path) -> Analytics:
     retention = Retention(settings["retention-days"], settings["usage-retention-days"])
     try:
         return Analytics(EventStore(directory / "events.duckdb", EventStoreSettings()), retention)
-    except OSError as error:
-        raise StartError(f"{directory / 'events.duckdb'}: cannot be opened: {error}") from error
+    except EventStoreUnusable as error:
+        raise StartError(str(error)) from error
 
 
 def _ensure_admin_token(control: Control, path: Path) -> None:
     """Make the first token where there is none: written once to a file, kept in the store as a hash only."""
-    secret = control.tokens.ensure_first()
-    if secret is not None:
-        write_private(path, secret.encode() + b"\n")
+    # Written before it counts: a token that nobody was told is made anew at the next start.
+    if control.tokens.ensure_first(lambda secret: write_private(path, secret.encode() + b"\n")) is not None:
         log.info("admin_token_made path=%s", path)
 
 
-def _admin_app(control: Control, settings: ProcessSettings) -> admin.App:
+def _admin_app(control: Control, settings: ProcessSettings) -> object:
     organization = control.organizations.first()
     default = control.control_planes.default(organization.id, REGIONS[0])
-    return admin.create_app(
-        control,
-        default.scope,
-        allowed_origins=tuple(settings["admin-origins"] or ()),
-        actor=Actor("admin-api", "admin-api", "Admin API"),
-    )
+    return admin.create_app(control, default.scope, allowed_origins=tuple(settings["admin-origins"] or ()))
 
 
 def _open_edge(settings: ProcessSettings, directory: Path, sockets: Path) -> Edge:

@@ -1,0 +1,326 @@
+"""A data plane node as a whole: the core, the link, telemetry, log delivery and the status port, started and stopped.
+
+Wires and orders; decides nothing about configurations, telemetry or requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import ssl
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import orjson
+from cryptography import x509
+
+from twinplane import __version__
+from twinplane._dataplane import ApplyError, Core, StartError  # noqa: TID251 - this room talks to the core
+from twinplane.hybrid.client import LinkClient, LinkTimes
+from twinplane.hybrid.dial import Dialer, Endpoint, ForwardProxy, LinkTls
+from twinplane.hybrid.wire import BasicInfo, Issue, NodeQuery
+from twinplane.node.authority import Identity, self_signed, write_private, write_whole
+from twinplane.node.backlog import Backlog
+from twinplane.node.cache import ConfigCache, Stored
+from twinplane.node.config import ConfigKeeper
+from twinplane.node.core_settings import node_core_settings
+from twinplane.node.errors import NodeStartError, PayloadRefused
+from twinplane.node.http import HttpServer
+from twinplane.node.logs import LogDelivery
+from twinplane.node.sparse import complete_table
+from twinplane.node.status import StatusApi, StatusFacts
+from twinplane.node.telemetry import TelemetrySender, TelemetryTimes
+from twinplane.registry import plugin_types
+from twinplane.settings import NodeSettings
+
+log = logging.getLogger("node")
+
+GRACE_MS = 10_000
+TELEMETRY_GRACE_SECONDS = 3.0
+LOGS_GRACE_SECONDS = 3.0
+# Before a control plane has answered for the first time it may just be starting.
+FIRST_RETRY_SECONDS = 1.0
+_SELF_SIGNED_DAYS = 3650
+
+
+@dataclass(frozen=True, slots=True)
+class StartingPoint:
+    """What a node without control plane serves: a table from a file, and its hash."""
+
+    stored: Stored
+
+
+class Node:
+    """One node in one prefix."""
+
+    def __init__(self, settings: NodeSettings, prefix: Path, declared: Stored | None) -> None:
+        """`declared` is the configuration of a node without control plane. Nothing is started yet."""
+        self._settings = settings
+        self._prefix = prefix
+        self._declared = declared
+        self._id = _node_id(settings, prefix)
+        self._query = NodeQuery(self._id, socket.gethostname(), settings["node_version"])
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """The node serves for as long as the block runs; then it finishes what is under way."""
+        settings = self._settings
+        dialers = self._dialers()
+        async with contextlib.AsyncExitStack() as stack:
+            keeper, core, delivery = self._start_core()
+            stack.push_async_callback(asyncio.to_thread, core.stop, GRACE_MS)
+            stack.push_async_callback(asyncio.to_thread, delivery.close, LOGS_GRACE_SECONDS)
+            telemetry = self._telemetry(core, dialers)
+            stack.push_async_callback(telemetry.close, TELEMETRY_GRACE_SECONDS)
+            link = self._link(keeper, dialers)
+            api = StatusApi(
+                StatusFacts(
+                    node_id=self._id,
+                    version=__version__,
+                    core=core,
+                    config_hash=lambda: keeper.config_hash,
+                    counts=lambda: {"applied": keeper.applied_total, "refused": keeper.refused_total},
+                    link=link.facts if link else None,
+                    telemetry=telemetry.facts,
+                    logs=lambda: delivery.facts,
+                    certificate_expires_at=self._certificate_expiry(),
+                )
+            )
+            await self._listen(stack, api)
+            tasks = [telemetry.run(), delivery.run(), *([link.run()] if link else [])]
+            for task in tasks:
+                await _run_beside(stack, task)
+            ports = [port for _, port, _ in core.status().listeners]
+            log.info("node_started id=%s ports=%s role=%s prefix=%s", self._id, ports, settings["role"], self._prefix)
+            yield
+            api.is_draining = True
+            log.info("node_stopping id=%s", self._id)
+
+    def _start_core(self) -> tuple[ConfigKeeper, Core, LogDelivery]:
+        settings = self._settings
+        try:
+            core_settings = node_core_settings(settings, self._id, self._proxy_certificates())
+        except OSError as error:
+            raise NodeStartError(f"{error.filename}: cannot be read: {error.strerror}") from error
+        started: list[Core] = []
+
+        def start(table: bytes | None) -> Core:
+            core = Core.start(core_settings, table)
+            started.append(core)
+            return core
+
+        def apply(table: bytes) -> Sequence[Issue]:
+            try:
+                applied = started[-1].apply(table)
+            except ApplyError as error:
+                raise PayloadRefused(_faults(error)) from error
+            return [Issue(issue["code"], issue["message"], issue.get("plugin_id")) for issue in applied.issues]
+
+        delivery = LogDelivery(lambda kind: started[-1].drain(kind), _tls_context(settings))
+        keeper = ConfigKeeper(
+            apply,
+            ConfigCache(self._prefix),
+            complete=complete_table,
+            bytes_max=settings["cluster_max_payload"],
+            on_served=delivery.configure,
+        )
+        try:
+            core = keeper.start(start, (ApplyError, StartError)) if self._declared is None else start(None)
+        except StartError as error:
+            raise NodeStartError(*map(str, error.args[0])) from error
+        if self._declared is not None:
+            try:
+                keeper.serve_declared(self._declared)
+            except PayloadRefused as error:
+                core.stop(0)
+                raise NodeStartError(*(str(fault.get("message", fault)) for fault in error.faults)) from error
+        return keeper, core, delivery
+
+    def _proxy_certificates(self) -> list[Identity]:
+        settings = self._settings
+        if settings["ssl_cert"]:
+            pairs = zip(settings["ssl_cert"], settings["ssl_cert_key"], strict=True)
+            return [Identity(_pem(certificate), _pem(key)) for certificate, key in pairs]
+        directory = self._prefix / "ssl"
+        certificate_path, key_path = directory / "kong-default.crt", directory / "kong-default.key"
+        if not (certificate_path.exists() and key_path.exists()):
+            directory.mkdir(exist_ok=True, mode=0o700)
+            identity = self_signed("localhost", days=_SELF_SIGNED_DAYS, client=False)
+            write_private(key_path, identity.key.encode())
+            write_whole(certificate_path, identity.certificate.encode(), 0o644)
+        return [Identity(certificate_path.read_text(), key_path.read_text())]
+
+    def _dialers(self) -> tuple[Dialer | None, Dialer | None]:
+        """For configuration and for telemetry; None where the node has no such link."""
+        settings = self._settings
+        if settings["role"] != "data_plane":
+            return None, None
+        try:
+            tls = _link_tls(settings)
+            proxy = _forward_proxy(settings, tls.trusted)
+            config = Dialer(
+                _endpoint(settings["cluster_control_plane"], settings["cluster_server_name"]),
+                tls,
+                proxy=proxy,
+                bytes_max=settings["cluster_max_payload"],
+            )
+            if not settings["cluster_telemetry_endpoint"]:
+                return config, None
+            endpoint = _endpoint(settings["cluster_telemetry_endpoint"], settings["cluster_telemetry_server_name"])
+            return config, Dialer(endpoint, tls, proxy=proxy)
+        except OSError as error:
+            raise NodeStartError(f"{error.filename}: cannot be read: {error.strerror}") from error
+        except (ssl.SSLError, ValueError) as error:
+            raise NodeStartError(f"cluster_cert, cluster_cert_key: cannot be used: {error}") from error
+
+    def _telemetry(self, core: Core, dialers: tuple[Dialer | None, Dialer | None]) -> TelemetrySender:
+        settings = self._settings
+        times = TelemetryTimes(flush_interval_s=settings["analytics_flush_interval"], first_retry_s=FIRST_RETRY_SECONDS)
+        return TelemetrySender(
+            core.drain,
+            Backlog(
+                self._prefix if dialers[1] is not None else None,
+                records_max=settings["analytics_buffer_size_limit"],
+            ),
+            dialer=dialers[1],
+            query=self._query,
+            lost_in_core=lambda: int(orjson.loads(core.drain("metrics"))["lost"]["records"]),
+            times=times,
+        )
+
+    def _link(self, keeper: ConfigKeeper, dialers: tuple[Dialer | None, Dialer | None]) -> LinkClient | None:
+        if dialers[0] is None:
+            return None
+        return LinkClient(
+            dialers[0],
+            self._query,
+            keeper,
+            basic_info=self._basic_info,
+            reports_faults=self._settings["konnect_mode"],
+            times=LinkTimes(first_retry_s=FIRST_RETRY_SECONDS),
+        )
+
+    def _basic_info(self) -> BasicInfo:
+        return BasicInfo(
+            plugins={name: plugin.version for name, plugin in plugin_types().items()},
+            labels=self._settings.labels,
+            process_conf=self._settings.masked(),
+        )
+
+    async def _listen(self, stack: contextlib.AsyncExitStack, api: StatusApi) -> None:
+        for listener in self._settings["status_listen"]:
+            server = HttpServer(api.handle, server_name=f"twinplane/{__version__}")
+            try:
+                port = await server.listen(listener.address, listener.port)
+            except OSError as error:
+                name = f"{listener.address}:{listener.port}"
+                raise NodeStartError(f"status_listen {name}: cannot be listened on: {error.strerror}") from error
+            stack.push_async_callback(server.close)
+            log.info("status_listening address=%s port=%d", listener.address, port)
+
+    def _certificate_expiry(self) -> float | None:
+        if self._settings["role"] != "data_plane":
+            return None
+        certificate = x509.load_pem_x509_certificate(_pem(self._settings["cluster_cert"]).encode())
+        return certificate.not_valid_after_utc.timestamp()
+
+
+async def _run_beside(stack: contextlib.AsyncExitStack, work: Any) -> None:
+    """Run a coroutine until the stack ends. Its failure is a fault of ours: logged, and the process ends."""
+    task = asyncio.ensure_future(work)
+
+    async def end() -> None:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    def note(done: asyncio.Future[None]) -> None:
+        if not done.cancelled() and done.exception() is not None:
+            log.critical("task_failed detail=%r", done.exception(), exc_info=done.exception())
+
+    task.add_done_callback(note)
+    stack.push_async_callback(end)
+
+
+def _node_id(settings: NodeSettings, prefix: Path) -> str:
+    """The identity of the node: given, or made once and kept in the prefix."""
+    if settings["node_id"]:
+        return str(settings["node_id"])
+    path = prefix / "kong.id"
+    with contextlib.suppress(OSError, ValueError):
+        return str(uuid.UUID(path.read_text().strip()))
+    made = str(uuid.uuid4())
+    try:
+        write_whole(path, made.encode(), 0o644)
+    except OSError as error:
+        log.warning("node_id_not_kept detail=%s", error)
+    return made
+
+
+def _faults(error: ApplyError) -> list[dict[str, Any]]:
+    faults: list[dict[str, Any]] = orjson.loads(error.args[0])
+    return faults
+
+
+def _pem(given: str) -> str:
+    """A certificate or key that is given as a path, as PEM text, or as base64 of it."""
+    if "-----BEGIN" in given:
+        return given
+    if os.sep not in given and len(given) > 200:
+        import base64  # noqa: PLC0415 - rarely needed
+
+        return base64.b64decode(given, validate=True).decode("ascii")
+    return Path(given).read_text(encoding="utf-8")
+
+
+def _link_tls(settings: NodeSettings) -> LinkTls:
+    places = settings["lua_ssl_trusted_certificate"] or ()
+    trusted = [Path(place).read_text(encoding="utf-8") for place in places if place != "system"]
+    if settings["cluster_ca_cert"]:
+        trusted.append(_pem(settings["cluster_ca_cert"]))
+    return LinkTls(
+        mode=settings["cluster_mtls"],
+        certificate=_pem(settings["cluster_cert"]),
+        key=_pem(settings["cluster_cert_key"]),
+        trusted="\n".join(trusted),
+        trusts_system="system" in places,
+    )
+
+
+def _endpoint(address: str, server_name: str | None) -> Endpoint:
+    host, _, port = address.rpartition(":")
+    return Endpoint(host.strip("[]"), int(port), server_name or host.strip("[]"))
+
+
+def _forward_proxy(settings: NodeSettings, trusted: str) -> ForwardProxy | None:
+    if not settings["cluster_use_proxy"]:
+        return None
+    parts = urlsplit(settings["proxy_server"])
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path or parts.query:
+        raise NodeStartError("proxy_server: expected http[s]://[user:password@]host:port")
+    return ForwardProxy(
+        host=parts.hostname,
+        port=parts.port or (443 if parts.scheme == "https" else 80),
+        is_tls=parts.scheme == "https",
+        verifies=settings["proxy_server_ssl_verify"],
+        trusted=trusted,
+        username=unquote(parts.username) if parts.username else None,
+        password=unquote(parts.password) if parts.password else None,
+    )
+
+
+def _tls_context(settings: NodeSettings) -> ssl.SSLContext:
+    """Trust of log plugins that deliver over TLS."""
+    places = settings["lua_ssl_trusted_certificate"] or ()
+    context = ssl.create_default_context() if "system" in places else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    for place in places:
+        if place != "system":
+            context.load_verify_locations(place)
+    return context
