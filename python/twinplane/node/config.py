@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import orjson
 
@@ -17,7 +17,7 @@ from twinplane.hybrid.client import Outcome
 from twinplane.hybrid.errors import FrameInvalid
 from twinplane.hybrid.hashing import EMPTY_HASH, config_hash
 from twinplane.hybrid.wire import FAULT_PARSE, Applied, Fault, Issue, Reconfigure, decode_reconfigure
-from twinplane.node.cache import ConfigCache, Stored
+from twinplane.node.cache import Stored
 from twinplane.node.errors import CacheUnwritable, PayloadRefused
 
 _log = logging.getLogger(__name__)
@@ -31,13 +31,29 @@ Complete = Callable[[bytes], bytes]
 """Fills in what a sparse table leaves out. Raises PayloadRefused for what the schema does not know."""
 
 
+class Cache(Protocol):
+    """Where configurations are kept between starts."""
+
+    def load(self) -> list[Stored]:
+        """What can be served from, newest first."""
+
+    def keep(self, stored: Stored) -> None:
+        """Keep a configuration that is about to be applied. Raises CacheUnwritable."""
+
+    def confirm(self) -> None:
+        """It was applied."""
+
+    def withdraw(self) -> None:
+        """It was not."""
+
+
 class ConfigKeeper:
     """The one place in a node that changes what is served. `receive` must not run twice at a time."""
 
     def __init__(
         self,
         apply: Apply,
-        cache: ConfigCache,
+        cache: Cache,
         *,
         complete: Complete,
         bytes_max: int,

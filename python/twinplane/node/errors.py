@@ -21,3 +21,11 @@ class CacheUnwritable(Exception):
 
 class CacheDamaged(Exception):
     """A file of the configuration cache does not hold what it was given."""
+
+
+class NodeStartError(Exception):
+    """The node cannot start. One line for each thing that is wrong."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems

@@ -13,7 +13,6 @@ import socket
 import ssl
 import uuid
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -28,8 +27,8 @@ from twinplane.hybrid.dial import Dialer, Endpoint, ForwardProxy, LinkTls
 from twinplane.hybrid.wire import BasicInfo, Issue, NodeQuery
 from twinplane.node.authority import Identity, self_signed, write_private, write_whole
 from twinplane.node.backlog import Backlog
-from twinplane.node.cache import ConfigCache, Stored
-from twinplane.node.config import ConfigKeeper
+from twinplane.node.cache import ConfigCache
+from twinplane.node.config import Cache, ConfigKeeper
 from twinplane.node.core_settings import node_core_settings
 from twinplane.node.errors import NodeStartError, PayloadRefused
 from twinplane.node.http import HttpServer
@@ -50,18 +49,11 @@ FIRST_RETRY_SECONDS = 1.0
 _SELF_SIGNED_DAYS = 3650
 
 
-@dataclass(frozen=True, slots=True)
-class StartingPoint:
-    """What a node without control plane serves: a table from a file, and its hash."""
-
-    stored: Stored
-
-
 class Node:
     """One node in one prefix."""
 
-    def __init__(self, settings: NodeSettings, prefix: Path, declared: Stored | None) -> None:
-        """`declared` is the configuration of a node without control plane. Nothing is started yet."""
+    def __init__(self, settings: NodeSettings, prefix: Path, declared: Cache | None) -> None:
+        """`declared` holds the configuration of a node without control plane. Nothing is started yet."""
         self._settings = settings
         self._prefix = prefix
         self._declared = declared
@@ -123,24 +115,25 @@ class Node:
                 raise PayloadRefused(_faults(error)) from error
             return [Issue(issue["code"], issue["message"], issue.get("plugin_id")) for issue in applied.issues]
 
-        delivery = LogDelivery(lambda kind: started[-1].drain(kind), _tls_context(settings))
+        def drain(kind: str) -> bytes:
+            return started[-1].drain(kind)  # type: ignore[arg-type]
+
+        delivery = LogDelivery(drain, _tls_context(settings))
         keeper = ConfigKeeper(
             apply,
-            ConfigCache(self._prefix),
+            self._declared or ConfigCache(self._prefix),
             complete=complete_table,
             bytes_max=settings["cluster_max_payload"],
             on_served=delivery.configure,
         )
+        # A cached configuration that the core refuses gives way to the one before; a declared one has none before.
+        refusals = (ApplyError,) if self._declared is None else ()
         try:
-            core = keeper.start(start, (ApplyError, StartError)) if self._declared is None else start(None)
+            core = keeper.start(start, refusals)
         except StartError as error:
             raise NodeStartError(*map(str, error.args[0])) from error
-        if self._declared is not None:
-            try:
-                keeper.serve_declared(self._declared)
-            except PayloadRefused as error:
-                core.stop(0)
-                raise NodeStartError(*(str(fault.get("message", fault)) for fault in error.faults)) from error
+        except ApplyError as error:
+            raise NodeStartError(*(str(fault.get("message", fault)) for fault in _faults(error))) from error
         return keeper, core, delivery
 
     def _proxy_certificates(self) -> list[Identity]:
