@@ -16,7 +16,6 @@ import uvicorn
 import uvloop
 
 from twinplane.api import admin, konnect
-from twinplane.api.konnect.app import KonnectSettings
 from twinplane.cli.errors import StartError
 from twinplane.cli.process import lock_directory, log_to_stderr, make_directory, stop_on_signals
 from twinplane.control import Control, ControlSettings
@@ -58,11 +57,15 @@ async def _serve(settings: ProcessSettings, directory: Path) -> int:
         _ensure_admin_token(control, directory / "admin.token")
         link = LinkServer(control, analytics, sockets / "link.sock", max_payload_bytes=settings["max-payload"])
         await stack.enter_async_context(link)
-        face = KonnectSettings(worker_threads=settings["api-threads"], body_bytes_max=settings["body-limit"])
-        application = konnect.create_app(control, settings=face, analytics=analytics)
+        application = konnect.create_app(
+            control, analytics=analytics, threads=settings["api-threads"], body_bytes_max=settings["body-limit"]
+        )
+        stack.callback(application.close)
         await stack.enter_async_context(_uvicorn(application, _unix_socket(sockets / "api.sock")))
         if settings["admin-port"] is not None:
-            await stack.enter_async_context(_uvicorn(_admin_app(control, settings), _admin_socket(settings)))
+            face = _admin_app(control, settings)
+            stack.callback(face.close)
+            await stack.enter_async_context(_uvicorn(face, _admin_socket(settings)))
         edge = _open_edge(settings, directory, sockets)
         stack.push_async_callback(asyncio.to_thread, edge.stop, GRACE_MS)
         tidying = asyncio.create_task(_tidy_up(control, analytics))
@@ -97,7 +100,7 @@ def _ensure_admin_token(control: Control, path: Path) -> None:
         log.info("admin_token_made path=%s", path)
 
 
-def _admin_app(control: Control, settings: ProcessSettings) -> object:
+def _admin_app(control: Control, settings: ProcessSettings) -> admin.App:
     organization = control.organizations.first()
     default = control.control_planes.default(organization.id, REGIONS[0])
     return admin.create_app(control, default.scope, allowed_origins=tuple(settings["admin-origins"] or ()))

@@ -81,7 +81,7 @@ class Node:
                     counts=lambda: {"applied": keeper.applied_total, "refused": keeper.refused_total},
                     link=link.facts if link else None,
                     telemetry=telemetry.facts,
-                    logs=lambda: delivery.facts,
+                    logs=delivery.facts,
                     certificate_expires_at=self._certificate_expiry(),
                 )
             )
@@ -177,14 +177,13 @@ class Node:
         settings = self._settings
         times = TelemetryTimes(flush_interval_s=settings["analytics_flush_interval"], first_retry_s=FIRST_RETRY_SECONDS)
         return TelemetrySender(
-            core.drain,
+            core.drain,  # type: ignore[arg-type]
             Backlog(
                 self._prefix if dialers[1] is not None else None,
                 records_max=settings["analytics_buffer_size_limit"],
             ),
             dialer=dialers[1],
             query=self._query,
-            lost_in_core=lambda: int(orjson.loads(core.drain("metrics"))["lost"]["records"]),
             times=times,
         )
 

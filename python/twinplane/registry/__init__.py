@@ -5,17 +5,7 @@ from collections.abc import Mapping
 from twinplane.registry.entity_type import EntityType, Foreign, OnDelete, Row
 from twinplane.registry.plugin_type import PluginType
 
-__all__ = [
-    "EntityType",
-    "Foreign",
-    "OnDelete",
-    "PluginType",
-    "Row",
-    "entity_type",
-    "entity_types",
-    "plugin_type",
-    "plugin_types",
-]
+__all__ = ["EntityType", "Foreign", "OnDelete", "PluginType", "Row", "entity_type", "entity_types", "plugin_type", "plugin_types"]
 
 
 def entity_types() -> Mapping[str, EntityType]:

@@ -9,6 +9,7 @@ from typing import Any
 ENTITY = "@entity"
 
 
+
 class SchemaViolation(Exception):  # noqa: N818 - the word of the API
     """A body that breaks its schema. `errors` holds every violation, nested like the body; lists have None where nothing is wrong."""
 
