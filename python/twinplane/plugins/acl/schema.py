@@ -1,0 +1,34 @@
+"""The configuration of `acl`."""
+
+from typing import Annotated, ClassVar
+
+from twinplane.schema import Defaulted, HttpProtocols, NoConsumer, Plugin, Record, at_least_one_of, only_one_of
+
+
+class Config(Record):
+    """The configuration."""
+
+    allow: Annotated[list[str] | None, "What is let in."] = None
+    deny: Annotated[list[str] | None, "What is kept out."] = None
+    hide_groups_header: Annotated[bool, "Do not tell the upstream the groups."] = False
+    always_use_authenticated_groups: Annotated[
+        bool, "Use the groups of the authentication even where there is a consumer."
+    ] = False
+
+
+class Acl(
+    Plugin,
+    name="acl",
+    version="3.9.3",
+    priority=950,
+    phases=("access",),
+):
+    """Lets in or keeps out consumers by the groups they are in."""
+
+    consumer: NoConsumer = None
+    protocols: HttpProtocols = ["grpc", "grpcs", "http", "https"]
+    config: Annotated[Config, Defaulted(), "Settings of the plugin."]
+    checks: ClassVar = (
+        only_one_of("config.allow", "config.deny"),
+        at_least_one_of("config.allow", "config.deny"),
+    )

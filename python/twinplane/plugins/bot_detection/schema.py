@@ -1,0 +1,26 @@
+"""The configuration of `bot-detection`."""
+
+from typing import Annotated
+
+from twinplane.schema import Defaulted, HttpProtocols, NoConsumer, Plugin, Record, Regex
+
+
+class Config(Record):
+    """The configuration."""
+
+    allow: Annotated[list[Annotated[str, Regex()]] | None, "What is let in."] = []
+    deny: Annotated[list[Annotated[str, Regex()]] | None, "What is kept out."] = []
+
+
+class BotDetection(
+    Plugin,
+    name="bot-detection",
+    version="3.9.3",
+    priority=2500,
+    phases=("access",),
+):
+    """Keeps out clients that say they are bots."""
+
+    consumer: NoConsumer = None
+    protocols: HttpProtocols = ["grpc", "grpcs", "http", "https"]
+    config: Annotated[Config, Defaulted(), "Settings of the plugin."]

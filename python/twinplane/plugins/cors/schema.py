@@ -1,0 +1,35 @@
+"""The configuration of `cors`."""
+
+from typing import Annotated, Literal
+
+from twinplane.schema import Defaulted, HttpProtocols, NoConsumer, Plugin, Record
+
+
+class Config(Record):
+    """The configuration."""
+
+    origins: Annotated[list[str] | None, "Origins that are let in; `*` for all, regular expressions too."] = None
+    headers: Annotated[list[str] | None, "Headers sent along, by name."] = None
+    exposed_headers: Annotated[list[str] | None, "Headers that pages may read."] = None
+    methods: Annotated[
+        list[Literal["GET", "HEAD", "PUT", "PATCH", "POST", "DELETE", "OPTIONS", "TRACE", "CONNECT"]] | None,
+        "Methods that are let in.",
+    ] = ["GET", "HEAD", "PUT", "PATCH", "POST", "DELETE", "OPTIONS", "TRACE", "CONNECT"]
+    max_age: Annotated[float | None, "How long a preflight's answer holds, in seconds."] = None
+    credentials: Annotated[bool, "Let credentials come along."] = False
+    private_network: Annotated[bool, "Let public pages reach private networks."] = False
+    preflight_continue: Annotated[bool, "Send preflights upstream."] = False
+
+
+class Cors(
+    Plugin,
+    name="cors",
+    version="3.9.3",
+    priority=2000,
+    phases=("access", "header_filter"),
+):
+    """Tells browsers which origins may call an API."""
+
+    consumer: NoConsumer = None
+    protocols: HttpProtocols = ["grpc", "grpcs", "http", "https"]
+    config: Annotated[Config, Defaulted(), "Settings of the plugin."]

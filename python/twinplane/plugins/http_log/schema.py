@@ -1,0 +1,100 @@
+"""The configuration of `http-log`."""
+
+from typing import Annotated, Literal
+
+from twinplane.schema import (
+    Between,
+    Defaulted,
+    Deprecated,
+    Encrypted,
+    Length,
+    MatchNone,
+    Plugin,
+    Protocols,
+    Record,
+    Referenceable,
+)
+
+
+class Queue(Record):
+    """How entries wait and are sent."""
+
+    max_batch_size: Annotated[int | None, Between(1, 1000000), "Entries sent at once."] = 1
+    max_coalescing_delay: Annotated[float | None, Between(0, 3600), "How long entries wait for others, in seconds."] = 1
+    max_entries: Annotated[int | None, Between(1, 1000000), "Entries that may wait; the oldest go first."] = 10000
+    max_bytes: Annotated[int | None, "Bytes that may wait."] = None
+    max_retry_time: Annotated[float | None, "How long a batch is tried again, in seconds; -1 for ever."] = 60
+    initial_retry_delay: Annotated[
+        float | None, Between(0.001, 1000000), "Pause before the second try, in seconds; it doubles."
+    ] = 0.01
+    max_retry_delay: Annotated[float | None, Between(0.001, 1000000), "Longest pause between tries, in seconds."] = 60
+    concurrency_limit: Annotated[Literal[-1, 1] | None, "Batches under way at once: 1, or -1 for no limit."] = 1
+
+
+class Config(Record):
+    """The configuration."""
+
+    http_endpoint: Annotated[str, Referenceable(), Encrypted(), "Where entries are sent, as a URL."]
+    method: Annotated[Literal["POST", "PUT", "PATCH"] | None, "Method of the request."] = "POST"
+    content_type: Annotated[
+        Literal["application/json", "application/json; charset=utf-8"] | None, "Media type of the body."
+    ] = "application/json"
+    timeout: Annotated[float | None, "How long a connection, a send or a read may take, in milliseconds."] = 10000
+    keepalive: Annotated[float | None, "How long an idle connection is kept, in milliseconds."] = 60000
+    retry_count: Annotated[
+        int | None,
+        Deprecated(
+            "http-log: config.retry_count no longer works, please use config.queue.max_retry_time instead",
+            old_default=10,
+        ),
+        "Tries of a batch, in the old way of counting.",
+    ] = None
+    queue_size: Annotated[
+        int | None,
+        Deprecated(
+            "http-log: config.queue_size is deprecated, please use config.queue.max_batch_size instead", old_default=1
+        ),
+        "Entries sent at once, under the old name.",
+    ] = None
+    flush_timeout: Annotated[
+        float | None,
+        Deprecated(
+            "http-log: config.flush_timeout is deprecated, please use config.queue.max_coalescing_delay instead",
+            old_default=2,
+        ),
+        "How long entries wait, in seconds, under the old name.",
+    ] = None
+    headers: Annotated[
+        dict[
+            Annotated[
+                str,
+                MatchNone("^[Hh][Oo][Ss][Tt]$", "cannot contain 'Host' header"),
+                MatchNone(
+                    "^[Cc][Oo][Nn][Tt][Ee][Nn][Tt]%-[Ll][Ee][nn][Gg][Tt][Hh]$", "cannot contain 'Content-Length' header"
+                ),
+                MatchNone("^[Cc][Oo][Nn][Tt][Ee][Nn][Tt]%-[Tt][Yy][Pp][Ee]$", "cannot contain 'Content-Type' header"),
+            ],
+            Annotated[str, Referenceable()],
+        ]
+        | None,
+        "Headers sent along, by name.",
+    ] = None
+    queue: Annotated[Queue, "How entries wait and are sent."]
+    custom_fields_by_lua: Annotated[
+        dict[Annotated[str, Length(minimum=1)], Annotated[str, Length(minimum=1)]] | None,
+        "Fields added to each entry, as Lua expressions by name.",
+    ] = None
+
+
+class HttpLog(
+    Plugin,
+    name="http-log",
+    version="3.9.3",
+    priority=12,
+    phases=("log",),
+    observes_only=True,
+):
+    """Sends an entry for each request to an HTTP server."""
+
+    protocols: Protocols = ["grpc", "grpcs", "http", "https"]
+    config: Annotated[Config, Defaulted(), "Settings of the plugin."]

@@ -1,0 +1,28 @@
+"""The configuration of `ip-restriction`."""
+
+from typing import Annotated, ClassVar
+
+from twinplane.schema import Defaulted, Plugin, Protocols, Record, at_least_one_of
+
+
+class Config(Record):
+    """The configuration."""
+
+    allow: Annotated[list[str] | None, "What is let in."] = None
+    deny: Annotated[list[str] | None, "What is kept out."] = None
+    status: Annotated[float | None, "Status of the refusal."] = None
+    message: Annotated[str | None, "Text of the answer."] = None
+
+
+class IpRestriction(
+    Plugin,
+    name="ip-restriction",
+    version="3.9.3",
+    priority=990,
+    phases=("access", "preread"),
+):
+    """Lets in or keeps out clients by their address."""
+
+    protocols: Protocols = ["http", "https", "tcp", "tls", "grpc", "grpcs"]
+    config: Annotated[Config, Defaulted(), "Settings of the plugin."]
+    checks: ClassVar = (at_least_one_of("config.allow", "config.deny"),)

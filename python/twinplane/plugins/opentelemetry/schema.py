@@ -1,0 +1,110 @@
+"""The configuration of `opentelemetry`."""
+
+from typing import Annotated, ClassVar, Literal
+
+from twinplane.schema import (
+    Between,
+    Defaulted,
+    Deprecated,
+    HttpProtocols,
+    Plugin,
+    Record,
+    Referenceable,
+    Required,
+    at_least_one_of,
+)
+
+
+class Queue(Record):
+    """How entries wait and are sent."""
+
+    max_batch_size: Annotated[int | None, Between(1, 1000000), "Entries sent at once."] = 1
+    max_coalescing_delay: Annotated[float | None, Between(0, 3600), "How long entries wait for others, in seconds."] = 1
+    max_entries: Annotated[int | None, Between(1, 1000000), "Entries that may wait; the oldest go first."] = 10000
+    max_bytes: Annotated[int | None, "Bytes that may wait."] = None
+    max_retry_time: Annotated[float | None, "How long a batch is tried again, in seconds; -1 for ever."] = 60
+    initial_retry_delay: Annotated[
+        float | None, Between(0.001, 1000000), "Pause before the second try, in seconds; it doubles."
+    ] = 0.01
+    max_retry_delay: Annotated[float | None, Between(0.001, 1000000), "Longest pause between tries, in seconds."] = 60
+    concurrency_limit: Annotated[Literal[-1, 1] | None, "Batches under way at once: 1, or -1 for no limit."] = 1
+
+
+class Propagation(Record):
+    """How a trace goes from one service to the next."""
+
+    extract: Annotated[
+        list[Literal["ot", "w3c", "datadog", "b3", "gcp", "jaeger", "aws"]] | None,
+        "Forms of headers that a trace is read from, in order.",
+    ] = None
+    clear: Annotated[list[str] | None, "Headers taken out after reading."] = None
+    inject: Annotated[
+        list[Literal["preserve", "ot", "w3c", "datadog", "b3", "gcp", "b3-single", "jaeger", "aws"]] | None,
+        "Forms of headers that a trace is written in.",
+    ] = None
+    default_format: Annotated[
+        Literal["ot", "w3c", "datadog", "b3", "gcp", "b3-single", "jaeger", "aws"],
+        "Form that is written where none was read.",
+    ]
+
+
+class Config(Record):
+    """The configuration."""
+
+    traces_endpoint: Annotated[str | None, Referenceable(), "Where traces are sent, as a URL."] = None
+    logs_endpoint: Annotated[str | None, Referenceable(), "Where logs are sent, as a URL."] = None
+    headers: Annotated[dict[str, Annotated[str, Referenceable()]] | None, "Headers sent along, by name."] = None
+    resource_attributes: Annotated[
+        dict[Annotated[str, Required()], Annotated[str, Required()]] | None, "Attributes of everything that is sent."
+    ] = None
+    queue: Annotated[Queue, Defaulted({"max_batch_size": 200}), "How entries wait and are sent."]
+    batch_span_count: Annotated[
+        int | None,
+        Deprecated(
+            "opentelemetry: config.batch_span_count is deprecated, please use config.queue.max_batch_size instead",
+            old_default=200,
+        ),
+        "Spans sent at once, under the old name.",
+    ] = None
+    batch_flush_delay: Annotated[
+        int | None,
+        Deprecated(
+            "opentelemetry: config.batch_flush_delay is deprecated, please use config.queue.max_coalescing_delay instead",
+            old_default=3,
+        ),
+        "How long spans wait, in seconds, under the old name.",
+    ] = None
+    connect_timeout: Annotated[int | None, Between(0, 2147483646), "How long connecting may take, in milliseconds."] = (
+        1000
+    )
+    send_timeout: Annotated[int | None, Between(0, 2147483646), "How long sending may take, in milliseconds."] = 5000
+    read_timeout: Annotated[int | None, Between(0, 2147483646), "How long reading may take, in milliseconds."] = 5000
+    http_response_header_for_traceid: Annotated[str | None, "Header of the answer that carries the trace id."] = None
+    header_type: Annotated[
+        Literal["preserve", "ignore", "b3", "b3-single", "w3c", "jaeger", "ot", "aws", "gcp", "datadog"] | None,
+        Deprecated(
+            "opentelemetry: config.header_type is deprecated, please use config.propagation options instead",
+            old_default="preserve",
+        ),
+        "Form of the tracing headers.",
+    ] = "preserve"
+    sampling_rate: Annotated[float | None, Between(0, 1), "Share of requests that are traced."] = None
+    propagation: Annotated[
+        Propagation, Defaulted({"default_format": "w3c"}), "How a trace goes from one service to the next."
+    ]
+
+    checks: ClassVar = (at_least_one_of("traces_endpoint", "logs_endpoint"),)
+
+
+class Opentelemetry(
+    Plugin,
+    name="opentelemetry",
+    version="3.9.3",
+    priority=14,
+    phases=("configure", "access", "header_filter", "log"),
+    observes_only=True,
+):
+    """Reports traces and logs in the form of OpenTelemetry."""
+
+    protocols: HttpProtocols = ["grpc", "grpcs", "http", "https"]
+    config: Annotated[Config, Defaulted(), "Settings of the plugin."]

@@ -1,0 +1,26 @@
+"""The configuration of `redirect`."""
+
+from typing import Annotated
+
+from twinplane.schema import Between, Defaulted, HttpProtocols, Plugin, Record
+
+
+class Config(Record):
+    """The configuration."""
+
+    status_code: Annotated[int, Between(100, 599), "Status of the answer."] = 301
+    location: Annotated[str, "Where clients are sent."]
+    keep_incoming_path: Annotated[bool | None, "Keep path and query of the request."] = False
+
+
+class Redirect(
+    Plugin,
+    name="redirect",
+    version="3.9.3",
+    priority=779,
+    phases=("access",),
+):
+    """Sends clients to another address."""
+
+    protocols: HttpProtocols = ["grpc", "grpcs", "http", "https"]
+    config: Annotated[Config, Defaulted(), "Settings of the plugin."]

@@ -1,0 +1,148 @@
+"""The configuration of `response-ratelimiting`."""
+
+from typing import Annotated, ClassVar, Literal
+
+from twinplane.schema import (
+    Between,
+    Defaulted,
+    Encrypted,
+    Equals,
+    GreaterThan,
+    HttpProtocols,
+    Length,
+    Plugin,
+    Record,
+    Referenceable,
+    Required,
+    at_least_one_of,
+    renamed,
+    when,
+)
+
+
+class Redis(Record):
+    """The Redis that keeps the data."""
+
+    host: Annotated[str | None, "Host that is spoken to."] = None
+    port: Annotated[int | None, Between(0, 65535), "Port that is spoken to."] = 6379
+    timeout: Annotated[
+        int | None, Between(0, 2147483646), "How long a connection, a send or a read may take, in milliseconds."
+    ] = 2000
+    username: Annotated[str | None, Referenceable(), "User name at the server."] = None
+    password: Annotated[str | None, Length(minimum=0), Referenceable(), Encrypted(), "Password at the server."] = None
+    database: Annotated[int | None, "Number of the database."] = 0
+    ssl: Annotated[bool | None, "Speak TLS."] = False
+    ssl_verify: Annotated[bool | None, "Verify the server's certificate."] = False
+    server_name: Annotated[str | None, "Server name asked for in TLS."] = None
+
+
+class Limits(Record):
+    """Limits by name."""
+
+    second: Annotated[float | None, GreaterThan(0), "Requests in a second."] = None
+    minute: Annotated[float | None, GreaterThan(0), "Requests in a minute."] = None
+    hour: Annotated[float | None, GreaterThan(0), "Requests in an hour."] = None
+    day: Annotated[float | None, GreaterThan(0), "Requests in a day."] = None
+    month: Annotated[float | None, GreaterThan(0), "Requests in a month."] = None
+    year: Annotated[float | None, GreaterThan(0), "Requests in a year."] = None
+
+    checks: ClassVar = (at_least_one_of("second", "minute", "hour", "day", "month", "year"),)
+
+
+class Config(Record):
+    """The configuration."""
+
+    header_name: Annotated[str | None, "Header that is read or written."] = "x-kong-limit"
+    limit_by: Annotated[Literal["consumer", "credential", "ip"] | None, "Whose requests are counted together."] = (
+        "consumer"
+    )
+    policy: Annotated[Literal["local", "redis"] | None, "Where counts are kept."] = "local"
+    fault_tolerant: Annotated[bool, "Let requests through while counts cannot be kept."] = True
+    redis: Annotated[Redis, "The Redis that keeps the data."]
+    block_on_first_violation: Annotated[bool, "Refuse before the upstream is asked once a limit is spent."] = False
+    hide_client_headers: Annotated[bool, "Tell clients nothing of their limits."] = False
+    limits: Annotated[dict[str, Annotated[Limits, Required()]], Length(minimum=1), "Limits by name."]
+
+    shorthands: ClassVar = (
+        renamed(
+            "redis_host",
+            str,
+            "redis",
+            "host",
+            message="response-ratelimiting: config.redis_host is deprecated, please use config.redis.host instead",
+        ),
+        renamed(
+            "redis_port",
+            int,
+            "redis",
+            "port",
+            message="response-ratelimiting: config.redis_port is deprecated, please use config.redis.port instead",
+        ),
+        renamed(
+            "redis_password",
+            Annotated[str, Length(minimum=0)],
+            "redis",
+            "password",
+            message="response-ratelimiting: config.redis_password is deprecated, please use config.redis.password instead",
+        ),
+        renamed(
+            "redis_username",
+            str,
+            "redis",
+            "username",
+            message="response-ratelimiting: config.redis_username is deprecated, please use config.redis.username instead",
+        ),
+        renamed(
+            "redis_ssl",
+            bool,
+            "redis",
+            "ssl",
+            message="response-ratelimiting: config.redis_ssl is deprecated, please use config.redis.ssl instead",
+        ),
+        renamed(
+            "redis_ssl_verify",
+            bool,
+            "redis",
+            "ssl_verify",
+            message="response-ratelimiting: config.redis_ssl_verify is deprecated, please use config.redis.ssl_verify instead",
+        ),
+        renamed(
+            "redis_server_name",
+            str,
+            "redis",
+            "server_name",
+            message="response-ratelimiting: config.redis_server_name is deprecated, please use config.redis.server_name instead",
+        ),
+        renamed(
+            "redis_timeout",
+            int,
+            "redis",
+            "timeout",
+            message="response-ratelimiting: config.redis_timeout is deprecated, please use config.redis.timeout instead",
+        ),
+        renamed(
+            "redis_database",
+            int,
+            "redis",
+            "database",
+            message="response-ratelimiting: config.redis_database is deprecated, please use config.redis.database instead",
+        ),
+    )
+
+
+class ResponseRatelimiting(
+    Plugin,
+    name="response-ratelimiting",
+    version="3.9.3",
+    priority=900,
+    phases=("access", "header_filter", "log"),
+):
+    """Limits requests by what the answers say they cost."""
+
+    protocols: HttpProtocols = ["grpc", "grpcs", "http", "https"]
+    config: Annotated[Config, Defaulted(), "Settings of the plugin."]
+    checks: ClassVar = (
+        when("config.policy", Equals("redis")).then("config.redis.host", Required()),
+        when("config.policy", Equals("redis")).then("config.redis.port", Required()),
+        when("config.policy", Equals("redis")).then("config.redis.timeout", Required()),
+    )

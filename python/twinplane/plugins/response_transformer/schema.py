@@ -1,0 +1,52 @@
+"""The configuration of `response-transformer`."""
+
+from typing import Annotated, Literal
+
+from twinplane.schema import Defaulted, HttpProtocols, Match, Plugin, Record
+
+
+class Remove(Record):
+    """What is taken out."""
+
+    json: Annotated[list[str], "Changes to the JSON body."] = []
+    headers: Annotated[list[str], "Headers sent along, by name."] = []
+
+
+class Rename(Record):
+    """What gets another name, as old:new."""
+
+    json: Annotated[list[Annotated[str, Match("^[^:]+:.*$")]], "Changes to the JSON body."] = []
+    headers: Annotated[list[Annotated[str, Match("^[^:]+:.*$")]], "Headers sent along, by name."] = []
+
+
+class Replace(Record):
+    """What gets another value where it is there."""
+
+    json: Annotated[list[Annotated[str, Match("^[^:]+:.*$")]], "Changes to the JSON body."] = []
+    json_types: Annotated[
+        list[Literal["boolean", "number", "string"]], "Types of the JSON values, in the same order."
+    ] = []
+    headers: Annotated[list[Annotated[str, Match("^[^:]+:.*$")]], "Headers sent along, by name."] = []
+
+
+class Config(Record):
+    """The configuration."""
+
+    remove: Annotated[Remove, "What is taken out."]
+    rename: Annotated[Rename, "What gets another name, as old:new."]
+    replace: Annotated[Replace, "What gets another value where it is there."]
+    add: Annotated[Replace, "What is added where it is not there."]
+    append: Annotated[Replace, "Values added beside those that are there."]
+
+
+class ResponseTransformer(
+    Plugin,
+    name="response-transformer",
+    version="3.9.3",
+    priority=800,
+    phases=("header_filter", "body_filter"),
+):
+    """Changes answers on their way back."""
+
+    protocols: HttpProtocols = ["grpc", "grpcs", "http", "https"]
+    config: Annotated[Config, Defaulted(), "Settings of the plugin."]

@@ -1,0 +1,66 @@
+"""The configuration of `session`."""
+
+from typing import Annotated, Literal
+
+from twinplane.schema import Defaulted, Encrypted, NoConsumer, Plugin, Protocols, Record, Referenceable, SetOf
+
+
+class Config(Record):
+    """The configuration."""
+
+    secret: Annotated[str | None, Referenceable(), Encrypted(), "The secret."] = (
+        "OqVI7sK5Wpv2lpVwmr5fVAwRHKL4dE1ELFwTELOlRN0h"
+    )
+    storage: Annotated[Literal["cookie", "kong"] | None, "Where the data is kept."] = "cookie"
+    audience: Annotated[str | None, "Whom the session is for."] = "default"
+    idling_timeout: Annotated[float | None, "How long a session may be idle, in seconds."] = 900
+    rolling_timeout: Annotated[float | None, "How long a session lasts before it is renewed, in seconds."] = 3600
+    absolute_timeout: Annotated[float | None, "How long a session may last in all, in seconds."] = 86400
+    stale_ttl: Annotated[float | None, "How long a renewed session is still accepted, in seconds."] = 10
+    cookie_name: Annotated[str | None, "Name of the cookie."] = "session"
+    cookie_path: Annotated[str | None, "Path of the cookie."] = "/"
+    cookie_domain: Annotated[str | None, "Domain of the cookie."] = None
+    cookie_same_site: Annotated[
+        Literal["Strict", "Lax", "None", "Default"] | None, "Which sites the cookie is sent from."
+    ] = "Strict"
+    cookie_http_only: Annotated[bool | None, "Keep the cookie from scripts."] = True
+    cookie_secure: Annotated[bool | None, "Send the cookie over TLS only."] = True
+    remember: Annotated[bool | None, "Keep sessions over the end of the browser."] = False
+    remember_cookie_name: Annotated[str | None, "Name of the lasting cookie."] = "remember"
+    remember_rolling_timeout: Annotated[
+        float | None, "How long a lasting session lasts before it is renewed, in seconds."
+    ] = 604800
+    remember_absolute_timeout: Annotated[float | None, "How long a lasting session may last in all, in seconds."] = (
+        2592000
+    )
+    response_headers: Annotated[
+        SetOf[Literal["id", "audience", "subject", "timeout", "idling-timeout", "rolling-timeout", "absolute-timeout"]]
+        | None,
+        "Headers of the answer.",
+    ] = None
+    request_headers: Annotated[
+        SetOf[Literal["id", "audience", "subject", "timeout", "idling-timeout", "rolling-timeout", "absolute-timeout"]]
+        | None,
+        "Facts of the session sent upstream as headers.",
+    ] = None
+    read_body_for_logout: Annotated[bool | None, "Look for the sign-out argument in bodies too."] = False
+    logout_methods: Annotated[SetOf[Literal["GET", "POST", "DELETE"]] | None, "Methods that may sign out."] = [
+        "POST",
+        "DELETE",
+    ]
+    logout_query_arg: Annotated[str | None, "Argument of the query that signs out."] = "session_logout"
+    logout_post_arg: Annotated[str | None, "Argument of the body that signs out."] = "session_logout"
+
+
+class Session(
+    Plugin,
+    name="session",
+    version="3.9.3",
+    priority=1900,
+    phases=("access", "header_filter"),
+):
+    """Keeps people signed in by a cookie."""
+
+    consumer: NoConsumer = None
+    protocols: Protocols = ["grpc", "grpcs", "http", "https"]
+    config: Annotated[Config, Defaulted(), "Settings of the plugin."]

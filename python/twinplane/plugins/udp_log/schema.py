@@ -1,0 +1,31 @@
+"""The configuration of `udp-log`."""
+
+from typing import Annotated
+
+from twinplane.schema import Between, Defaulted, Length, Plugin, Protocols, Record
+
+
+class Config(Record):
+    """The configuration."""
+
+    host: Annotated[str, "Host that is spoken to."]
+    port: Annotated[int, Between(0, 65535), "Port that is spoken to."]
+    timeout: Annotated[float | None, "How long a connection, a send or a read may take, in milliseconds."] = 10000
+    custom_fields_by_lua: Annotated[
+        dict[Annotated[str, Length(minimum=1)], Annotated[str, Length(minimum=1)]] | None,
+        "Fields added to each entry, as Lua expressions by name.",
+    ] = None
+
+
+class UdpLog(
+    Plugin,
+    name="udp-log",
+    version="3.9.3",
+    priority=8,
+    phases=("log",),
+    observes_only=True,
+):
+    """Sends an entry for each request over UDP."""
+
+    protocols: Protocols = ["grpc", "grpcs", "http", "https"]
+    config: Annotated[Config, Defaulted(), "Settings of the plugin."]
