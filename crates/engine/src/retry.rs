@@ -18,6 +18,10 @@ pub enum Failure {
 }
 
 /// The attempt that failed, and what is left.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts of one attempt"
+)]
 #[derive(Clone, Copy, Debug)]
 pub struct Attempt<'a> {
     /// The request's method.

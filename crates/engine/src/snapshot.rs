@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use twinplane_model::{CaCertificate, Certificate, Consumer, Id, Route, Service, Sni, Upstream};
 
-use crate::balancer::{HealthBook, Thresholds};
+use crate::balancer::{HealthBook, Policy};
 use crate::chain::{Chain, OverlayLink};
 use crate::exchange::Scheme;
 use crate::limiter::Limiter;
@@ -104,21 +104,15 @@ pub enum ServiceTarget {
     Socket(Box<str>),
 }
 
-/// An upstream with its targets and the rules by which its peers are judged.
+/// An upstream with its targets and its rules.
 #[derive(Debug)]
 pub struct UpstreamEntry {
     /// The row.
     pub model: Upstream,
     /// Its targets, in the order of the configuration.
     pub targets: Vec<TargetEntry>,
-    /// At or under this percentage of available weight no peer is given out.
-    pub threshold_percent: f64,
-    /// When answers and failures change a peer's state.
-    pub passive: Thresholds,
-    /// Statuses that count as success.
-    pub healthy_statuses: Box<[u16]>,
-    /// Statuses that count as failure.
-    pub unhealthy_statuses: Box<[u16]>,
+    /// How requests are spread over them, and what counts as a failure.
+    pub policy: Policy,
     /// `Host` sent instead of the target's name; the target's port is added unless it is the scheme's.
     pub host_header: Option<Text>,
 }
@@ -129,7 +123,7 @@ pub struct TargetEntry {
     /// Its id.
     pub id: Id,
     /// A name or an address.
-    pub host: Box<str>,
+    pub host: Arc<str>,
     /// Port.
     pub port: u16,
     /// Share of requests.

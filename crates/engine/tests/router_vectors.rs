@@ -1,5 +1,9 @@
 //! The router against recorded answers of a real node. The recordings lie beside the project; where they are absent
 //! these tests say so and pass.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where its input is not as agreed"
+)]
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
@@ -112,7 +116,7 @@ fn build(case: &Value, calculation: Calculation) -> (Router, Vec<Route>) {
 
 /// Route number from 1, 0 for none, and the path that goes upstream.
 fn answer(case: &Value, calculation: Calculation) -> (u64, String) {
-    let (router, routes) = build(case, calculation);
+    let (router, table) = build(case, calculation);
     let (found, path) = ask(&router, &case["request"], case["call"] == "select");
     let Some(found) = found else {
         return (0, String::new());
@@ -125,7 +129,7 @@ fn answer(case: &Value, calculation: Calculation) -> (u64, String) {
         base.as_bytes(),
         &path,
         found.path_taken,
-        routes[index].strip_path,
+        table[index].strip_path,
     );
     (
         u64::from(found.route) + 1,

@@ -2,10 +2,9 @@
 //!
 //! A success clears the failure counters, a failure clears the success counter; a counter that reaches its limit sets
 //! the state and a partial count sets a "mostly" state, which is served as before.
-use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+
+use super::PeerLoad;
 
 /// How a peer fares.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,9 +46,13 @@ pub struct Thresholds {
     pub timeouts: u8,
 }
 
-/// The shared health of one peer.
+/// What all workers know of one peer.
 #[derive(Debug, Default)]
-pub struct PeerHealth(AtomicU64);
+pub struct PeerHealth {
+    word: AtomicU64,
+    /// How busy and how fast it is; kept only for algorithms that ask.
+    pub load: PeerLoad,
+}
 
 #[derive(Clone, Copy)]
 struct Packed {
@@ -92,69 +95,50 @@ impl Packed {
         ])
     }
 
-    /// The state after a report.
-    fn after(mut self, report: Report, limits: Thresholds) -> Self {
-        let is_out = matches!(
-            self.state,
-            PeerState::Unhealthy | PeerState::MostlyUnhealthy
-        );
-        if report == Report::Success {
-            if limits.successes == 0 || self.state == PeerState::Healthy {
-                // Without a limit nothing brings a peer back, but failures must still be in a row to count.
-                return if is_out {
-                    self
-                } else {
-                    Self {
-                        state: self.state,
-                        ..Self::unpack(0)
-                    }
-                    .settled()
-                };
-            }
-            self = Self {
-                state: self.state,
-                successes: self.successes.saturating_add(1),
-                ..Self::unpack(0)
-            };
-            self.state = match (self.successes >= limits.successes, is_out) {
-                (true, _) => PeerState::Healthy,
-                (false, true) => PeerState::MostlyUnhealthy,
-                (false, false) => PeerState::MostlyHealthy,
-            };
-            return if self.state == PeerState::Healthy {
-                Self::unpack(0)
-            } else {
-                self
-            };
-        }
+    /// The state after a report. A rule of 0 is off altogether: what it would count changes nothing, not even the other
+    /// counters. So without a rule for successes failures add up, however many successes lie between them.
+    fn after(self, report: Report, limits: Thresholds) -> Self {
         let limit = match report {
+            Report::Success => limits.successes,
             Report::HttpFailure => limits.http_failures,
             Report::TcpFailure => limits.tcp_failures,
-            Report::Timeout | Report::Success => limits.timeouts,
+            Report::Timeout => limits.timeouts,
         };
-        if limit == 0 || self.state == PeerState::Unhealthy {
+        let confirmed = if report == Report::Success {
+            PeerState::Healthy
+        } else {
+            PeerState::Unhealthy
+        };
+        // What is fully held already needs no confirmation.
+        if limit == 0 || self.state == confirmed {
             return self;
         }
-        self.successes = 0;
+        let mut next = if report == Report::Success {
+            Self {
+                state: self.state,
+                successes: self.successes,
+                ..Self::unpack(0)
+            }
+        } else {
+            Self {
+                successes: 0,
+                ..self
+            }
+        };
         let counter = match report {
-            Report::HttpFailure => &mut self.http_failures,
-            Report::TcpFailure => &mut self.tcp_failures,
-            Report::Timeout | Report::Success => &mut self.timeouts,
+            Report::Success => &mut next.successes,
+            Report::HttpFailure => &mut next.http_failures,
+            Report::TcpFailure => &mut next.tcp_failures,
+            Report::Timeout => &mut next.timeouts,
         };
         *counter = counter.saturating_add(1);
-        self.state = match (*counter >= limit, is_out) {
-            (true, _) => PeerState::Unhealthy,
-            (false, true) => PeerState::MostlyUnhealthy,
-            (false, false) => PeerState::MostlyHealthy,
+        next.state = match (*counter >= limit, self.state) {
+            (true, _) => confirmed,
+            (false, PeerState::Healthy) => PeerState::MostlyHealthy,
+            (false, PeerState::Unhealthy) => PeerState::MostlyUnhealthy,
+            (false, between) => between,
         };
-        self
-    }
-
-    fn settled(self) -> Self {
-        Self {
-            state: PeerState::Healthy,
-            ..self
-        }
+        next
     }
 }
 
@@ -165,7 +149,7 @@ impl PeerHealth {
         let update = |word| Some(Packed::unpack(word).after(report, *limits).pack());
         // The closure never refuses, so the update always happens.
         let _ = self
-            .0
+            .word
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, update);
         self.is_available() != was_available
     }
@@ -177,7 +161,7 @@ impl PeerHealth {
         } else {
             PeerState::Unhealthy
         };
-        self.0.store(
+        self.word.store(
             Packed {
                 state,
                 ..Packed::unpack(0)
@@ -189,52 +173,12 @@ impl PeerHealth {
 
     /// How it fares.
     pub fn state(&self) -> PeerState {
-        Packed::unpack(self.0.load(Ordering::Relaxed)).state
+        Packed::unpack(self.word.load(Ordering::Relaxed)).state
     }
 
     /// Whether it gets requests.
     pub fn is_available(&self) -> bool {
         matches!(self.state(), PeerState::Healthy | PeerState::MostlyHealthy)
-    }
-}
-
-/// Which peer of which upstream.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct PeerKey {
-    /// Name of the upstream.
-    pub upstream: Box<str>,
-    /// Host of the target as configured.
-    pub host: Box<str>,
-    /// Address that it resolved to.
-    pub address: IpAddr,
-    /// Port.
-    pub port: u16,
-}
-
-/// The health of every peer that the node has had. Looked up when a wheel is built, never for a request.
-#[derive(Debug, Default)]
-pub struct HealthBook(Mutex<HashMap<PeerKey, Arc<PeerHealth>, ahash::RandomState>>);
-
-impl HealthBook {
-    /// The peer's health, which is the same for as long as anyone holds it.
-    pub fn of(&self, key: PeerKey) -> Arc<PeerHealth> {
-        let mut book = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(book.entry(key).or_default())
-    }
-
-    /// Peers of an upstream with their health.
-    pub fn peers_of(&self, upstream: &str) -> Vec<(PeerKey, Arc<PeerHealth>)> {
-        let book = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = book.iter().filter(|(key, _)| &*key.upstream == upstream);
-        found
-            .map(|(key, health)| (key.clone(), Arc::clone(health)))
-            .collect()
-    }
-
-    /// Forgets peers that no wheel holds any more. Called after a swap.
-    pub fn forget_unused(&self) {
-        let mut book = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        book.retain(|_, health| Arc::strong_count(health) > 1);
     }
 }
 
@@ -260,7 +204,22 @@ mod tests {
     }
 
     #[test]
-    fn a_success_clears_the_failures_but_not_other_way_round() {
+    fn failures_add_up_where_successes_have_no_rule() {
+        let limits = Thresholds {
+            successes: 0,
+            ..LIMITS
+        };
+        let peer = PeerHealth::default();
+        for _ in 0..3 {
+            assert!(peer.is_available());
+            peer.report(Report::HttpFailure, &limits);
+            peer.report(Report::Success, &limits);
+        }
+        assert_eq!(peer.state(), PeerState::Unhealthy);
+    }
+
+    #[test]
+    fn a_success_clears_the_failures() {
         let peer = PeerHealth::default();
         peer.report(Report::TcpFailure, &LIMITS);
         peer.report(Report::Success, &LIMITS);
@@ -315,23 +274,5 @@ mod tests {
             peer.report(Report::HttpFailure, &Thresholds::default());
         }
         assert_eq!(peer.state(), PeerState::Healthy);
-    }
-
-    #[test]
-    fn the_book_gives_the_same_health_until_nobody_holds_it() {
-        let book = HealthBook::default();
-        let key = PeerKey {
-            upstream: "u".into(),
-            host: "h".into(),
-            address: IpAddr::from([10, 0, 0, 1]),
-            port: 80,
-        };
-        let held = book.of(key.clone());
-        held.set(false);
-        book.forget_unused();
-        assert!(!book.of(key.clone()).is_available());
-        drop(held);
-        book.forget_unused();
-        assert!(book.of(key).is_available());
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use twinplane_model::{ConfigTable, Id, Upstream};
 
 use super::dangling;
-use crate::balancer::{Thresholds, parse_target};
+use crate::balancer::{Policy, parse_target};
 use crate::snapshot::{Fault, Index, TargetEntry, UpstreamEntry};
 use crate::text::Text;
 
@@ -28,29 +28,24 @@ pub(super) fn build(table: &ConfigTable, faults: &mut Vec<Fault>) -> Vec<Upstrea
         });
     }
     let rows = table.upstreams.iter().zip(targets);
-    rows.map(|(row, targets)| entry(row, targets)).collect()
+    rows.filter_map(|(row, targets)| match Policy::of(row) {
+        Ok(policy) => Some(entry(row, targets, policy)),
+        Err(message) => {
+            faults.push(Fault {
+                entity: "upstreams",
+                id: Arc::clone(&row.id),
+                message,
+            });
+            None
+        }
+    })
+    .collect()
 }
 
-fn entry(row: &Upstream, targets: Vec<TargetEntry>) -> UpstreamEntry {
-    let passive = &row.healthchecks.passive;
-    let count = |value: Option<i64>| u8::try_from(value.unwrap_or(0)).unwrap_or(u8::MAX);
-    let statuses = |values: &Option<Vec<i64>>| -> Box<[u16]> {
-        let values = values.iter().flatten();
-        values
-            .filter_map(|status| u16::try_from(*status).ok())
-            .collect()
-    };
+fn entry(row: &Upstream, targets: Vec<TargetEntry>, policy: Policy) -> UpstreamEntry {
     UpstreamEntry {
         targets,
-        threshold_percent: row.healthchecks.threshold.unwrap_or(0.0),
-        passive: Thresholds {
-            successes: count(passive.healthy.successes),
-            http_failures: count(passive.unhealthy.http_failures),
-            tcp_failures: count(passive.unhealthy.tcp_failures),
-            timeouts: count(passive.unhealthy.timeouts),
-        },
-        healthy_statuses: statuses(&passive.healthy.http_statuses),
-        unhealthy_statuses: statuses(&passive.unhealthy.http_statuses),
+        policy,
         host_header: row
             .host_header
             .as_ref()

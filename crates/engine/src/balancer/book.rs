@@ -1,0 +1,78 @@
+//! What the node knows of every peer, kept for as long as some worker uses the peer: through swaps of the configuration,
+//! changes of weights and new answers of the resolver.
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::PeerHealth;
+
+/// Which peer of which upstream.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PeerKey {
+    /// Name of the upstream.
+    pub upstream: Box<str>,
+    /// Host of the target as configured.
+    pub host: Box<str>,
+    /// Address that it resolved to.
+    pub address: IpAddr,
+    /// Port.
+    pub port: u16,
+}
+
+/// Every peer that some worker uses. Looked up when a balancer is built, never for a request.
+#[derive(Debug, Default)]
+pub struct HealthBook(Mutex<HashMap<PeerKey, Arc<PeerHealth>, ahash::RandomState>>);
+
+impl HealthBook {
+    /// What is known of the peer: the same for as long as anyone holds it.
+    pub fn of(&self, key: PeerKey) -> Arc<PeerHealth> {
+        let mut book = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(book.entry(key).or_default())
+    }
+
+    /// Every peer with what is known of it.
+    pub fn all(&self) -> Vec<(PeerKey, Arc<PeerHealth>)> {
+        let book = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        book.iter()
+            .map(|(key, health)| (key.clone(), Arc::clone(health)))
+            .collect()
+    }
+
+    /// Peers of one upstream.
+    pub fn peers_of(&self, upstream: &str) -> Vec<(PeerKey, Arc<PeerHealth>)> {
+        let mut peers = self.all();
+        peers.retain(|(key, _)| &*key.upstream == upstream);
+        peers
+    }
+
+    /// Forgets peers that no balancer holds any more. Called some time after a swap, when old balancers are gone.
+    pub fn forget_unused(&self) {
+        let mut book = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        book.retain(|_, health| Arc::strong_count(health) > 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_book_gives_the_same_until_nobody_holds_it() {
+        let book = HealthBook::default();
+        let key = PeerKey {
+            upstream: "u".into(),
+            host: "h".into(),
+            address: IpAddr::from([10, 0, 0, 1]),
+            port: 80,
+        };
+        let held = book.of(key.clone());
+        held.set(false);
+        book.forget_unused();
+        assert!(!book.of(key.clone()).is_available());
+        assert_eq!(book.peers_of("u").len(), 1);
+        assert!(book.peers_of("v").is_empty());
+        drop(held);
+        book.forget_unused();
+        assert!(book.of(key).is_available());
+    }
+}

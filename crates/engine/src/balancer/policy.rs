@@ -1,0 +1,226 @@
+//! What an upstream's row says about spreading requests and about judging peers, parsed once.
+use twinplane_model::Upstream;
+
+use super::health::{Report, Thresholds};
+
+/// How requests are spread over peers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Algorithm {
+    /// In turn, by weight.
+    #[default]
+    RoundRobin,
+    /// By a property of the request.
+    ConsistentHashing,
+    /// To the peer with the fewest open requests for its weight.
+    LeastConnections,
+    /// To the peer that answered fastest lately.
+    Latency,
+}
+
+/// Which property of a request is hashed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum HashSource {
+    /// None.
+    #[default]
+    None,
+    /// The consumer, else the credential.
+    Consumer,
+    /// The client's address.
+    Ip,
+    /// The path.
+    Path,
+    /// All values of a header.
+    Header(Box<str>),
+    /// A cookie, set where the client sends none.
+    Cookie {
+        /// Its name.
+        name: Box<str>,
+        /// Path it is set for.
+        path: Box<str>,
+    },
+    /// All values of a query argument.
+    QueryArgument(Box<str>),
+    /// A capture of the route's regex path.
+    UriCapture(Box<str>),
+}
+
+/// How an attempt at a peer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It answered with this status.
+    Status(u16),
+    /// No connection, or it broke.
+    ConnectionFailed,
+    /// Too late.
+    TimedOut,
+}
+
+/// An upstream's rules.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    /// How requests are spread.
+    pub algorithm: Algorithm,
+    /// What is hashed.
+    pub hash_on: HashSource,
+    /// What is hashed where the first is absent.
+    pub hash_fallback: HashSource,
+    /// Length of the ring.
+    pub slots: u32,
+    /// Percentage of the weight that must be available; at or under it no peer is given out.
+    pub threshold_percent: f64,
+    /// When passive checks change their mind.
+    pub passive: Thresholds,
+    /// Statuses that count as success, rising.
+    pub healthy_statuses: Box<[u16]>,
+    /// Statuses that count as failure, rising.
+    pub unhealthy_statuses: Box<[u16]>,
+}
+
+impl Policy {
+    /// The rules of a row. An algorithm or source that is not known is said.
+    pub fn of(upstream: &Upstream) -> Result<Self, String> {
+        let algorithm = match upstream.algorithm.as_deref() {
+            None | Some("round-robin") => Algorithm::RoundRobin,
+            Some("consistent-hashing") => Algorithm::ConsistentHashing,
+            Some("least-connections") => Algorithm::LeastConnections,
+            Some("latency") => Algorithm::Latency,
+            Some(other) => return Err(format!("algorithm: '{other}' is not known to this node")),
+        };
+        let passive = &upstream.healthchecks.passive;
+        // Statuses say nothing where only connections are judged.
+        let judges_statuses = passive.r#type.as_deref() != Some("tcp");
+        let statuses =
+            |list: &Option<Vec<i64>>| sorted(list.as_deref().filter(|_| judges_statuses));
+        Ok(Self {
+            algorithm,
+            hash_on: primary_source(upstream)?,
+            hash_fallback: fallback_source(upstream)?,
+            slots: upstream
+                .slots
+                .and_then(|slots| u32::try_from(slots).ok())
+                .unwrap_or(0),
+            threshold_percent: upstream.healthchecks.threshold.unwrap_or(0.0),
+            passive: Thresholds {
+                successes: count(passive.healthy.successes),
+                http_failures: count(passive.unhealthy.http_failures),
+                tcp_failures: count(passive.unhealthy.tcp_failures),
+                timeouts: count(passive.unhealthy.timeouts),
+            },
+            healthy_statuses: statuses(&passive.healthy.http_statuses),
+            unhealthy_statuses: statuses(&passive.unhealthy.http_statuses),
+        })
+    }
+
+    /// What an attempt says about the peer; none where it says nothing.
+    pub fn judge(&self, outcome: Outcome) -> Option<Report> {
+        let lists = |list: &[u16], status: u16| list.binary_search(&status).is_ok();
+        match outcome {
+            Outcome::ConnectionFailed => Some(Report::TcpFailure),
+            Outcome::TimedOut | Outcome::Status(504) => Some(Report::Timeout),
+            Outcome::Status(status) if lists(&self.healthy_statuses, status) => {
+                Some(Report::Success)
+            }
+            Outcome::Status(status) if lists(&self.unhealthy_statuses, status) => {
+                Some(Report::HttpFailure)
+            }
+            Outcome::Status(_) => None,
+        }
+    }
+}
+
+fn count(limit: Option<i64>) -> u8 {
+    limit.map_or(0, |limit| u8::try_from(limit.max(0)).unwrap_or(u8::MAX))
+}
+
+fn sorted(statuses: Option<&[i64]>) -> Box<[u16]> {
+    let mut sorted: Vec<u16> = statuses
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|status| u16::try_from(*status).ok())
+        .collect();
+    sorted.sort_unstable();
+    sorted.into()
+}
+
+fn primary_source(upstream: &Upstream) -> Result<HashSource, String> {
+    let source = upstream.hash_on.as_deref();
+    match source {
+        Some("header") => named(upstream.hash_on_header.as_deref()).map(HashSource::Header),
+        Some("cookie") => Ok(HashSource::Cookie {
+            name: named(upstream.hash_on_cookie.as_deref())?,
+            path: upstream
+                .hash_on_cookie_path
+                .as_deref()
+                .unwrap_or("/")
+                .into(),
+        }),
+        Some("query_arg") => {
+            named(upstream.hash_on_query_arg.as_deref()).map(HashSource::QueryArgument)
+        }
+        Some("uri_capture") => {
+            named(upstream.hash_on_uri_capture.as_deref()).map(HashSource::UriCapture)
+        }
+        other => plain_source(other),
+    }
+}
+
+fn fallback_source(upstream: &Upstream) -> Result<HashSource, String> {
+    let source = upstream.hash_fallback.as_deref();
+    match source {
+        Some("header") => named(upstream.hash_fallback_header.as_deref()).map(HashSource::Header),
+        Some("cookie") => Ok(HashSource::Cookie {
+            name: named(upstream.hash_on_cookie.as_deref())?,
+            path: upstream
+                .hash_on_cookie_path
+                .as_deref()
+                .unwrap_or("/")
+                .into(),
+        }),
+        Some("query_arg") => {
+            named(upstream.hash_fallback_query_arg.as_deref()).map(HashSource::QueryArgument)
+        }
+        Some("uri_capture") => {
+            named(upstream.hash_fallback_uri_capture.as_deref()).map(HashSource::UriCapture)
+        }
+        other => plain_source(other),
+    }
+}
+
+fn plain_source(source: Option<&str>) -> Result<HashSource, String> {
+    match source {
+        None | Some("none") => Ok(HashSource::None),
+        Some("consumer") => Ok(HashSource::Consumer),
+        Some("ip") => Ok(HashSource::Ip),
+        Some("path") => Ok(HashSource::Path),
+        Some(other) => Err(format!("hash on '{other}' is not known to this node")),
+    }
+}
+
+fn named(name: Option<&str>) -> Result<Box<str>, String> {
+    name.map(Box::from)
+        .ok_or_else(|| "the name of what is hashed is missing".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outcome_is_judged_by_the_lists() {
+        let policy = Policy {
+            healthy_statuses: [200, 302].into(),
+            unhealthy_statuses: [429, 500, 504].into(),
+            ..Policy::default()
+        };
+        for (outcome, wanted) in [
+            (Outcome::Status(200), Some(Report::Success)),
+            (Outcome::Status(500), Some(Report::HttpFailure)),
+            (Outcome::Status(504), Some(Report::Timeout)),
+            (Outcome::Status(404), None),
+            (Outcome::ConnectionFailed, Some(Report::TcpFailure)),
+            (Outcome::TimedOut, Some(Report::Timeout)),
+        ] {
+            assert_eq!(policy.judge(outcome), wanted, "{outcome:?}");
+        }
+    }
+}
