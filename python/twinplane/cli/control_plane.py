@@ -21,7 +21,7 @@ from twinplane.cli.process import lock_directory, log_to_stderr, make_directory,
 from twinplane.control import Control, ControlSettings
 from twinplane.control.analytics import Analytics, Retention
 from twinplane.hybrid.hashing import config_hash
-from twinplane.hybrid.server import LINK_PATHS, LinkServer
+from twinplane.hybrid.server import LINK_PATHS, LinkServer, LinkServerSettings
 from twinplane.node.authority import Authority, Identity, write_private
 from twinplane.node.edge import Edge, EdgeSettings
 from twinplane.settings import ProcessSettings
@@ -29,6 +29,7 @@ from twinplane.settings.control_plane import REGIONS
 from twinplane.settings.network import certificate_names, client_certificate_patterns
 from twinplane.store.errors import StoreError
 from twinplane.store.events import EventStore, EventStoreSettings, EventStoreUnusable
+from twinplane.telemetry.ingest import Ingest
 
 log = logging.getLogger("control_plane")
 
@@ -55,8 +56,13 @@ async def _serve(settings: ProcessSettings, directory: Path) -> int:
         control = stack.enter_context(contextlib.closing(_open_control(settings, directory)))
         analytics = stack.enter_context(contextlib.closing(_open_analytics(settings, directory)))
         _ensure_admin_token(control, directory / "admin.token")
-        link = LinkServer(control, analytics, sockets / "link.sock", max_payload_bytes=settings["max-payload"])
-        await stack.enter_async_context(link)
+        link = LinkServer(
+            control,
+            Ingest(analytics),
+            LinkServerSettings(sockets / "link.sock", payload_bytes_max=settings["max-payload"]),
+        )
+        await link.start()
+        stack.push_async_callback(link.stop)
         application = konnect.create_app(
             control, analytics=analytics, threads=settings["api-threads"], body_bytes_max=settings["body-limit"]
         )
