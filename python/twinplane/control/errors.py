@@ -172,12 +172,15 @@ class StillReferenced(ControlError):
 
 @dataclass
 class DeclarativeViolation(ControlError):
-    """A declarative document is wrong (14): every violation nested as the document is, and flattened by entity."""
+    """A declarative document is wrong (14): every violation nested as the document is, and flattened by entity.
+
+    `rest` is what belongs to no entity, to be told beside the flattened ones.
+    """
 
     code = 14
     fields: Mapping[str, Any]
-    flattened: Sequence[Mapping[str, Any]] = default(default_factory=tuple)
-    message: str | None = None
+    flattened: Sequence[Mapping[str, Any]] = ()
+    rest: Mapping[str, Any] = default(default_factory=dict)
 
 
 @dataclass

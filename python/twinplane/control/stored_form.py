@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from math import ceil
 from typing import Any
 
 import orjson
@@ -45,7 +46,7 @@ def to_row(entity: EntityType, body: str, *, now: float) -> Row:
             row[field] = {"id": reference}
     ends_at = row.get(LIFETIME_FIELD)
     if ends_at is not None:
-        row[LIFETIME_FIELD] = max(0, int(ends_at - now))
+        row[LIFETIME_FIELD] = max(0, ceil(ends_at - now))
     return row
 
 

@@ -125,7 +125,7 @@ class Writer:
             raise InvalidPrimaryKey({"id": "expected a valid UUID"})
         parent = {name: given[name]["id"] for name in entity.foreign if isinstance(given.get(name), Mapping)}
         found = self._lookup.beside(entity, key, parent)
-        if found is None:
+        if found is None or field not in given:
             given[field] = key
         return found
 

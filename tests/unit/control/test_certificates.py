@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-import datetime
+from itertools import count
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from tests.unit.control.pem import make_pair
 
 from twinplane.control import Actor, Control, ControlPlane, Scope
 from twinplane.control.certificates import fingerprint_of
 from twinplane.control.errors import InvalidParameters, NameTaken, NotFound
 
+_numbers = count(1)
+
 
 def certificate() -> str:
     """A fresh self-signed certificate, as a user makes it for a node."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "node")])
-    start = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(start)
-        .not_valid_after(start + datetime.timedelta(days=36500))
-        .sign(key, hashes.SHA256())
-    )
-    return built.public_bytes(serialization.Encoding.PEM).decode()
+    return make_pair(next(_numbers))[0]
 
 
 @pytest.fixture

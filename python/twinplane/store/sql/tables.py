@@ -183,6 +183,7 @@ REFERENCE = Table(
         "target_workspace",
         "target_type",
         "target_id",
+        "workspace",
         "type",
         "field",
         "id",

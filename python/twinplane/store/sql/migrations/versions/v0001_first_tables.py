@@ -241,7 +241,17 @@ def upgrade() -> None:
     op.create_index(
         "ix_reference_target",
         "reference",
-        ["organization_id", "control_plane_id", "target_workspace", "target_type", "target_id", "type", "field", "id"],
+        [
+            "organization_id",
+            "control_plane_id",
+            "target_workspace",
+            "target_type",
+            "target_id",
+            "workspace",
+            "type",
+            "field",
+            "id",
+        ],
         unique=False,
     )
     op.create_table(
