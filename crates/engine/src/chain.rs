@@ -176,6 +176,7 @@ fn run(x: &mut Exchange, snapshot: &Snapshot, phase: Phase, mut outcome: Option<
     loop {
         let flow = if let Some(outcome) = outcome.take().filter(|_| x.chain.is_waiting) {
             x.chain.is_waiting = false;
+            x.request.is_buffered_whole |= outcome == Outcome::RequestBody;
             snapshot.plugins[x.chain.current as usize]
                 .filter
                 .resume(phase, x, outcome)

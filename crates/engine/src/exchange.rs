@@ -41,6 +41,8 @@ pub struct Exchange {
     pub consumer: Option<Arc<ConsumerEntry>>,
     /// The credential that was used.
     pub credential: Option<CredentialRef>,
+    /// Groups that an auth plugin vouches for, with or without a consumer.
+    pub authenticated_groups: Vec<Text>,
     /// Whether the consumer is the `anonymous` one of an auth plugin.
     pub is_anonymous: bool,
     /// The application the credential belongs to (portal), for metering.
@@ -51,6 +53,8 @@ pub struct Exchange {
     pub response: Response,
     /// Each attempt at an upstream, in order.
     pub tries: Vec<Try>,
+    /// Fields that filters add to the entries of log plugins.
+    pub log_fields: Vec<(&'static str, Text)>,
     /// Small values that filters keep for their later phases.
     pub scratch: Scratch,
     /// Which plugins apply and how far they have run.
@@ -225,8 +229,10 @@ pub struct Request {
     pub headers: Headers,
     /// How the body comes.
     pub body: Framing,
-    /// The whole body, once a filter has waited for it.
+    /// The body, once a filter has waited for it; only its beginning where it was too large.
     pub buffered: Option<Bytes>,
+    /// Whether `buffered` is the whole body.
+    pub is_buffered_whole: bool,
     /// Bytes received: head and body.
     pub bytes: u64,
     /// Whether the client waits for `100 Continue`.
@@ -395,11 +401,13 @@ impl Exchange {
             matched: Matched::default(),
             consumer: None,
             credential: None,
+            authenticated_groups: Vec::new(),
             is_anonymous: false,
             application: None,
             upstream: UpstreamRequest::default(),
             response: Response::default(),
             tries: Vec::new(),
+            log_fields: Vec::new(),
             scratch: Scratch::default(),
             chain: ChainRun::default(),
         }

@@ -6,6 +6,7 @@ pub mod chain;
 pub mod exchange;
 pub mod filter;
 pub mod headers;
+pub mod identity;
 pub mod limiter;
 pub mod path;
 pub mod plugin;

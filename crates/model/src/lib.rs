@@ -5,14 +5,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 /// The id of an entity: a UUID as text.
 pub type Id = Arc<str>;
 
 /// A row of `services`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Service {
     pub id: Id,
@@ -36,7 +36,7 @@ pub struct Service {
 }
 
 /// Part of a row: `RouteSources`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct RouteSources {
     pub ip: Option<Box<str>>,
@@ -44,7 +44,7 @@ pub struct RouteSources {
 }
 
 /// Part of a row: `RouteDestinations`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct RouteDestinations {
     pub ip: Option<Box<str>>,
@@ -52,7 +52,7 @@ pub struct RouteDestinations {
 }
 
 /// A row of `routes`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 #[allow(clippy::struct_excessive_bools)]
 pub struct Route {
@@ -80,7 +80,7 @@ pub struct Route {
 }
 
 /// A row of `consumers`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Consumer {
     pub id: Id,
@@ -92,7 +92,7 @@ pub struct Consumer {
 }
 
 /// A row of `plugins`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plugin {
     pub id: Id,
@@ -110,7 +110,7 @@ pub struct Plugin {
 }
 
 /// Part of a row: `UpstreamHealthchecksActiveUnhealthy`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct UpstreamHealthchecksActiveUnhealthy {
     pub http_statuses: Option<Vec<i64>>,
@@ -121,7 +121,7 @@ pub struct UpstreamHealthchecksActiveUnhealthy {
 }
 
 /// Part of a row: `UpstreamHealthchecksActiveHealthy`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct UpstreamHealthchecksActiveHealthy {
     pub http_statuses: Option<Vec<i64>>,
@@ -130,7 +130,7 @@ pub struct UpstreamHealthchecksActiveHealthy {
 }
 
 /// Part of a row: `UpstreamHealthchecksActive`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct UpstreamHealthchecksActive {
     pub headers: Option<BTreeMap<Box<str>, Vec<Box<str>>>>,
@@ -145,7 +145,7 @@ pub struct UpstreamHealthchecksActive {
 }
 
 /// Part of a row: `UpstreamHealthchecksPassiveUnhealthy`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct UpstreamHealthchecksPassiveUnhealthy {
     pub http_statuses: Option<Vec<i64>>,
@@ -155,7 +155,7 @@ pub struct UpstreamHealthchecksPassiveUnhealthy {
 }
 
 /// Part of a row: `UpstreamHealthchecksPassiveHealthy`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct UpstreamHealthchecksPassiveHealthy {
     pub http_statuses: Option<Vec<i64>>,
@@ -163,7 +163,7 @@ pub struct UpstreamHealthchecksPassiveHealthy {
 }
 
 /// Part of a row: `UpstreamHealthchecksPassive`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct UpstreamHealthchecksPassive {
     pub r#type: Option<Box<str>>,
@@ -172,7 +172,7 @@ pub struct UpstreamHealthchecksPassive {
 }
 
 /// Part of a row: `UpstreamHealthchecks`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct UpstreamHealthchecks {
     pub active: UpstreamHealthchecksActive,
@@ -181,7 +181,7 @@ pub struct UpstreamHealthchecks {
 }
 
 /// A row of `upstreams`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Upstream {
     pub id: Id,
@@ -208,7 +208,7 @@ pub struct Upstream {
 }
 
 /// A row of `targets`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Target {
     pub id: Id,
@@ -221,7 +221,7 @@ pub struct Target {
 }
 
 /// A row of `certificates`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Certificate {
     pub id: Id,
@@ -235,7 +235,7 @@ pub struct Certificate {
 }
 
 /// A row of `snis`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sni {
     pub id: Id,
@@ -247,7 +247,7 @@ pub struct Sni {
 }
 
 /// A row of `ca_certificates`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct CaCertificate {
     pub id: Id,
@@ -259,7 +259,7 @@ pub struct CaCertificate {
 }
 
 /// A row of `vaults`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Vault {
     pub id: Id,
@@ -273,7 +273,7 @@ pub struct Vault {
 }
 
 /// A row of `key_sets`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeySet {
     pub id: Id,
@@ -284,7 +284,7 @@ pub struct KeySet {
 }
 
 /// Part of a row: `KeyPem`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyPem {
     pub private_key: Option<Box<str>>,
@@ -292,7 +292,7 @@ pub struct KeyPem {
 }
 
 /// A row of `keys`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Key {
     pub id: Id,
@@ -307,7 +307,7 @@ pub struct Key {
 }
 
 /// Part of a row: `FilterchainFilters`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct FilterchainFilters {
     pub name: Box<str>,
@@ -316,7 +316,7 @@ pub struct FilterchainFilters {
 }
 
 /// A row of `filter_chains`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct FilterChain {
     pub id: Id,
@@ -331,7 +331,7 @@ pub struct FilterChain {
 }
 
 /// A row of `workspaces`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Workspace {
     pub id: Id,
@@ -344,7 +344,7 @@ pub struct Workspace {
 }
 
 /// A row of `parameters`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Parameter {
     pub created_at: Option<i64>,
@@ -353,7 +353,7 @@ pub struct Parameter {
 }
 
 /// A row of `keyauth_credentials`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyauthCredential {
     pub id: Id,
@@ -365,7 +365,7 @@ pub struct KeyauthCredential {
 }
 
 /// A row of `basicauth_credentials`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct BasicauthCredential {
     pub id: Id,
@@ -377,7 +377,7 @@ pub struct BasicauthCredential {
 }
 
 /// A row of `hmacauth_credentials`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct HmacauthCredential {
     pub id: Id,
@@ -389,7 +389,7 @@ pub struct HmacauthCredential {
 }
 
 /// A row of `jwt_secrets`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct JwtSecret {
     pub id: Id,
@@ -403,7 +403,7 @@ pub struct JwtSecret {
 }
 
 /// A row of `acls`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Acl {
     pub id: Id,
@@ -414,7 +414,7 @@ pub struct Acl {
 }
 
 /// A row of `oauth2_credentials`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Oauth2Credential {
     pub id: Id,
@@ -430,7 +430,7 @@ pub struct Oauth2Credential {
 }
 
 /// A row of `oauth2_tokens`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Oauth2Token {
     pub id: Id,
@@ -446,7 +446,7 @@ pub struct Oauth2Token {
 }
 
 /// A row of `acme_storage`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct AcmeStorage {
     pub id: Id,

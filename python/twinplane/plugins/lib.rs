@@ -1,5 +1,46 @@
 //! What the bundled plugins written in Rust do to a request, one folder each.
+mod arguments;
+mod body;
+mod entities;
+mod json;
+mod log_entry;
+mod lua;
+mod number;
 mod table;
+mod uuid;
+
+mod acl {
+    mod config;
+    pub(crate) mod filter;
+}
+mod correlation_id {
+    mod config;
+    pub(crate) mod filter;
+}
+mod cors {
+    mod config;
+    pub(crate) mod filter;
+}
+mod http_log {
+    mod config;
+    pub(crate) mod filter;
+}
+mod key_auth {
+    mod config;
+    pub(crate) mod filter;
+}
+mod prometheus {
+    mod config;
+    pub(crate) mod filter;
+}
+mod rate_limiting {
+    mod config;
+    pub(crate) mod filter;
+}
+mod request_termination {
+    mod config;
+    pub(crate) mod filter;
+}
 
 use twinplane_engine::plugin::PluginTable;
 

@@ -2,6 +2,10 @@
 //! behaviour here. A plugin without one is known, validated and stored, and guards its routes with 503.
 use twinplane_engine::plugin::{BuildFilter, PluginSpec};
 
+use crate::{
+    acl, correlation_id, cors, http_log, key_auth, prometheus, rate_limiting, request_termination,
+};
+
 const fn plugin(
     name: &'static str,
     priority: i32,
@@ -36,23 +40,33 @@ const fn observer(
 /// All of them.
 pub(crate) const TABLE: [PluginSpec; 45] = [
     plugin("pre-function", 1_000_000, "3.9.3", None),
-    plugin("correlation-id", 100_001, "3.9.3", None),
+    plugin(
+        "correlation-id",
+        100_001,
+        "3.9.3",
+        Some(correlation_id::filter::build),
+    ),
     observer("zipkin", 100_000, "3.9.3", None),
     plugin("bot-detection", 2_500, "3.9.3", None),
-    plugin("cors", 2_000, "3.9.3", None),
+    plugin("cors", 2_000, "3.9.3", Some(cors::filter::build)),
     plugin("session", 1_900, "3.9.3", None),
     plugin("acme", 1_705, "3.9.3", None),
     plugin("jwt", 1_450, "3.9.3", None),
     plugin("oauth2", 1_400, "3.9.3", None),
-    plugin("key-auth", 1_250, "3.9.3", None),
+    plugin("key-auth", 1_250, "3.9.3", Some(key_auth::filter::build)),
     plugin("ldap-auth", 1_200, "3.9.3", None),
     plugin("basic-auth", 1_100, "3.9.3", None),
     plugin("hmac-auth", 1_030, "3.9.3", None),
     plugin("grpc-gateway", 998, "3.9.3", None),
     plugin("ip-restriction", 990, "3.9.3", None),
     plugin("request-size-limiting", 951, "3.9.3", None),
-    plugin("acl", 950, "3.9.3", None),
-    plugin("rate-limiting", 910, "3.9.3", None),
+    plugin("acl", 950, "3.9.3", Some(acl::filter::build)),
+    plugin(
+        "rate-limiting",
+        910,
+        "3.9.3",
+        Some(rate_limiting::filter::build),
+    ),
     plugin("response-ratelimiting", 900, "3.9.3", None),
     plugin("request-transformer", 801, "3.9.3", None),
     plugin("response-transformer", 800, "3.9.3", None),
@@ -68,8 +82,8 @@ pub(crate) const TABLE: [PluginSpec; 45] = [
     plugin("azure-functions", 749, "3.9.3", None),
     plugin("proxy-cache", 100, "3.9.3", None),
     observer("opentelemetry", 14, "3.9.3", None),
-    observer("prometheus", 13, "3.9.3", None),
-    observer("http-log", 12, "3.9.3", None),
+    observer("prometheus", 13, "3.9.3", Some(prometheus::filter::build)),
+    observer("http-log", 12, "3.9.3", Some(http_log::filter::build)),
     observer("statsd", 11, "3.9.3", None),
     observer("datadog", 10, "3.9.3", None),
     observer("file-log", 9, "3.9.3", None),
@@ -78,6 +92,11 @@ pub(crate) const TABLE: [PluginSpec; 45] = [
     observer("loggly", 6, "3.9.3", None),
     observer("syslog", 4, "3.9.3", None),
     plugin("grpc-web", 3, "3.9.3", None),
-    plugin("request-termination", 2, "3.9.3", None),
+    plugin(
+        "request-termination",
+        2,
+        "3.9.3",
+        Some(request_termination::filter::build),
+    ),
     plugin("post-function", -1_000, "3.9.3", None),
 ];

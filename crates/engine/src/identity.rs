@@ -1,0 +1,121 @@
+//! Who asks, told to the upstream in headers. Every auth plugin tells it through here, so that no copy sent by a client
+//! survives, whatever the outcome and whatever the spelling.
+use std::sync::Arc;
+
+use crate::exchange::{CredentialRef, Exchange};
+use crate::headers::Headers;
+use crate::snapshot::ConsumerEntry;
+use crate::text::Text;
+
+const CONSUMER_ID: &str = "X-Consumer-ID";
+const CONSUMER_USERNAME: &str = "X-Consumer-Username";
+const CONSUMER_CUSTOM_ID: &str = "X-Consumer-Custom-ID";
+const CREDENTIAL_IDENTIFIER: &str = "X-Credential-Identifier";
+const ANONYMOUS_CONSUMER: &str = "X-Anonymous-Consumer";
+/// Groups of the consumer, set by acl.
+pub const CONSUMER_GROUPS: &str = "X-Consumer-Groups";
+/// Groups that an auth plugin vouches for, set by acl.
+pub const AUTHENTICATED_GROUPS: &str = "X-Authenticated-Groups";
+
+const ALL: [&str; 8] = [
+    CONSUMER_ID,
+    CONSUMER_USERNAME,
+    CONSUMER_CUSTOM_ID,
+    CREDENTIAL_IDENTIFIER,
+    "X-Credential-Username",
+    ANONYMOUS_CONSUMER,
+    CONSUMER_GROUPS,
+    AUTHENTICATED_GROUPS,
+];
+const SHORTEST: usize = CONSUMER_ID.len();
+
+/// Forgets whoever was recognised so far and deletes every identity header, in every spelling.
+pub fn clear(x: &mut Exchange) {
+    x.consumer = None;
+    x.credential = None;
+    x.authenticated_groups.clear();
+    x.is_anonymous = false;
+    clear_headers(&mut x.request.headers);
+}
+
+/// Deletes every identity header, in every spelling.
+pub fn clear_headers(headers: &mut Headers) {
+    headers.retain(|name, _| {
+        name.len() < SHORTEST
+            || name[0] | 0x20 != b'x'
+            || !ALL.iter().any(|wanted| is_spelled(name, wanted.as_bytes()))
+    });
+}
+
+// A lenient upstream takes `_` for `-`, or drops what follows a `.`: fold all marks into one.
+fn is_spelled(name: &[u8], wanted: &[u8]) -> bool {
+    let fold = |byte: u8| match byte {
+        b'_' | b'.' => b'-',
+        other => other.to_ascii_lowercase(),
+    };
+    name.len() == wanted.len()
+        && name
+            .iter()
+            .zip(wanted)
+            .all(|(byte, wanted)| fold(*byte) == wanted.to_ascii_lowercase())
+}
+
+/// Recognises a consumer by a credential.
+pub fn authenticate(
+    x: &mut Exchange,
+    consumer: &Arc<ConsumerEntry>,
+    credential: CredentialRef,
+    identifier: Text,
+) {
+    clear(x);
+    tell_consumer(&mut x.request.headers, consumer);
+    x.request.headers.append(CREDENTIAL_IDENTIFIER, identifier);
+    x.consumer = Some(Arc::clone(consumer));
+    x.credential = Some(credential);
+}
+
+/// Lets a request through as the consumer that stands for nobody.
+pub fn authenticate_anonymous(x: &mut Exchange, consumer: &Arc<ConsumerEntry>) {
+    clear(x);
+    tell_consumer(&mut x.request.headers, consumer);
+    x.request.headers.append(ANONYMOUS_CONSUMER, "true");
+    x.consumer = Some(Arc::clone(consumer));
+    x.is_anonymous = true;
+}
+
+fn tell_consumer(headers: &mut Headers, consumer: &ConsumerEntry) {
+    headers.append(CONSUMER_ID, consumer.id.clone());
+    if let Some(custom_id) = &consumer.custom_id {
+        headers.append(CONSUMER_CUSTOM_ID, custom_id.clone());
+    }
+    if let Some(username) = &consumer.username {
+        headers.append(CONSUMER_USERNAME, username.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_spelling_of_an_identity_header_survives() {
+        let mut headers = Headers::new();
+        for name in [
+            "x-consumer-id",
+            "X_Consumer_ID",
+            "X-CONSUMER_USERNAME",
+            "x_consumer-custom_id",
+            "X-Credential.Identifier",
+            "x_anonymous_consumer",
+            "X-Consumer-Groups",
+            "X_Authenticated_Groups",
+        ] {
+            headers.append(name, "evil");
+        }
+        headers.append("X-Consumer-Idea", "mine");
+        headers.append("Y-Consumer-ID", "mine");
+        clear_headers(&mut headers);
+        assert!(headers.iter().all(|(_, value)| value == b"mine"));
+        assert_eq!(headers.len(), 2);
+    }
+}

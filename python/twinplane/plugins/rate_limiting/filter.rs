@@ -1,0 +1,255 @@
+//! rate-limiting: so many requests in a calendar window, counted on this node for all workers together. Tells the client
+//! what is left of each limit.
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+use twinplane_engine::answer::Answer;
+use twinplane_engine::exchange::Exchange;
+use twinplane_engine::filter::{Filter, Flow, Phases};
+use twinplane_engine::headers::Headers;
+use twinplane_engine::limiter::{Key, Limit, Moment, Period, Use};
+use twinplane_engine::plugin::{BuildContext, BuildError};
+use twinplane_engine::text::Text;
+
+use super::config::Config;
+use crate::number::general;
+
+struct RateLimiting {
+    limits: Vec<Limit>,
+    limit_by: LimitBy,
+    scope: Box<[u8]>,
+    hides_headers: bool,
+    error_code: u16,
+    error_message: Box<str>,
+}
+
+enum LimitBy {
+    Consumer,
+    Credential,
+    Ip,
+    Service,
+    Header(Box<str>),
+    Path(Box<str>),
+}
+
+/// What was found, kept for the response.
+struct Taken {
+    uses: Vec<Use>,
+    second: u64,
+    passed: bool,
+}
+
+/// Builds the filter.
+pub(crate) fn build(
+    config: &RawValue,
+    context: &BuildContext<'_>,
+) -> Result<Arc<dyn Filter>, BuildError> {
+    let config: Config = serde_json::from_str(config.get())?;
+    if let Some(policy) = config.policy.as_deref().filter(|policy| *policy != "local") {
+        return Err(BuildError::Unavailable(format!(
+            "its policy '{policy}' is not available here"
+        )));
+    }
+    let limits = limits(&config);
+    if limits.is_empty() {
+        return Err(BuildError::Invalid(
+            "config: at least one window is required".to_owned(),
+        ));
+    }
+    // Counters belong to where the plugin is attached, so they outlive a change of its configuration.
+    let plugin = context.plugin;
+    let part = |id: &Option<Arc<str>>| id.as_deref().unwrap_or("-").to_owned();
+    let scope = format!("{} {}", part(&plugin.route), part(&plugin.service));
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a status code"
+    )]
+    let error_code = config.error_code.unwrap_or(429.0) as u16;
+    Ok(Arc::new(RateLimiting {
+        limits,
+        limit_by: limit_by(&config)?,
+        scope: scope.into_bytes().into(),
+        hides_headers: config.hide_client_headers,
+        error_code,
+        error_message: config
+            .error_message
+            .unwrap_or_else(|| "API rate limit exceeded".into()),
+    }))
+}
+
+fn limits(config: &Config) -> Vec<Limit> {
+    let requests = [
+        config.second,
+        config.minute,
+        config.hour,
+        config.day,
+        config.month,
+        config.year,
+    ];
+    Period::ALL
+        .into_iter()
+        .zip(requests)
+        .filter_map(|(period, requests)| requests.map(|requests| Limit { period, requests }))
+        .collect()
+}
+
+fn limit_by(config: &Config) -> Result<LimitBy, BuildError> {
+    let needed = |value: &Option<Box<str>>, name: &str| {
+        value
+            .clone()
+            .ok_or_else(|| BuildError::Invalid(format!("config: {name} is required")))
+    };
+    Ok(match config.limit_by.as_deref() {
+        None | Some("consumer") => LimitBy::Consumer,
+        Some("credential") => LimitBy::Credential,
+        Some("ip") => LimitBy::Ip,
+        Some("service") => LimitBy::Service,
+        Some("header") => LimitBy::Header(needed(&config.header_name, "header_name")?),
+        Some("path") => LimitBy::Path(needed(&config.path, "path")?),
+        Some(other) => {
+            return Err(BuildError::Invalid(format!(
+                "config: limit_by '{other}' is not known"
+            )));
+        }
+    })
+}
+
+impl RateLimiting {
+    // Who is counted; whoever cannot be told by what is asked for is counted by address. The first part keeps a header
+    // that looks like an address apart from that address.
+    fn key(&self, x: &Exchange) -> Key {
+        let consumer = || {
+            x.consumer
+                .as_ref()
+                .map(|consumer| consumer.model.id.as_bytes())
+        };
+        let credential = || {
+            x.credential
+                .as_ref()
+                .map(|credential| credential.id.as_bytes())
+        };
+        let named = match &self.limit_by {
+            LimitBy::Consumer => consumer().or_else(credential),
+            LimitBy::Credential => credential(),
+            LimitBy::Ip => None,
+            LimitBy::Service => x.service().map(|service| service.model.id.as_bytes()),
+            LimitBy::Header(name) => x.request.headers.get(name),
+            LimitBy::Path(path) => {
+                Some(x.request.path.as_bytes()).filter(|asked| *asked == path.as_bytes())
+            }
+        };
+        let limiter = &x.node.limiter;
+        if let Some(name) = named {
+            limiter.key(&[&self.scope, b"name", name])
+        } else {
+            let address = match x.client.ip {
+                std::net::IpAddr::V4(address) => address.to_ipv6_mapped(),
+                std::net::IpAddr::V6(address) => address,
+            };
+            limiter.key(&[&self.scope, b"ip", &address.octets()])
+        }
+    }
+}
+
+impl Filter for RateLimiting {
+    fn phases(&self) -> Phases {
+        if self.hides_headers {
+            Phases::ACCESS
+        } else {
+            Phases::ACCESS.and(Phases::HEADER_FILTER)
+        }
+    }
+
+    fn access(&self, x: &mut Exchange) -> Flow {
+        let moment = Moment {
+            now_us: x.now_us,
+            wall_us: x.wall_us,
+        };
+        let mut uses = Vec::with_capacity(self.limits.len());
+        let passed = x
+            .node
+            .limiter
+            .take(self.key(x), &self.limits, moment, &mut uses);
+        if !self.hides_headers {
+            x.keep(Taken {
+                uses,
+                second: moment.second(),
+                passed,
+            });
+        }
+        if passed {
+            return Flow::Continue;
+        }
+        let message = Cow::Owned(self.error_message.to_string());
+        Flow::Answer(Answer::error(self.error_code, message))
+    }
+
+    fn header_filter(&self, x: &mut Exchange) {
+        let mut told = Headers::new();
+        if let Some(taken) = x.kept::<Taken>() {
+            taken.tell(&mut told);
+        }
+        for (name, value) in told.iter() {
+            x.response
+                .headers
+                .append(Text::copy_from(name), Text::copy_from(value));
+        }
+    }
+}
+
+impl Taken {
+    fn tell(&self, headers: &mut Headers) {
+        let mut tightest: Option<(Use, f64)> = None;
+        for found in &self.uses {
+            let counts = self.passed || found.is_spent();
+            let remaining = (found.remaining - f64::from(u8::from(counts))).max(0.0);
+            let (limit_name, remaining_name) = names(found.limit.period);
+            headers.append(limit_name, number(found.limit.requests));
+            headers.append(remaining_name, number(remaining));
+            // Of equal ones the longest window, and they come shortest first.
+            if tightest.is_none_or(|(_, least)| remaining <= least) {
+                tightest = Some((*found, remaining));
+            }
+        }
+        let Some((found, remaining)) = tightest else {
+            return;
+        };
+        let period = found.limit.period;
+        let passed_s = self.second - period.start(self.second);
+        let reset = period.seconds().saturating_sub(passed_s).max(1);
+        headers.append("RateLimit-Limit", number(found.limit.requests));
+        headers.append("RateLimit-Remaining", number(remaining));
+        headers.append("RateLimit-Reset", Text::from_integer(reset));
+        if !self.passed {
+            headers.append("Retry-After", Text::from_integer(reset));
+        }
+    }
+}
+
+const fn names(period: Period) -> (&'static str, &'static str) {
+    match period {
+        Period::Second => ("X-RateLimit-Limit-Second", "X-RateLimit-Remaining-Second"),
+        Period::Minute => ("X-RateLimit-Limit-Minute", "X-RateLimit-Remaining-Minute"),
+        Period::Hour => ("X-RateLimit-Limit-Hour", "X-RateLimit-Remaining-Hour"),
+        Period::Day => ("X-RateLimit-Limit-Day", "X-RateLimit-Remaining-Day"),
+        Period::Month => ("X-RateLimit-Limit-Month", "X-RateLimit-Remaining-Month"),
+        Period::Year => ("X-RateLimit-Limit-Year", "X-RateLimit-Remaining-Year"),
+    }
+}
+
+fn number(value: f64) -> Text {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "compared with the original"
+    )]
+    let whole = value as i64;
+    #[expect(clippy::cast_precision_loss, reason = "compared with the original")]
+    let is_whole = (whole as f64 - value).abs() < f64::EPSILON;
+    if is_whole {
+        Text::from_integer(whole)
+    } else {
+        Text::from(general(value))
+    }
+}
