@@ -9,6 +9,7 @@ from pathlib import Path
 
 from twinplane.cli.errors import StartError
 from twinplane.cli.process import lock_directory, log_to_stderr, make_directory, stop_on_signals
+from twinplane.node.declared import DeclaredConfig, read_declared
 from twinplane.node.errors import NodeStartError
 from twinplane.node.runner import Node
 from twinplane.settings import NodeSettings
@@ -40,8 +41,11 @@ async def _serve(settings: NodeSettings, prefix: Path, parent_fd: int) -> int:
     return 0
 
 
-def _declared(settings: NodeSettings) -> object:
-    raise NotImplementedError
+def _declared(settings: NodeSettings) -> DeclaredConfig | None:
+    """The configuration of a node that has no control plane; None for one that has."""
+    if settings["role"] == "data_plane":
+        return None
+    return read_declared(settings["declarative_config"], settings["declarative_config_string"])
 
 
 def _default_prefix() -> Path:

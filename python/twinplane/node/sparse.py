@@ -1,23 +1,18 @@
-"""Fills in what a sparse configuration table leaves out, through the same declarations as the APIs.
+"""Fills in what a sparse configuration table leaves out, by the reading of declarative documents.
 
-Control planes of other makers send rows without what is unset; the core wants every field of every row.
+Control planes of other makers send rows without what is unset, or nested, or by name; the core wants every field of
+every row, flat.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Any
 
 import orjson
 
+from twinplane.control import declarative
+from twinplane.control.errors import DeclarativeViolation
 from twinplane.node.errors import PayloadRefused
-from twinplane.registry import EntityType, entity_types
-from twinplane.schema import SchemaViolation
-
-_HEADS = frozenset({"_format_version", "_transform", "_comment", "_ignore"})
-# Rows of the protocol itself: no API takes them in, so there is nothing to check them by.
-_AS_THEY_COME = frozenset({"workspaces", "parameters"})
 
 
 def complete_table(table: bytes) -> bytes:
@@ -25,36 +20,19 @@ def complete_table(table: bytes) -> bytes:
     document = orjson.loads(table)
     if not isinstance(document, dict):
         raise PayloadRefused([{"message": "the configuration is not an object"}])
-    faults: list[dict[str, Any]] = []
-    complete: dict[str, Any] = {}
-    now = time.time()
-    for name, rows in document.items():
-        if name in _HEADS or name in _AS_THEY_COME:
-            complete[name] = rows
-        elif name not in entity_types():
-            faults.append({"entity": name, "message": f"unknown collection '{name}'"})
-        else:
-            # An empty list and an empty object look alike to some senders; null means the same.
-            given = rows if isinstance(rows, list) else []
-            complete[name] = [_complete_row(entity_types()[name], row, now, faults) for row in given]
-    if faults:
-        raise PayloadRefused(faults)
-    return orjson.dumps(complete)
-
-
-def _complete_row(
-    entity: EntityType, row: Mapping[str, Any], now: float, faults: list[dict[str, Any]]
-) -> dict[str, Any]:
-    body = dict(row)
-    for field in entity.foreign:
-        if isinstance(body.get(field), str):
-            body[field] = {"id": body[field]}
     try:
-        prepared = entity.prepare_insert(body, now=now)
-    except SchemaViolation as violation:
-        faults.append({"entity": entity.name, "id": row.get("id"), "message": violation.message()})
-        return {}
-    for field in entity.foreign:
-        reference = prepared.get(field)
-        prepared[field] = reference["id"] if isinstance(reference, dict) else reference
-    return {**prepared, **{name: row[name] for name in ("created_at", "updated_at") if name in row}}
+        return declarative.load(document, now=time.time()).json()
+    except DeclarativeViolation as violation:
+        raise PayloadRefused(faults_of(violation)) from violation
+
+
+def faults_of(violation: DeclarativeViolation) -> list[dict[str, object]]:
+    """Each violation of a document as a fault of a payload."""
+    faults: list[dict[str, object]] = []
+    for entry in violation.flattened:
+        for error in entry["errors"]:
+            fault: dict[str, object] = {"entity": f"{entry['entity_type']}s", "message": error["message"]}
+            fault |= {"id": entry["entity_id"]} if entry.get("entity_id") else {}
+            fault |= {"field": error["field"]} if error.get("field") else {}
+            faults.append(fault)
+    return faults or [{"message": f"declarative config is invalid: {dict(violation.fields)}"}]

@@ -1,0 +1,56 @@
+"""The configuration of a node without control plane: a declarative file, read once at the start."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import orjson
+
+from twinplane.control import declarative
+from twinplane.control.errors import DeclarativeViolation, LimitExceeded
+from twinplane.hybrid.hashing import config_hash
+from twinplane.node.cache import Stored
+from twinplane.node.errors import NodeStartError
+from twinplane.node.sparse import faults_of
+
+
+class DeclaredConfig:
+    """Stands where a node with a control plane has its cache; keeps nothing."""
+
+    def __init__(self, stored: Stored) -> None:
+        self._stored = stored
+
+    def load(self) -> list[Stored]:
+        """The one configuration that there is."""
+        return [self._stored]
+
+    def keep(self, stored: Stored) -> None:
+        """Nothing is kept: the file is."""
+
+    def confirm(self) -> None:
+        """Nothing was kept."""
+
+    def withdraw(self) -> None:
+        """Nothing was kept."""
+
+
+def read_declared(path: Path | None, text: str | None) -> DeclaredConfig:
+    """The configuration in a file, else in a text. Raises NodeStartError with everything that is wrong."""
+    place = str(path) if path is not None else "declarative_config_string"
+    try:
+        data = path.read_bytes() if path is not None else (text or "").encode()
+    except OSError as error:
+        raise NodeStartError(f"{place}: cannot be read: {error.strerror}") from error
+    try:
+        table = declarative.read(data, now=time.time()).json()
+    except DeclarativeViolation as violation:
+        raise NodeStartError(*(f"{place}: {_worded(fault)}" for fault in faults_of(violation))) from violation
+    except LimitExceeded as error:
+        raise NodeStartError(f"{place}: {error}") from error
+    return DeclaredConfig(Stored(config_hash(orjson.loads(table)), table))
+
+
+def _worded(fault: dict[str, object]) -> str:
+    where = " ".join(str(fault[part]) for part in ("entity", "id", "field") if fault.get(part))
+    return f"{where}: {fault['message']}" if where else str(fault["message"])
