@@ -7,7 +7,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 THREADS = 8
-# (path, headers, how many of a hundred): open pages, a known caller beyond its limit, a stranger, one without the group.
+# (path, headers, how many of a hundred): open pages, a caller beyond its limit, a stranger, one without the group.
 KINDS = (
     ("/catalogue", {}, 40),
     ("/catalogue/1?secret=query-secret", {}, 10),

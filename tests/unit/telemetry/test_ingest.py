@@ -9,7 +9,15 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from twinplane.control.analytics import RECORD_COLUMNS, USAGE_COLUMNS, Analytics, MetricsQuery, Period, Reporter, Retention
+from twinplane.control.analytics import (
+    RECORD_COLUMNS,
+    USAGE_COLUMNS,
+    Analytics,
+    MetricsQuery,
+    Period,
+    Reporter,
+    Retention,
+)
 from twinplane.store.events import EventStore, EventStoreSettings
 from twinplane.telemetry.errors import BatchInvalid
 from twinplane.telemetry.events import RECORD, USAGE
