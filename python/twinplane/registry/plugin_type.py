@@ -4,26 +4,48 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from twinplane.schema import AliasRefused, Plugin, SchemaViolation, Shape
+from twinplane.schema.json_form import json_form
+from twinplane.schema.kong_form import kong_form
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, eq=False)
 class PluginType:
     """A plugin that configurations may name."""
 
     name: str
+    folder: str
     version: str
     priority: int
     phases: tuple[str, ...]
     observes_only: bool
+    since: str
     has_filter: bool
+    declared: type[Plugin]
+    shape: Shape
+
+    @property
+    def config(self) -> Shape:
+        """The shape of the configuration."""
+        config = self.shape.fields["config"].record
+        assert config is not None
+        return config
 
     def kong_schema(self) -> dict[str, Any]:
         """The answer of `GET /schemas/plugins/{name}`."""
-        raise NotImplementedError
+        return kong_form(self.shape)
 
     def json_schema(self) -> dict[str, Any]:
         """The configuration as JSON Schema: properties with their defaults."""
-        raise NotImplementedError
+        return json_form(self.config)
 
     def prepare_config(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """A complete configuration with defaults filled in. Raises SchemaViolation with errors under `config`."""
-        raise NotImplementedError
+        try:
+            row = self.config.fill(config)
+        except AliasRefused as error:
+            raise SchemaViolation({"config": error.errors}) from error
+        errors = self.config.violations(row)
+        if errors:
+            raise SchemaViolation({"config": errors})
+        return row

@@ -1,17 +1,19 @@
 """What a body does wrong: a tree of texts shaped like the body, and the one line that sums it up.
 
-Never decides what is wrong; `validate` and `checks` do. The texts are Kong's, since clients match on them.
+Never decides what is wrong; shapes and checks do. The texts are Kong's, since clients match on them.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 ENTITY = "@entity"
 
+_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class SchemaViolation(Exception):  # noqa: N818 - the word of the API
-    """A body that breaks its schema. `errors` holds every violation, nested like the body; lists have None where nothing is wrong."""
+    """A body that breaks its schema: every violation at once, nested like the body; lists hold None where nothing is wrong."""
 
     def __init__(self, errors: dict[str, Any]) -> None:
         super().__init__(errors)
@@ -28,15 +30,36 @@ class SchemaViolation(Exception):  # noqa: N818 - the word of the API
         return self.message()
 
 
-def _texts(errors: dict[str, Any], prefix: str = "") -> Iterator[str]:
+def _texts(errors: dict[str, Any]) -> Iterator[str]:
+    """Violations of the whole first, then fields by name; one level of nesting is dotted, deeper ones are shown as a table."""
     whole = errors.get(ENTITY)
     if whole is not None:
-        yield from (prefix + text for text in ([whole] if isinstance(whole, str) else whole))
-    for key in sorted(key for key in errors if key != ENTITY):
-        value = errors[key]
-        if isinstance(value, list):
-            value = {str(place): text for place, text in enumerate(value, 1) if text is not None}
-        if isinstance(value, dict):
-            yield from _texts(value, f"{prefix}{key}.")
+        yield from ([whole] if isinstance(whole, str) else whole)
+    for name in sorted(name for name in errors if name != ENTITY):
+        error = errors[name]
+        if isinstance(error, list):
+            yield from (f"{name}.{place}: {_shown(inner)}" for place, inner in enumerate(error, 1) if inner is not None)
+        elif isinstance(error, dict):
+            yield from (f"{name}.{key}: {_shown(error[key])}" for key in sorted(error))
         else:
-            yield f"{prefix}{key}: {value}"
+            yield f"{name}: {error}"
+
+
+def _shown(error: Any, indent: str = "") -> str:
+    """A violation as text; nested ones in the form of a Lua table, which is what Kong puts here."""
+    if isinstance(error, str):
+        return error if not indent else '"' + error.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    inner = indent + "  "
+    if isinstance(error, list):
+        parts = [
+            _shown(item, inner) if all(before is not None for before in error[:place]) else f"[{place + 1}] = {_shown(item, inner)}"
+            for place, item in enumerate(error)
+            if item is not None
+        ]
+    else:
+        parts = [f"{_key(key)} = {_shown(error[key], inner)}" for key in sorted(error)]
+    return "{\n" + ",\n".join(inner + part for part in parts) + f"\n{indent}}}"
+
+
+def _key(key: str) -> str:
+    return key if _PLAIN_KEY.fullmatch(key) else f'["{key}"]'

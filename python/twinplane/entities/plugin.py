@@ -1,0 +1,74 @@
+"""Plugins: behaviour attached to routes, services and consumers."""
+
+from typing import Annotated, Any, ClassVar
+
+from twinplane.schema import Abstract, Enterprise, Entity, Record, Reference, References, Since
+from twinplane.schema.shared import AutoId, CreatedAt, Protocols, Tags, UniqueName, UpdatedAt
+
+
+class Config(Record):
+    """The configuration; its form is the plugin's own."""
+
+
+class AccessOrder(Record):
+    """Plugins of the access phase that order is set against."""
+
+    access: Annotated[list[str] | None, "Names of plugins."] = None
+
+
+class Ordering(Record):
+    """Where the plugin runs, apart from its own priority."""
+
+    before: Annotated[AccessOrder | None, "Plugins it runs before."] = None
+    after: Annotated[AccessOrder | None, "Plugins it runs after."] = None
+
+
+class PartialLink(Record):
+    """A shared part of the configuration."""
+
+    id: Annotated[str | None, "Id of the shared part."] = None
+    name: Annotated[str | None, "Name of the shared part."] = None
+    path: Annotated[str | None, "Where in the configuration it belongs."] = None
+
+
+def _name(row: dict[str, Any]) -> Any:
+    return row.get("name")
+
+
+def _not_enabled(name: Any) -> dict[str, str]:
+    shown = "nil" if name is None else name
+    return {"name": f"plugin '{shown}' not enabled; add it to the 'plugins' configuration property"}
+
+
+class PluginEntity(
+    Entity,
+    collection="plugins",
+    singular="plugin",
+    endpoint_key="instance_name",
+    cache_key=("name", "route", "service", "consumer", "consumer_group"),
+):
+    """A plugin, configured and attached."""
+
+    id: AutoId = None
+    name: Annotated[str, "Name of the plugin."]
+    instance_name: UniqueName = None
+    created_at: CreatedAt = None
+    updated_at: UpdatedAt = None
+    route: Annotated[Reference | None, References("routes", on_delete="cascade"), "Acts on this route only."] = None
+    service: Annotated[Reference | None, References("services", on_delete="cascade"), "Acts on this service only."] = None
+    consumer: Annotated[Reference | None, References("consumers", on_delete="cascade"), "Acts for this consumer only."] = None
+    consumer_group: Annotated[
+        Reference | None, References("consumer_groups", on_delete="cascade"), Enterprise(), "Acts for this group only."
+    ] = None
+    config: Annotated[Config | None, Abstract(), "Configuration, in the form of the plugin."] = None
+    protocols: Protocols = ["grpc", "grpcs", "http", "https"]
+    enabled: Annotated[bool, "Whether the plugin acts."] = True
+    ordering: Annotated[Ordering | None, Enterprise(), "Where it runs, apart from its priority."] = None
+    partials: Annotated[list[PartialLink] | None, Enterprise(), Since("3.10"), "Shared parts of its configuration."] = None
+    condition: Annotated[str | None, Since("3.15"), "Expression that a request has to satisfy."] = None
+    tags: Tags = None
+
+    variant_of: ClassVar = staticmethod(_name)
+    unknown_variant: ClassVar = staticmethod(_not_enabled)
+
+
