@@ -26,7 +26,7 @@ def open_platform(directory: Path, settings: ControlSettings | None = None) -> I
     """Open a control room in an empty directory, and close it in the end."""
     control = Control.open(directory, settings=settings, config_hash=config_hash)
     try:
-        token = control.tokens.first_run()
+        token = control.tokens.ensure_first()
         assert token is not None
         principal = control.tokens.authenticate(token)
         yield Platform(control, token, principal, control.control_planes.default(principal.organization_id, "us"))
