@@ -2,7 +2,8 @@
 
 from typing import Annotated, ClassVar
 
-from twinplane.schema import Defaulted, HttpProtocols, NoConsumer, Plugin, Record, at_least_one_of, only_one_of
+from twinplane.schema import Plugin, Record, at_least_one_of, only_one_of
+from twinplane.schema.shared import HttpProtocols, NoConsumer
 
 
 class Config(Record):
@@ -27,8 +28,11 @@ class Acl(
 
     consumer: NoConsumer = None
     protocols: HttpProtocols = ["grpc", "grpcs", "http", "https"]
-    config: Annotated[Config, Defaulted(), "Settings of the plugin."]
+    config: Annotated[Config, "Settings of the plugin."]
     checks: ClassVar = (
         only_one_of("config.allow", "config.deny"),
         at_least_one_of("config.allow", "config.deny"),
     )
+
+
+PLUGIN = Acl

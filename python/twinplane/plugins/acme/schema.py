@@ -4,17 +4,12 @@ from typing import Annotated, ClassVar, Literal
 
 from twinplane.schema import (
     Between,
-    Defaulted,
     Encrypted,
     Equals,
-    HttpProtocols,
     Length,
     Match,
     MatchAll,
     MatchAny,
-    NoConsumer,
-    NoRoute,
-    NoService,
     Plugin,
     Record,
     Referenceable,
@@ -23,6 +18,7 @@ from twinplane.schema import (
     renamed,
     when,
 )
+from twinplane.schema.shared import HttpProtocols, NoConsumer, NoRoute, NoService
 
 
 class AccountKey(Record):
@@ -183,7 +179,7 @@ class Acme(
     service: NoService = None
     route: NoRoute = None
     protocols: HttpProtocols = ["grpc", "grpcs", "http", "https"]
-    config: Annotated[Config, Defaulted(), "Settings of the plugin."]
+    config: Annotated[Config, "Settings of the plugin."]
     checks: ClassVar = (
         when(
             "config.api_uri",
@@ -196,3 +192,6 @@ class Acme(
         when("config.storage", Equals("redis")).then("config.storage_config.redis.host", Required()),
         when("config.storage", Equals("redis")).then("config.storage_config.redis.port", Required()),
     )
+
+
+PLUGIN = Acme

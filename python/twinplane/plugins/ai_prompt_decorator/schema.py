@@ -2,7 +2,8 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from twinplane.schema import Defaulted, GreaterThan, HttpProtocols, Length, Plugin, Record, at_least_one_of
+from twinplane.schema import GreaterThan, Length, Plugin, Record, at_least_one_of
+from twinplane.schema.shared import HttpProtocols
 
 
 class Prepend(Record):
@@ -39,5 +40,8 @@ class AiPromptDecorator(
     """Puts messages before and after a conversation with a model."""
 
     protocols: HttpProtocols = ["grpc", "grpcs", "http", "https"]
-    config: Annotated[Config, Defaulted(), "Settings of the plugin."]
+    config: Annotated[Config, "Settings of the plugin."]
     checks: ClassVar = (at_least_one_of("config.prompts.prepend", "config.prompts.append"),)
+
+
+PLUGIN = AiPromptDecorator

@@ -2,17 +2,8 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from twinplane.schema import (
-    Defaulted,
-    Equals,
-    GreaterThan,
-    HttpProtocols,
-    Length,
-    Plugin,
-    Record,
-    at_least_one_of,
-    when,
-)
+from twinplane.schema import Equals, GreaterThan, Length, Plugin, Record, at_least_one_of, when
+from twinplane.schema.shared import HttpProtocols
 
 
 class Config(Record):
@@ -46,8 +37,11 @@ class AiPromptGuard(
     """Lets prompts in or keeps them out by patterns."""
 
     protocols: HttpProtocols = ["grpc", "grpcs", "http", "https"]
-    config: Annotated[Config, Defaulted(), "Settings of the plugin."]
+    config: Annotated[Config, "Settings of the plugin."]
     checks: ClassVar = (
         at_least_one_of("config.allow_patterns", "config.deny_patterns"),
         when("config.match_all_roles", Equals(True)).then("config.allow_all_conversation_history", Equals(False)),
     )
+
+
+PLUGIN = AiPromptGuard

@@ -2,7 +2,8 @@
 
 from typing import Annotated
 
-from twinplane.schema import Defaulted, GreaterThan, HttpProtocols, Plugin, Record, Required
+from twinplane.schema import GreaterThan, Plugin, Record, Required
+from twinplane.schema.shared import HttpProtocols
 
 
 class Templates(Record):
@@ -31,4 +32,7 @@ class AiPromptTemplate(
     """Has clients fill in prompts that are written here."""
 
     protocols: HttpProtocols = ["grpc", "grpcs", "http", "https"]
-    config: Annotated[Config, Defaulted(), "Settings of the plugin."]
+    config: Annotated[Config, "Settings of the plugin."]
+
+
+PLUGIN = AiPromptTemplate

@@ -4,11 +4,9 @@ from typing import Annotated, ClassVar, Literal
 
 from twinplane.schema import (
     Between,
-    Defaulted,
     Encrypted,
     Equals,
     GreaterThan,
-    HttpProtocols,
     Plugin,
     Record,
     Referenceable,
@@ -16,6 +14,7 @@ from twinplane.schema import (
     one_of,
     when,
 )
+from twinplane.schema.shared import HttpProtocols
 
 
 class Auth(Record):
@@ -156,7 +155,7 @@ class AiProxy(
     """Speaks to models of many providers in one form."""
 
     protocols: HttpProtocols = ["grpc", "grpcs", "http", "https"]
-    config: Annotated[Config, Defaulted(), "Settings of the plugin."]
+    config: Annotated[Config, "Settings of the plugin."]
     checks: ClassVar = (
         when("config.llm_format", one_of("bedrock", "gemini")).then(
             "config.route_type",
@@ -174,3 +173,6 @@ class AiProxy(
             error="native llm_format 'gemini' can only be used with the 'gemini' model.provider",
         ),
     )
+
+
+PLUGIN = AiProxy

@@ -4,12 +4,9 @@ from typing import Annotated, ClassVar, Literal
 
 from twinplane.schema import (
     Between,
-    Defaulted,
     Encrypted,
     Equals,
     GreaterThan,
-    HttpProtocols,
-    NoConsumer,
     Plugin,
     Record,
     Referenceable,
@@ -18,6 +15,7 @@ from twinplane.schema import (
     one_of,
     when,
 )
+from twinplane.schema.shared import HttpProtocols, NoConsumer
 
 
 class Auth(Record):
@@ -168,7 +166,7 @@ class AiRequestTransformer(
 
     protocols: HttpProtocols = ["grpc", "grpcs", "http", "https"]
     consumer: NoConsumer = None
-    config: Annotated[Config, Defaulted(), "Settings of the plugin."]
+    config: Annotated[Config, "Settings of the plugin."]
     checks: ClassVar = (
         when("config.llm.route_type", not_in("llm/v1/chat")).then(
             "config.llm.route_type",
@@ -178,3 +176,6 @@ class AiRequestTransformer(
         mutually_required("config.http_proxy_host", "config.http_proxy_port"),
         mutually_required("config.https_proxy_host", "config.https_proxy_port"),
     )
+
+
+PLUGIN = AiRequestTransformer

@@ -4,11 +4,9 @@ from typing import Annotated, ClassVar, Literal
 
 from twinplane.schema import (
     Between,
-    Defaulted,
     Encrypted,
     Equals,
     GreaterThan,
-    HttpProtocols,
     Plugin,
     Record,
     Referenceable,
@@ -17,6 +15,7 @@ from twinplane.schema import (
     one_of,
     when,
 )
+from twinplane.schema.shared import HttpProtocols
 
 
 class Auth(Record):
@@ -169,7 +168,7 @@ class AiResponseTransformer(
     """Has a model change answers on their way back."""
 
     protocols: HttpProtocols = ["grpc", "grpcs", "http", "https"]
-    config: Annotated[Config, Defaulted(), "Settings of the plugin."]
+    config: Annotated[Config, "Settings of the plugin."]
     checks: ClassVar = (
         when("config.llm.route_type", not_in("llm/v1/chat")).then(
             "config.llm.route_type",
@@ -179,3 +178,6 @@ class AiResponseTransformer(
         mutually_required("config.http_proxy_host", "config.http_proxy_port"),
         mutually_required("config.https_proxy_host", "config.https_proxy_port"),
     )
+
+
+PLUGIN = AiResponseTransformer

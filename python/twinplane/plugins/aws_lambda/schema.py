@@ -2,16 +2,8 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from twinplane.schema import (
-    Between,
-    Defaulted,
-    Encrypted,
-    HttpProtocols,
-    Plugin,
-    Record,
-    Referenceable,
-    mutually_required,
-)
+from twinplane.schema import Between, Encrypted, Plugin, Record, Referenceable, mutually_required
+from twinplane.schema.shared import HttpProtocols
 
 
 class Config(Record):
@@ -58,5 +50,8 @@ class AwsLambda(
     """Calls a function of AWS in place of an upstream."""
 
     protocols: HttpProtocols = ["grpc", "grpcs", "http", "https"]
-    config: Annotated[Config, Defaulted(), "Settings of the plugin."]
+    config: Annotated[Config, "Settings of the plugin."]
     checks: ClassVar = (mutually_required("config.aws_key", "config.aws_secret"),)
+
+
+PLUGIN = AwsLambda

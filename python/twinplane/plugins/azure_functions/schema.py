@@ -2,7 +2,8 @@
 
 from typing import Annotated
 
-from twinplane.schema import Defaulted, Encrypted, Plugin, Protocols, Record, Referenceable
+from twinplane.schema import Encrypted, Plugin, Record, Referenceable
+from twinplane.schema.shared import Protocols
 
 
 class Config(Record):
@@ -30,4 +31,7 @@ class AzureFunctions(
     """Calls a function of Azure in place of an upstream."""
 
     protocols: Protocols = ["grpc", "grpcs", "http", "https"]
-    config: Annotated[Config, Defaulted(), "Settings of the plugin."]
+    config: Annotated[Config, "Settings of the plugin."]
+
+
+PLUGIN = AzureFunctions

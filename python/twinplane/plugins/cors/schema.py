@@ -2,7 +2,8 @@
 
 from typing import Annotated, Literal
 
-from twinplane.schema import Defaulted, HttpProtocols, NoConsumer, Plugin, Record
+from twinplane.schema import Plugin, Record
+from twinplane.schema.shared import HttpProtocols, NoConsumer
 
 
 class Config(Record):
@@ -32,4 +33,7 @@ class Cors(
 
     consumer: NoConsumer = None
     protocols: HttpProtocols = ["grpc", "grpcs", "http", "https"]
-    config: Annotated[Config, Defaulted(), "Settings of the plugin."]
+    config: Annotated[Config, "Settings of the plugin."]
+
+
+PLUGIN = Cors

@@ -4,17 +4,16 @@ from typing import Annotated, ClassVar, Literal
 
 from twinplane.schema import (
     Between,
-    Defaulted,
     Deprecated,
     Match,
     Plugin,
-    Protocols,
     Record,
     Referenceable,
     Required,
     one_of,
     when,
 )
+from twinplane.schema.shared import Protocols
 
 
 class Queue(Record):
@@ -111,4 +110,7 @@ class Datadog(
     """Sends counts and times of requests to Datadog."""
 
     protocols: Protocols = ["grpc", "grpcs", "http", "https"]
-    config: Annotated[Config, Defaulted(), "Settings of the plugin."]
+    config: Annotated[Config, "Settings of the plugin."]
+
+
+PLUGIN = Datadog

@@ -2,7 +2,8 @@
 
 from typing import Annotated
 
-from twinplane.schema import Defaulted, Error, Length, Match, Plugin, Protocols, Record
+from twinplane.schema import Error, Length, Match, Plugin, Record
+from twinplane.schema.shared import Protocols
 
 
 class Config(Record):
@@ -27,4 +28,7 @@ class FileLog(
     """Appends an entry for each request to a file."""
 
     protocols: Protocols = ["grpc", "grpcs", "http", "https"]
-    config: Annotated[Config, Defaulted(), "Settings of the plugin."]
+    config: Annotated[Config, "Settings of the plugin."]
+
+
+PLUGIN = FileLog

@@ -2,7 +2,8 @@
 
 from typing import Annotated
 
-from twinplane.schema import Defaulted, Plugin, Protocols, Record
+from twinplane.schema import Plugin, Record
+from twinplane.schema.shared import Protocols
 
 
 class Config(Record):
@@ -21,4 +22,7 @@ class GrpcGateway(
     """Lets clients call gRPC services with JSON over HTTP."""
 
     protocols: Protocols = ["grpc", "grpcs", "http", "https"]
-    config: Annotated[Config, Defaulted(), "Settings of the plugin."]
+    config: Annotated[Config, "Settings of the plugin."]
+
+
+PLUGIN = GrpcGateway

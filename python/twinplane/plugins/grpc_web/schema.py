@@ -2,7 +2,8 @@
 
 from typing import Annotated
 
-from twinplane.schema import Defaulted, Plugin, Protocols, Record
+from twinplane.schema import Plugin, Record
+from twinplane.schema.shared import Protocols
 
 
 class Config(Record):
@@ -23,4 +24,7 @@ class GrpcWeb(
     """Lets browsers call gRPC services."""
 
     protocols: Protocols = ["grpc", "grpcs", "http", "https"]
-    config: Annotated[Config, Defaulted(), "Settings of the plugin."]
+    config: Annotated[Config, "Settings of the plugin."]
+
+
+PLUGIN = GrpcWeb

@@ -2,18 +2,8 @@
 
 from typing import Annotated, Literal
 
-from twinplane.schema import (
-    Between,
-    Defaulted,
-    Deprecated,
-    Encrypted,
-    Length,
-    MatchNone,
-    Plugin,
-    Protocols,
-    Record,
-    Referenceable,
-)
+from twinplane.schema import Between, Deprecated, Encrypted, Length, MatchNone, Plugin, Record, Referenceable
+from twinplane.schema.shared import Protocols
 
 
 class Queue(Record):
@@ -97,4 +87,7 @@ class HttpLog(
     """Sends an entry for each request to an HTTP server."""
 
     protocols: Protocols = ["grpc", "grpcs", "http", "https"]
-    config: Annotated[Config, Defaulted(), "Settings of the plugin."]
+    config: Annotated[Config, "Settings of the plugin."]
+
+
+PLUGIN = HttpLog

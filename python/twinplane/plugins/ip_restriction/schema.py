@@ -2,7 +2,8 @@
 
 from typing import Annotated, ClassVar
 
-from twinplane.schema import Defaulted, Plugin, Protocols, Record, at_least_one_of
+from twinplane.schema import Plugin, Record, at_least_one_of
+from twinplane.schema.shared import Protocols
 
 
 class Config(Record):
@@ -24,5 +25,8 @@ class IpRestriction(
     """Lets in or keeps out clients by their address."""
 
     protocols: Protocols = ["http", "https", "tcp", "tls", "grpc", "grpcs"]
-    config: Annotated[Config, Defaulted(), "Settings of the plugin."]
+    config: Annotated[Config, "Settings of the plugin."]
     checks: ClassVar = (at_least_one_of("config.allow", "config.deny"),)
+
+
+PLUGIN = IpRestriction

@@ -2,18 +2,8 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from twinplane.schema import (
-    Between,
-    Contains,
-    Defaulted,
-    GreaterThan,
-    HttpProtocols,
-    NoConsumer,
-    Plugin,
-    Record,
-    SetOf,
-    when,
-)
+from twinplane.schema import Between, Contains, GreaterThan, Plugin, Record, when
+from twinplane.schema.shared import HttpProtocols, NoConsumer, SetOf
 
 
 class Config(Record):
@@ -46,7 +36,10 @@ class Jwt(
 
     consumer: NoConsumer = None
     protocols: HttpProtocols = ["grpc", "grpcs", "http", "https"]
-    config: Annotated[Config, Defaulted(), "Settings of the plugin."]
+    config: Annotated[Config, "Settings of the plugin."]
     checks: ClassVar = (
         when("config.maximum_expiration", GreaterThan(0)).then("config.claims_to_verify", Contains("exp")),
     )
+
+
+PLUGIN = Jwt

@@ -2,7 +2,8 @@
 
 from typing import Annotated, ClassVar
 
-from twinplane.schema import Between, Defaulted, Equals, HttpProtocols, NoConsumer, Plugin, Record, when
+from twinplane.schema import Between, Equals, Plugin, Record, when
+from twinplane.schema.shared import HttpProtocols, NoConsumer
 
 
 class Config(Record):
@@ -43,4 +44,7 @@ class LdapAuth(
 
     consumer: NoConsumer = None
     protocols: HttpProtocols = ["grpc", "grpcs", "http", "https"]
-    config: Annotated[Config, Defaulted(), "Settings of the plugin."]
+    config: Annotated[Config, "Settings of the plugin."]
+
+
+PLUGIN = LdapAuth

@@ -2,7 +2,8 @@
 
 from typing import Annotated, Literal
 
-from twinplane.schema import Between, Defaulted, Encrypted, Length, Plugin, Protocols, Record, Referenceable, SetOf
+from twinplane.schema import Between, Encrypted, Length, Plugin, Record, Referenceable
+from twinplane.schema.shared import Protocols, SetOf
 
 
 class Config(Record):
@@ -45,4 +46,7 @@ class Loggly(
     """Sends an entry for each request to Loggly."""
 
     protocols: Protocols = ["grpc", "grpcs", "http", "https"]
-    config: Annotated[Config, Defaulted(), "Settings of the plugin."]
+    config: Annotated[Config, "Settings of the plugin."]
+
+
+PLUGIN = Loggly

@@ -2,20 +2,8 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from twinplane.schema import (
-    Automatic,
-    Between,
-    Defaulted,
-    Encrypted,
-    Equals,
-    HttpProtocols,
-    NoConsumer,
-    Plugin,
-    Record,
-    Required,
-    Unique,
-    when,
-)
+from twinplane.schema import Automatic, Between, Encrypted, Equals, Plugin, Record, Required, Unique, when
+from twinplane.schema.shared import HttpProtocols, NoConsumer
 
 
 class Config(Record):
@@ -55,4 +43,7 @@ class Oauth2(
 
     consumer: NoConsumer = None
     protocols: HttpProtocols = ["grpc", "grpcs", "http", "https"]
-    config: Annotated[Config, Defaulted(), "Settings of the plugin."]
+    config: Annotated[Config, "Settings of the plugin."]
+
+
+PLUGIN = Oauth2

@@ -2,17 +2,8 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from twinplane.schema import (
-    Between,
-    Defaulted,
-    Deprecated,
-    HttpProtocols,
-    Plugin,
-    Record,
-    Referenceable,
-    Required,
-    at_least_one_of,
-)
+from twinplane.schema import Between, Defaulted, Deprecated, Plugin, Record, Referenceable, Required, at_least_one_of
+from twinplane.schema.shared import HttpProtocols
 
 
 class Queue(Record):
@@ -107,4 +98,7 @@ class Opentelemetry(
     """Reports traces and logs in the form of OpenTelemetry."""
 
     protocols: HttpProtocols = ["grpc", "grpcs", "http", "https"]
-    config: Annotated[Config, Defaulted(), "Settings of the plugin."]
+    config: Annotated[Config, "Settings of the plugin."]
+
+
+PLUGIN = Opentelemetry

@@ -2,7 +2,8 @@
 
 from typing import Annotated, ClassVar
 
-from twinplane.schema import Defaulted, NoConsumer, Plugin, Protocols, Record, at_least_one_of
+from twinplane.schema import Plugin, Record, at_least_one_of
+from twinplane.schema.shared import NoConsumer, Protocols
 
 
 class Config(Record):
@@ -27,7 +28,7 @@ class PreFunction(
 
     consumer: NoConsumer = None
     protocols: Protocols = ["grpc", "grpcs", "http", "https"]
-    config: Annotated[Config, Defaulted(), "Settings of the plugin."]
+    config: Annotated[Config, "Settings of the plugin."]
     checks: ClassVar = (
         at_least_one_of(
             "config.certificate",
@@ -38,3 +39,6 @@ class PreFunction(
             "config.log",
         ),
     )
+
+
+PLUGIN = PreFunction

@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from twinplane.schema import Between, Defaulted, GreaterThan, Length, Plugin, Protocols, Record
+from twinplane.schema import Between, GreaterThan, Length, Plugin, Record
+from twinplane.schema.shared import Protocols
 
 
 class Memory(Record):
@@ -54,4 +55,7 @@ class ProxyCache(
     """Keeps answers and gives them again."""
 
     protocols: Protocols = ["grpc", "grpcs", "http", "https"]
-    config: Annotated[Config, Defaulted(), "Settings of the plugin."]
+    config: Annotated[Config, "Settings of the plugin."]
+
+
+PLUGIN = ProxyCache

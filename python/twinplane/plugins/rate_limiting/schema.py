@@ -4,11 +4,9 @@ from typing import Annotated, ClassVar, Literal
 
 from twinplane.schema import (
     Between,
-    Defaulted,
     Encrypted,
     Equals,
     GreaterThan,
-    HttpProtocols,
     Length,
     MatchNone,
     Plugin,
@@ -20,6 +18,7 @@ from twinplane.schema import (
     renamed,
     when,
 )
+from twinplane.schema.shared import HttpProtocols
 
 
 class Redis(Record):
@@ -140,7 +139,7 @@ class RateLimiting(
     """Limits how many requests may come in a second, minute, hour, day, month or year."""
 
     protocols: HttpProtocols = ["grpc", "grpcs", "http", "https"]
-    config: Annotated[Config, Defaulted(), "Settings of the plugin."]
+    config: Annotated[Config, "Settings of the plugin."]
     checks: ClassVar = (
         at_least_one_of("config.second", "config.minute", "config.hour", "config.day", "config.month", "config.year"),
         when("config.policy", Equals("redis")).then("config.redis.host", Required()),
@@ -149,3 +148,6 @@ class RateLimiting(
         when("config.limit_by", Equals("header")).then("config.header_name", Required()),
         when("config.limit_by", Equals("path")).then("config.path", Required()),
     )
+
+
+PLUGIN = RateLimiting

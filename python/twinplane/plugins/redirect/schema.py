@@ -2,7 +2,8 @@
 
 from typing import Annotated
 
-from twinplane.schema import Between, Defaulted, HttpProtocols, Plugin, Record
+from twinplane.schema import Between, Plugin, Record
+from twinplane.schema.shared import HttpProtocols
 
 
 class Config(Record):
@@ -23,4 +24,7 @@ class Redirect(
     """Sends clients to another address."""
 
     protocols: HttpProtocols = ["grpc", "grpcs", "http", "https"]
-    config: Annotated[Config, Defaulted(), "Settings of the plugin."]
+    config: Annotated[Config, "Settings of the plugin."]
+
+
+PLUGIN = Redirect

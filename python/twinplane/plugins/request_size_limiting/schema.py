@@ -2,7 +2,8 @@
 
 from typing import Annotated, Literal
 
-from twinplane.schema import Defaulted, HttpProtocols, Plugin, Record
+from twinplane.schema import Plugin, Record
+from twinplane.schema.shared import HttpProtocols
 
 
 class Config(Record):
@@ -23,4 +24,7 @@ class RequestSizeLimiting(
     """Refuses requests with large bodies."""
 
     protocols: HttpProtocols = ["grpc", "grpcs", "http", "https"]
-    config: Annotated[Config, Defaulted(), "Settings of the plugin."]
+    config: Annotated[Config, "Settings of the plugin."]
+
+
+PLUGIN = RequestSizeLimiting

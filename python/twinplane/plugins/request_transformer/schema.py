@@ -2,7 +2,8 @@
 
 from typing import Annotated
 
-from twinplane.schema import Defaulted, Match, Plugin, Protocols, Record
+from twinplane.schema import Match, Plugin, Record
+from twinplane.schema.shared import Protocols
 
 
 class Remove(Record):
@@ -51,4 +52,7 @@ class RequestTransformer(
     """Changes requests on their way up."""
 
     protocols: Protocols = ["grpc", "grpcs", "http", "https"]
-    config: Annotated[Config, Defaulted(), "Settings of the plugin."]
+    config: Annotated[Config, "Settings of the plugin."]
+
+
+PLUGIN = RequestTransformer

@@ -4,11 +4,9 @@ from typing import Annotated, ClassVar, Literal
 
 from twinplane.schema import (
     Between,
-    Defaulted,
     Encrypted,
     Equals,
     GreaterThan,
-    HttpProtocols,
     Length,
     Plugin,
     Record,
@@ -18,6 +16,7 @@ from twinplane.schema import (
     renamed,
     when,
 )
+from twinplane.schema.shared import HttpProtocols
 
 
 class Redis(Record):
@@ -140,9 +139,12 @@ class ResponseRatelimiting(
     """Limits requests by what the answers say they cost."""
 
     protocols: HttpProtocols = ["grpc", "grpcs", "http", "https"]
-    config: Annotated[Config, Defaulted(), "Settings of the plugin."]
+    config: Annotated[Config, "Settings of the plugin."]
     checks: ClassVar = (
         when("config.policy", Equals("redis")).then("config.redis.host", Required()),
         when("config.policy", Equals("redis")).then("config.redis.port", Required()),
         when("config.policy", Equals("redis")).then("config.redis.timeout", Required()),
     )
+
+
+PLUGIN = ResponseRatelimiting

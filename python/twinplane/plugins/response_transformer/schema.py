@@ -2,7 +2,8 @@
 
 from typing import Annotated, Literal
 
-from twinplane.schema import Defaulted, HttpProtocols, Match, Plugin, Record
+from twinplane.schema import Match, Plugin, Record
+from twinplane.schema.shared import HttpProtocols
 
 
 class Remove(Record):
@@ -49,4 +50,7 @@ class ResponseTransformer(
     """Changes answers on their way back."""
 
     protocols: HttpProtocols = ["grpc", "grpcs", "http", "https"]
-    config: Annotated[Config, Defaulted(), "Settings of the plugin."]
+    config: Annotated[Config, "Settings of the plugin."]
+
+
+PLUGIN = ResponseTransformer

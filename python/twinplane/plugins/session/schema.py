@@ -2,7 +2,8 @@
 
 from typing import Annotated, Literal
 
-from twinplane.schema import Defaulted, Encrypted, NoConsumer, Plugin, Protocols, Record, Referenceable, SetOf
+from twinplane.schema import Encrypted, Plugin, Record, Referenceable
+from twinplane.schema.shared import NoConsumer, Protocols, SetOf
 
 
 class Config(Record):
@@ -63,4 +64,7 @@ class Session(
 
     consumer: NoConsumer = None
     protocols: Protocols = ["grpc", "grpcs", "http", "https"]
-    config: Annotated[Config, Defaulted(), "Settings of the plugin."]
+    config: Annotated[Config, "Settings of the plugin."]
+
+
+PLUGIN = Session

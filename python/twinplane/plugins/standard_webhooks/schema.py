@@ -2,7 +2,8 @@
 
 from typing import Annotated
 
-from twinplane.schema import Defaulted, Encrypted, GreaterThan, HttpProtocols, NoConsumer, Plugin, Record, Referenceable
+from twinplane.schema import Encrypted, GreaterThan, Plugin, Record, Referenceable
+from twinplane.schema.shared import HttpProtocols, NoConsumer
 
 
 class Config(Record):
@@ -23,4 +24,7 @@ class StandardWebhooks(
 
     consumer: NoConsumer = None
     protocols: HttpProtocols = ["grpc", "grpcs", "http", "https"]
-    config: Annotated[Config, Defaulted(), "Settings of the plugin."]
+    config: Annotated[Config, "Settings of the plugin."]
+
+
+PLUGIN = StandardWebhooks

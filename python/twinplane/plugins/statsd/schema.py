@@ -2,19 +2,8 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from twinplane.schema import (
-    Between,
-    Defaulted,
-    Deprecated,
-    GreaterThan,
-    Match,
-    Plugin,
-    Protocols,
-    Record,
-    Required,
-    one_of,
-    when,
-)
+from twinplane.schema import Between, Deprecated, GreaterThan, Match, Plugin, Record, Required, one_of, when
+from twinplane.schema.shared import Protocols
 
 
 class Metrics(Record):
@@ -143,4 +132,7 @@ class Statsd(
     """Sends counts and times of requests to StatsD."""
 
     protocols: Protocols = ["grpc", "grpcs", "http", "https"]
-    config: Annotated[Config, Defaulted(), "Settings of the plugin."]
+    config: Annotated[Config, "Settings of the plugin."]
+
+
+PLUGIN = Statsd

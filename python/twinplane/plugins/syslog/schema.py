@@ -2,7 +2,8 @@
 
 from typing import Annotated, Literal
 
-from twinplane.schema import Defaulted, Length, Plugin, Protocols, Record
+from twinplane.schema import Length, Plugin, Record
+from twinplane.schema.shared import Protocols
 
 
 class Config(Record):
@@ -65,4 +66,7 @@ class Syslog(
     """Writes an entry for each request to the system log."""
 
     protocols: Protocols = ["grpc", "grpcs", "http", "https"]
-    config: Annotated[Config, Defaulted(), "Settings of the plugin."]
+    config: Annotated[Config, "Settings of the plugin."]
+
+
+PLUGIN = Syslog

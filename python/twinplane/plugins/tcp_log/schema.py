@@ -2,7 +2,8 @@
 
 from typing import Annotated
 
-from twinplane.schema import Between, Defaulted, Length, Plugin, Protocols, Record
+from twinplane.schema import Between, Length, Plugin, Record
+from twinplane.schema.shared import Protocols
 
 
 class Config(Record):
@@ -31,4 +32,7 @@ class TcpLog(
     """Sends an entry for each request over TCP."""
 
     protocols: Protocols = ["grpc", "grpcs", "http", "https"]
-    config: Annotated[Config, Defaulted(), "Settings of the plugin."]
+    config: Annotated[Config, "Settings of the plugin."]
+
+
+PLUGIN = TcpLog

@@ -2,7 +2,8 @@
 
 from typing import Annotated, Literal
 
-from twinplane.schema import Between, Defaulted, Deprecated, NotOneOf, Plugin, Protocols, Record
+from twinplane.schema import Between, Defaulted, Deprecated, Plugin, Record
+from twinplane.schema.shared import Protocols
 
 
 class StaticTags(Record):
@@ -10,8 +11,8 @@ class StaticTags(Record):
 
     name: Annotated[
         str,
-        NotOneOf(
-            (
+        not_in(
+            *(
                 "error",
                 "http.method",
                 "http.path",
@@ -117,4 +118,7 @@ class Zipkin(
     """Reports traces in the form of Zipkin."""
 
     protocols: Protocols = ["grpc", "grpcs", "http", "https"]
-    config: Annotated[Config, Defaulted(), "Settings of the plugin."]
+    config: Annotated[Config, "Settings of the plugin."]
+
+
+PLUGIN = Zipkin
