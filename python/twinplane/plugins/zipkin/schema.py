@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from twinplane.schema import Between, Defaulted, Deprecated, Plugin, Record
+from twinplane.schema import Between, Defaulted, Deprecated, Plugin, Record, not_in
 from twinplane.schema.shared import Protocols
 
 
@@ -12,21 +12,19 @@ class StaticTags(Record):
     name: Annotated[
         str,
         not_in(
-            *(
-                "error",
-                "http.method",
-                "http.path",
-                "http.status_code",
-                "kong.balancer.state",
-                "kong.balancer.try",
-                "kong.consumer",
-                "kong.credential",
-                "kong.node.id",
-                "kong.route",
-                "kong.service",
-                "lc",
-                "peer.hostname",
-            )
+            "error",
+            "http.method",
+            "http.path",
+            "http.status_code",
+            "kong.balancer.state",
+            "kong.balancer.try",
+            "kong.consumer",
+            "kong.credential",
+            "kong.node.id",
+            "kong.route",
+            "kong.service",
+            "lc",
+            "peer.hostname",
         ),
         "Its name.",
     ]
