@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 CERTIFICATES = "certificates"
 SNIS = "snis"
 FIELD = "snis"
+REFERENCE = "certificate"
 
 
 def show(entities: EntityTable, lookup: Lookup, rows: Sequence[Row]) -> None:
@@ -25,7 +26,7 @@ def show(entities: EntityTable, lookup: Lookup, rows: Sequence[Row]) -> None:
         lookup.realm,
         lookup.workspace_of(lookup.type(SNIS)),
         SNIS,
-        field="certificate",
+        field=REFERENCE,
         target_type=CERTIFICATES,
         target_ids=list(names),
     )
@@ -39,4 +40,10 @@ def wanted(body: Mapping[str, Any], *, is_whole: bool) -> list[str] | None:
     """The names that a body asks for; None where it says nothing. A whole body without names has none."""
     if FIELD not in body:
         return [] if is_whole else None
-    return list(body[FIELD] or ())
+    names = body[FIELD] or []
+    # What is no list of texts is left to the schema to refuse.
+    return list(dict.fromkeys(names)) if _are_texts(names) else None
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from twinplane.control import certificate_names
 from twinplane.control.errors import (
     ForeignKeysUnresolved,
     ForeignKeyViolation,
@@ -14,9 +15,9 @@ from twinplane.control.errors import (
 )
 from twinplane.control.stored_form import to_row
 from twinplane.control.uniqueness import single_key
-from twinplane.registry import EntityType, entity_type
+from twinplane.registry import EntityType, OnDelete, entity_type
 from twinplane.schema import SchemaViolation
-from twinplane.store.sql import SHARED_BY_ALL, EntityKey, EntityTable, Realm, ReferenceRow
+from twinplane.store.sql import SHARED_BY_ALL, EntityKey, EntityTable, Realm, ReferenceRow, Referrer
 
 # Lists of ids that are no foreign keys, but whose targets must not go while they are named.
 _LISTED_TARGET = "ca_certificates"
@@ -86,7 +87,7 @@ def plan_deletion(entities: EntityTable, realm: Realm, key: EntityKey) -> Deleti
     def visit(target: EntityKey) -> None:
         seen.add(target)
         for referrer in entities.referrers(realm, target):
-            rule = entity_type(referrer.key.type).foreign[referrer.field].on_delete
+            rule = _rule(referrer)
             if rule == "null":
                 emptied[(referrer.key, referrer.field)] = None
             elif rule != "cascade":
@@ -100,6 +101,13 @@ def plan_deletion(entities: EntityTable, realm: Realm, key: EntityKey) -> Deleti
         if referrer_key not in seen:
             raise ReferencedViolation(target.type, referrer_key.type)
     return Deletion(doomed, [(owner, field) for owner, field in emptied if owner not in seen])
+
+
+def _rule(referrer: Referrer) -> OnDelete:
+    """What becomes of a referrer. The names of a certificate go with it: clients see them as a field of it."""
+    if (referrer.key.type, referrer.field) == (certificate_names.SNIS, certificate_names.REFERENCE):
+        return "cascade"
+    return entity_type(referrer.key.type).foreign[referrer.field].on_delete
 
 
 def check_not_listed(entities: EntityTable, realm: Realm, key: EntityKey) -> None:

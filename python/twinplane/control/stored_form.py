@@ -32,8 +32,8 @@ def to_body(entity: EntityType, row: Mapping[str, Any], *, expires_at: float | N
             kept[field] = reference.get("id")
     for field in TRANSIENT_FIELDS.get(entity.name, ()):
         kept.pop(field, None)
-    if expires_at is not None:
-        kept[LIFETIME_FIELD] = int(expires_at)
+    if entity.ttl:
+        kept[LIFETIME_FIELD] = None if expires_at is None else int(expires_at)
     return canonical(kept)
 
 

@@ -36,7 +36,8 @@ def claims(entity: EntityType, row: Mapping[str, Any], workspace: str) -> list[C
             found.append(Claim(single_key(entity, field, value, workspace), {field: value}))
     for fields in unique_sets(entity):
         parts = {field: row.get(field) for field in fields}
-        found.append(Claim(composite_key(entity, parts, workspace), parts))
+        told = {field: value for field, value in parts.items() if value is not None or field not in entity.beyond}
+        found.append(Claim(composite_key(entity, parts, workspace), told))
     return found
 
 

@@ -5,18 +5,17 @@ Lives within one transaction. The revision is counted up with the first change; 
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from twinplane.control import certificate_names
 from twinplane.control.errors import InvalidPrimaryKey, LimitExceeded, NotFound, PrimaryKeyViolation, UniqueViolation
+from twinplane.control.lifetime import Lifetime, without_lifetime
 from twinplane.control.lookup import Lookup, check_name, is_uuid, name_field
 from twinplane.control.references import check_not_listed, check_targets, plan_deletion, reference_rows, resolve
 from twinplane.control.scope import Actor, Parent, Row, Scope
 from twinplane.control.settings import ControlSettings
-from twinplane.control.stored_form import LIFETIME_FIELD, to_body, to_row
-from twinplane.control.transform import hash_secrets
+from twinplane.control.stored_form import to_body, to_row
 from twinplane.control.uniqueness import claims
 from twinplane.registry import EntityType, entity_type
 from twinplane.store.sql import ChangeRow, EntityKey, EntityRow, Transaction
@@ -75,11 +74,12 @@ class Writer:
         if "id" in given and given["id"] != existing.key.id:
             raise NotFound(entity.name, {"id": existing.key.id})
         resolve(self._entities, self._realm, self._scope.workspace, entity, given)
-        before = self._row(entity, existing)
-        row = entity.prepare_update(given, existing=before, now=self._now)
-        hash_secrets(entity.name, row, given)
-        expires_at = self._expiry(row, given, existing)
-        return self._save(entity, existing, row, expires_at, certificate_names.wanted(given, is_whole=False))
+        names = self._names(entity, given, is_whole=False)
+        lifetime = Lifetime.taken_from(entity, given)
+        before = without_lifetime(self._row(entity, existing))
+        row = lifetime.prepared(lambda: entity.prepare_update(given, existing=before, now=self._now))
+        expires_at = lifetime.ends_at(self._now) if lifetime.is_given else existing.expires_at
+        return self._save(entity, existing, row, expires_at, names)
 
     def delete(self, type_name: str, key: str, parent: Parent | None) -> bool:
         """Delete what is at `key` with all that cascades."""
@@ -133,15 +133,14 @@ class Writer:
         is_without_id = "id" in given and given["id"] is None
         if is_without_id:
             del given["id"]
-        row = entity.prepare_insert(given, now=self._now)
+        names = self._names(entity, given, is_whole=True)
+        lifetime = Lifetime.taken_from(entity, given)
+        row = lifetime.prepared(lambda: entity.prepare_insert(given, now=self._now))
         if is_without_id:
             raise PrimaryKeyViolation({"id": None})
-        row.setdefault("id", str(uuid.uuid4()))
-        hash_secrets(entity.name, row, given)
         key = self._lookup.at(entity, row["id"])
         self._check_free(entity, key, row)
-        expires_at = self._expiry(row, given, None)
-        stored = self._stored(entity, key, row, expires_at)
+        stored = self._stored(entity, key, row, lifetime.ends_at(self._now))
         references = reference_rows(entity, row, self._scope.workspace)
         check_targets(self._entities, self._realm, references)
         self._entities.insert(
@@ -152,14 +151,14 @@ class Writer:
             tags=row.get("tags") or (),
         )
         self._note("create", key, None, stored.body)
-        return self._named(entity, stored, certificate_names.wanted(given, is_whole=True))
+        return self._named(entity, stored, names)
 
     def _replace(self, entity: EntityType, existing: EntityRow, given: dict[str, Any]) -> Row:
-        before = self._row(entity, existing)
-        row = entity.prepare_replace(given, existing=before, now=self._now)
-        hash_secrets(entity.name, row, given)
-        expires_at = self._expiry(row, given, None)
-        return self._save(entity, existing, row, expires_at, certificate_names.wanted(given, is_whole=True))
+        names = self._names(entity, given, is_whole=True)
+        lifetime = Lifetime.taken_from(entity, given)
+        before = without_lifetime(self._row(entity, existing))
+        row = lifetime.prepared(lambda: entity.prepare_replace(given, existing=before, now=self._now))
+        return self._save(entity, existing, row, lifetime.ends_at(self._now), names)
 
     def _save(
         self,
@@ -203,7 +202,7 @@ class Writer:
         existing = self._entities.get(self._realm, key)
         if existing is not None:
             entity = entity_type(key.type)
-            row = to_row(entity, existing.body, now=self._now)
+            row = without_lifetime(to_row(entity, existing.body, now=self._now))
             row[field] = None
             self._save(entity, existing, row, existing.expires_at, None)
 
@@ -235,25 +234,25 @@ class Writer:
             revision=self._count_up(),
         )
 
-    def _expiry(self, row: Row, given: Mapping[str, Any], existing: EntityRow | None) -> float | None:
-        """When an entity's lifetime ends: as the body says, else as before."""
-        if existing is not None and LIFETIME_FIELD not in given:
-            return existing.expires_at
-        lifetime = row.get(LIFETIME_FIELD)
-        return None if lifetime is None else float(int(self._now) + int(lifetime))
+    def _names(self, entity: EntityType, given: Mapping[str, Any], *, is_whole: bool) -> list[str] | None:
+        """The names that a certificate's body asks for, each checked as a name in a path is."""
+        if entity.name != certificate_names.CERTIFICATES:
+            return None
+        names = certificate_names.wanted(given, is_whole=is_whole)
+        for name in names or ():
+            check_name(entity_type(certificate_names.SNIS), "name", name)
+        return names
 
     def _named(self, entity: EntityType, stored: EntityRow, names: list[str] | None) -> Row:
         """The answer to a write; a certificate's names are brought to what the body asked for."""
         row = self._row(entity, stored)
-        if entity.name == certificate_names.CERTIFICATES and names is not None:
+        if names is not None:
             self._set_names(stored.key, row[certificate_names.FIELD], names)
             row[certificate_names.FIELD] = sorted(names)
         return row
 
     def _set_names(self, certificate: EntityKey, old: Sequence[str], names: Sequence[str]) -> None:
         snis = entity_type(certificate_names.SNIS)
-        for name in names:
-            check_name(snis, "name", name)
         for name in old:
             if name not in names:
                 found = self._lookup.find(snis, name)

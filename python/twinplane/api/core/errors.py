@@ -149,7 +149,7 @@ def _declarative(error: refused.DeclarativeViolation) -> Answer:
     more: dict[str, Any] = {"fields": error.fields}
     if error.flattened:
         more["flattened_errors"] = list(error.flattened)
-    return kong_error(14, error.message or "declarative config is invalid", more)
+    return kong_error(14, "declarative config is invalid", more)
 
 
 _WORDED: Final[Mapping[type, Callable[[Any], Answer]]] = {

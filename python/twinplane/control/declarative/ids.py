@@ -41,7 +41,12 @@ def _name(entity: EntityType, body: Mapping[str, Any], references: Mapping[str, 
         return ":".join([body[key], *parents])
     if len(entity.cache_key) < 2:
         return None
-    parts = [references.get(field, body.get(field)) or "" for field in entity.cache_key]
+    # Fields that Kong 3.9 does not know are part of the name only where they say something.
+    parts = [
+        references.get(field, body.get(field)) or ""
+        for field in entity.cache_key
+        if field not in entity.beyond or references.get(field, body.get(field))
+    ]
     if not all(isinstance(part, str) for part in parts):
         return None
     return ":".join([entity.name, _ANY_WORKSPACE, *parts])

@@ -18,13 +18,18 @@ from twinplane.control.declarative.violations import flatten, put
 from twinplane.control.errors import DeclarativeViolation
 from twinplane.control.scope import Row
 from twinplane.control.stored_form import TRANSIENT_FIELDS
-from twinplane.control.transform import hash_secrets
 from twinplane.registry import EntityType, entity_types
 from twinplane.schema import SchemaViolation
 
 _META_FIELDS = ("_format_version", "_transform", "_comment", "_ignore")
 # Rows that a control plane adds to its payloads; they are no entities of a document's own.
 _PASSED_ON = ("parameters", "workspaces")
+# What types change on the way in; `_transform: false` says that it was done before.
+_TRANSFORMED = {
+    "basicauth_credentials": ("password",),
+    "oauth2_credentials": ("client_secret",),
+    "ca_certificates": ("cert_digest",),
+}
 # A lifetime beyond this is the second in which it ends, as payloads of control planes have it.
 _LIFETIME_MAX = 1_000_000_000
 
@@ -102,8 +107,10 @@ class _Loading:
         self._raise_duplicates()
         by_type: dict[str, list[Row]] = {}
         for item, row in zip(self._items, rows, strict=True):
-            if transforms:
-                hash_secrets(item.entity.name, row, item.given)
+            if not transforms:
+                row.update(
+                    {name: item.given[name] for name in _TRANSFORMED.get(item.entity.name, ()) if name in item.given}
+                )
             by_type.setdefault(item.entity.name, []).append(row)
         return by_type
 

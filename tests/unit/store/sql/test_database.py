@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import sqlite3
 import stat
 import threading
@@ -14,7 +15,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
 
-from twinplane.store.errors import StoreConflict, StoreTooNew, StoreUnreadable
+from twinplane.store.errors import StoreBusy, StoreConflict, StoreTooNew, StoreUnreadable, StoreUnwritable
 from twinplane.store.sql import (
     FILE_NAME,
     ControlPlaneRow,
@@ -227,3 +228,37 @@ def test_a_reader_sees_one_moment(database: Database) -> None:
         assert reader.meta.get("name") is None
     with database.reading() as later:
         assert later.meta.get("name") == "value"
+
+
+def test_a_full_disk_refuses_writes_keeps_reads_and_heals(database: Database) -> None:
+    """Simulated by a limit on file sizes: SQLite meets it in the same place."""
+    _insert(database, _entity("before"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    log = database.path.with_name(f"{FILE_NAME}-wal")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (log.stat().st_size + 4096, hard))
+    try:
+        with pytest.raises(StoreUnwritable):
+            _insert(database, _entity("too much", body='"' + "x" * 1_000_000 + '"'))
+        with database.reading() as tx:
+            assert tx.entities.count(REALM) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    _insert(database, _entity("after"))
+    with database.reading() as tx:
+        assert tx.entities.count(REALM) == 2
+    connection = sqlite3.connect(database.path)
+    assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    connection.close()
+
+
+def test_a_writer_that_waits_too_long_is_told(tmp_path: Path) -> None:
+    database = Database.open(tmp_path, busy_timeout_ms=50)
+    other = sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreBusy), database.writing() as tx:
+        tx.meta.put("a", "b")
+    other.execute("ROLLBACK")
+    other.close()
+    with database.writing() as tx:
+        tx.meta.put("a", "b")
+    database.close()
