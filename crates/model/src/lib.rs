@@ -33,6 +33,7 @@ pub struct Service {
     pub tls_verify_depth: Option<i64>,
     pub ca_certificates: Option<Vec<Id>>,
     pub enabled: bool,
+    pub tls_sans: Option<Box<RawValue>>,
 }
 
 /// Part of a row: `RouteSources`.
@@ -107,6 +108,10 @@ pub struct Plugin {
     pub protocols: Vec<Box<str>>,
     pub enabled: bool,
     pub tags: Option<Vec<Box<str>>>,
+    pub consumer_group: Option<Box<RawValue>>,
+    pub ordering: Option<Box<RawValue>>,
+    pub partials: Option<Box<RawValue>>,
+    pub condition: Option<Box<RawValue>>,
 }
 
 /// Part of a row: `UpstreamHealthchecksActiveUnhealthy`.
@@ -205,6 +210,8 @@ pub struct Upstream {
     pub host_header: Option<Box<str>>,
     pub client_certificate: Option<Id>,
     pub use_srv_name: Option<bool>,
+    pub sticky_sessions_cookie: Option<Box<RawValue>>,
+    pub sticky_sessions_cookie_path: Option<Box<RawValue>>,
 }
 
 /// A row of `targets`.
@@ -218,6 +225,7 @@ pub struct Target {
     pub target: Box<str>,
     pub weight: Option<i64>,
     pub tags: Option<Vec<Box<str>>>,
+    pub failover: Option<Box<RawValue>>,
 }
 
 /// A row of `certificates`.
@@ -304,6 +312,7 @@ pub struct Key {
     pub tags: Option<Vec<Box<str>>>,
     pub created_at: Option<i64>,
     pub updated_at: Option<i64>,
+    pub x5t: Option<Box<RawValue>>,
 }
 
 /// Part of a row: `FilterchainFilters`.
