@@ -52,13 +52,13 @@ EVERYTHING = {
             "custom_id": "c-1",
             "keyauth_credentials": [{"key": "ada-key"}],
             "acls": [{"group": "g1"}, {"group": "g2"}],
-            "jwt_secrets": [{"key": "iss", "secret": "s"}],
+            "jwt_secrets": [{"key": "iss", "secret": "s", "algorithm": "HS256"}],
             "hmacauth_credentials": [{"username": "ada", "secret": "s"}],
             "plugins": [{"name": "request-transformer", "config": {"add": {"headers": ["a:b"]}}}],
         }
     ],
     "plugins": [{"name": "prometheus"}, {"name": "cors", "config": {"origins": ["https://a.example"]}}],
-    "vaults": [{"prefix": "my-env", "name": "env", "config": {"prefix": "SECRET_"}}],
+    "vaults": [{"prefix": "my-env", "name": "env", "config": {"prefix": "SECRET_", "base64_decode": False}}],
 }
 
 
