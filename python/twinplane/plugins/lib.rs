@@ -41,6 +41,15 @@ mod request_termination {
     mod config;
     pub(crate) mod filter;
 }
+mod request_transformer {
+    mod body_changes;
+    mod changes;
+    mod config;
+    pub(crate) mod filter;
+    mod header_changes;
+    mod query_changes;
+    mod template;
+}
 
 use twinplane_engine::plugin::PluginTable;
 

@@ -4,6 +4,7 @@ use twinplane_engine::plugin::{BuildFilter, PluginSpec};
 
 use crate::{
     acl, correlation_id, cors, http_log, key_auth, prometheus, rate_limiting, request_termination,
+    request_transformer,
 };
 
 const fn plugin(
@@ -68,7 +69,12 @@ pub(crate) const TABLE: [PluginSpec; 45] = [
         Some(rate_limiting::filter::build),
     ),
     plugin("response-ratelimiting", 900, "3.9.3", None),
-    plugin("request-transformer", 801, "3.9.3", None),
+    plugin(
+        "request-transformer",
+        801,
+        "3.9.3",
+        Some(request_transformer::filter::build),
+    ),
     plugin("response-transformer", 800, "3.9.3", None),
     plugin("redirect", 779, "3.9.3", None),
     plugin("ai-request-transformer", 777, "3.9.3", None),

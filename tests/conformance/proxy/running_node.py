@@ -1,0 +1,88 @@
+"""A node for one case: the core by itself, with the case's settings and declarative file."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+
+import orjson
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+from twinplane import _dataplane  # noqa: TID251  # this harness is the node of its tests
+from twinplane.control import declarative
+from twinplane.node.authority import Identity
+from twinplane.node.core_settings import node_core_settings
+from twinplane.node.metrics import exposition, health_samples
+from twinplane.settings import load_node_settings
+
+_NODE_ID = "b5a1c5d1-9a1c-4c43-9d0f-52b0a8a1f3c1"
+_SETTLE_S = 2.0
+
+
+@dataclass(frozen=True)
+class RunningNode:
+    """A core that serves."""
+
+    core: _dataplane.Core
+    port: int
+    tls_port: int
+    applied: _dataplane.Applied
+
+    def log_entries(self, wanted: int) -> list[Any]:
+        """The entries that log plugins have made, once there are as many as wanted or time is over."""
+        found: list[Any] = []
+        end = time.monotonic() + _SETTLE_S
+        while len(found) < wanted and time.monotonic() < end:
+            found += [orjson.loads(line)["entry"] for line in self.core.drain("logs").splitlines()]
+            if len(found) < wanted:
+                time.sleep(0.01)
+        return found
+
+    def metrics(self) -> list[str]:
+        """The lines of the scrape."""
+        core = orjson.loads(self.core.drain("metrics"))
+        return exposition(core, list(health_samples(core.get("upstream_health", ())))).decode().splitlines()
+
+
+@contextlib.contextmanager
+def running(node: Mapping[str, str], config: Mapping[str, Any]) -> Iterator[RunningNode]:
+    """Start a core, give it a declarative file, stop it in the end."""
+    listen = "127.0.0.1:0, 127.0.0.1:0 http2 ssl"
+    environment = {f"KONG_{name.upper()}": value for name, value in {"proxy_listen": listen, **node}.items()}
+    environment["KONG_NGINX_WORKER_PROCESSES"] = "1"
+    settings = node_core_settings(load_node_settings(None, environment), _NODE_ID, [_identity()])
+    core = _dataplane.Core.start(settings)
+    try:
+        applied = core.apply(declarative.load(config, now=time.time()).json())
+        (_, port, _), (_, tls_port, _) = core.status().listeners
+        yield RunningNode(core, port, tls_port, applied)
+    finally:
+        core.stop(0)
+
+
+@cache
+def _identity() -> Identity:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return Identity(certificate.public_bytes(Encoding.PEM).decode(), pem.decode())
