@@ -61,6 +61,9 @@ pub trait ClientSide {
     /// The response cannot be completed: the client must see that it is cut, by a closed connection or a reset stream.
     fn cut(&mut self);
 
+    /// What follows on the same connection has no sure meaning: it ends after this response, where it carries one at a time.
+    fn end_connection(&mut self) {}
+
     /// Bytes queued and not yet taken by the connection.
     fn queued(&self) -> usize;
 

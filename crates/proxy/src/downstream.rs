@@ -4,6 +4,7 @@ use std::rc::Rc;
 use tokio::net::TcpStream;
 
 use crate::conn_info::ConnInfo;
+use crate::connection;
 use crate::edge::IdentityHeaders;
 use crate::proxy_protocol;
 use crate::recorder::Counter;
@@ -36,7 +37,9 @@ pub(crate) async fn serve(
         let speaks_h2 =
             listener.http2 && matches!(timer.within(head_ms, starts_h2(&stream)).await, Ok(true));
         drop(timer);
-        drop((stream, speaks_h2));
+        if !speaks_h2 {
+            connection::serve_h1(stream, info, Rc::clone(worker)).await;
+        }
         return;
     }
     let handshake = worker.node.downstream_tls.accept(stream, listener.http2);
@@ -49,7 +52,9 @@ pub(crate) async fn serve(
     if is_edge {
         info.identity = Some(Box::new(IdentityHeaders::of(&info)));
     }
-    drop((stream, is_h2));
+    if !is_h2 {
+        connection::serve_h1(stream, info, Rc::clone(worker)).await;
+    }
 }
 
 /// Whether the first bytes are the preface of HTTP/2; they stay where they are.

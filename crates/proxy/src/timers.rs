@@ -208,6 +208,11 @@ impl Timer {
         }
     }
 
+    /// Whether a deadline is set, or has passed and was not taken back.
+    pub fn is_armed(&self) -> bool {
+        self.entry.deadline.get() != NEVER || self.entry.has_elapsed.get()
+    }
+
     /// Takes the deadline back.
     pub fn disarm(&self) {
         self.entry.deadline.set(NEVER);

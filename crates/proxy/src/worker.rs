@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use tokio::sync::Notify;
+use twinplane_engine::exchange::Exchange;
 use twinplane_engine::snapshot::{Local, NodeState, Snapshot};
+use twinplane_engine::text::Text;
 
 use crate::clock::Clock;
 use crate::dns::Dns;
@@ -15,6 +17,8 @@ use crate::recorder::Recorder;
 use crate::settings::Settings;
 use crate::timers::Timers;
 use crate::tls::upstream::UpstreamConfigs;
+use crate::upstream::peers::Balancers;
+use crate::upstream::pool::Pool;
 
 /// One worker thread's surroundings.
 #[derive(Debug)]
@@ -37,6 +41,15 @@ pub struct Worker {
     pub state: Local<NodeState>,
     /// What all workers share.
     pub node: Arc<Node>,
+    /// Idle connections to upstreams.
+    pub pool: Pool,
+    /// Balancers of the configuration in force.
+    pub balancers: Balancers,
+    /// Header values made once.
+    pub texts: Texts,
+    random: Cell<u64>,
+    epoch_us: Cell<u64>,
+    date: RefCell<(u64, Text)>,
     current: RefCell<(u64, Local<Snapshot>)>,
     is_draining: Cell<bool>,
     drained: Notify,
@@ -64,6 +77,12 @@ impl Worker {
             open: Cell::new(0),
             emptied: Notify::new(),
             node: Arc::clone(node),
+            pool: Pool::new(settings.start.upstream_keepalive),
+            balancers: Balancers::default(),
+            texts: Texts::of(&settings),
+            random: Cell::new(ahash::RandomState::new().hash_one(number)),
+            epoch_us: Cell::new(node.clock.wall_us() - node.clock.now_us()),
+            date: RefCell::default(),
             settings,
         };
         Rc::new(worker)
@@ -82,6 +101,7 @@ impl Worker {
     pub fn refresh(&self, generation: u64) {
         *self.current.borrow_mut() = (generation, Rc::new(self.node.snapshot.load_full()));
         self.upstream_tls.forget_services();
+        self.balancers.forget();
         self.recorder.forget_snapshot();
     }
 
@@ -121,5 +141,117 @@ impl Worker {
         if self.open.get() == 0 {
             self.emptied.notify_one();
         }
+    }
+}
+
+/// Header values made once for all requests.
+#[derive(Debug)]
+pub struct Texts {
+    /// `Server`
+    pub server: Text,
+    /// `Via` on responses.
+    pub via: Text,
+}
+
+impl Texts {
+    fn of(settings: &Settings) -> Self {
+        Self {
+            server: Text::from(settings.start.version.clone()),
+            via: Text::copy_from(settings.via.as_bytes()),
+        }
+    }
+}
+
+/// What requests need of the worker for themselves.
+impl Worker {
+    /// Gives the exchange the time.
+    pub fn touch(&self, x: &mut Exchange) {
+        x.now_us = self.clock.now_us();
+        x.wall_us = self.wall_us(x.now_us);
+    }
+
+    /// The wall clock at a monotonic time. The distance of the two is measured anew with each sweep.
+    pub fn wall_us(&self, now_us: u64) -> u64 {
+        self.epoch_us.get() + now_us
+    }
+
+    /// A random number, good enough to tell requests apart.
+    pub fn random(&self) -> u64 {
+        // splitmix64
+        let state = self.random.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.random.set(state);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A request's id: 32 hexadecimal digits.
+    pub fn request_id(&self) -> Text {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut id = [0; 32];
+        for half in id.chunks_exact_mut(16) {
+            let bits = self.random().to_be_bytes();
+            for (pair, byte) in half.chunks_exact_mut(2).zip(bits) {
+                pair[0] = DIGITS[usize::from(byte >> 4)];
+                pair[1] = DIGITS[usize::from(byte & 15)];
+            }
+        }
+        Text::copy_from(&id)
+    }
+
+    /// The `Date` of a moment of the wall clock; made once a second.
+    pub fn date(&self, wall_us: u64) -> Text {
+        let second = wall_us / 1_000_000;
+        let mut date = self.date.borrow_mut();
+        if date.0 != second || date.1.is_empty() {
+            *date = (second, Text::from(http_date(second)));
+        }
+        date.1.clone()
+    }
+
+    /// Looks after what waits: idle connections, the distance of the clocks. Runs for as long as the worker lives.
+    pub async fn sweep(self: Rc<Self>) {
+        loop {
+            tokio::time::sleep(SWEEP).await;
+            self.pool.sweep(self.clock.now_ms());
+            self.epoch_us
+                .set(self.clock.wall_us().saturating_sub(self.clock.now_us()));
+        }
+    }
+}
+
+const SWEEP: std::time::Duration = std::time::Duration::from_secs(1);
+
+// Days since the epoch to a civil date, by eras of 400 years that begin in March.
+fn http_date(second: u64) -> String {
+    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
+    let (days, of_day) = (second / 86_400, second % 86_400);
+    let shifted = days + 719_468;
+    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = (month_from_march + 2) % 12;
+    let year = era * 400 + year_of_era + u64::from(month < 2);
+    let weekday = DAYS[usize::try_from(days % 7).unwrap_or(0)];
+    let month = MONTHS[usize::try_from(month).unwrap_or(0)];
+    let (hour, minute, second) = (of_day / 3_600, of_day / 60 % 60, of_day % 60);
+    format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_those_of_http() {
+        assert_eq!(http_date(0), "Thu, 01 Jan 1970 00:00:00 GMT");
+        assert_eq!(http_date(784_111_777), "Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(http_date(951_827_696), "Tue, 29 Feb 2000 12:34:56 GMT");
+        assert_eq!(http_date(4_102_444_799), "Thu, 31 Dec 2099 23:59:59 GMT");
     }
 }

@@ -60,6 +60,7 @@ async fn live(
 ) {
     let worker = Worker::new(&node, number);
     tokio::task::spawn_local(worker.timers.clone().run());
+    tokio::task::spawn_local(Rc::clone(&worker).sweep());
     let accepting: Vec<_> = sockets
         .into_iter()
         .map(|(settings, socket)| {

@@ -1,0 +1,546 @@
+//! One HTTP/1 connection of a client: heads in, requests handed to the walk, one after the other, until somebody has had
+//! enough.
+mod client;
+mod respond;
+
+use std::rc::Rc;
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite};
+use twinplane_engine::exchange::{Exchange, Framing, HttpVersion};
+use twinplane_engine::headers::Headers;
+use twinplane_engine::text::Text;
+
+use crate::client_side::ByteCounts;
+use crate::conn_info::ConnInfo;
+use crate::h1::body::IncomingBody;
+use crate::h1::fault::RequestFault;
+use crate::h1::framing;
+use crate::h1::names::Known;
+use crate::h1::output::Output;
+use crate::h1::scan::{self, HeadLimits, RequestLine};
+use crate::recorder::Counter;
+use crate::request::{self, Handled, Opening};
+use crate::timers::Timer;
+use crate::upgrade;
+use crate::upstream::connection::poll_fill;
+use crate::worker::Worker;
+
+// Of a body that nobody wanted, so much is read to keep the connection.
+const UNWANTED_BYTES_MAX: u64 = 262_144;
+const UNWANTED_MS: u64 = 2_000;
+// An idle connection keeps no more than this.
+const IDLE_BYTES_MAX: usize = 8_192;
+
+/// A client's connection, and the request it is at.
+struct Connection<S> {
+    io: S,
+    worker: Rc<Worker>,
+    info: ConnInfo,
+    timer: Timer,
+    buffer: BytesMut,
+    output: Output,
+    served: u64,
+    // Of the request under way.
+    body: IncomingBody,
+    body_taken: u64,
+    counts: ByteCounts,
+    reply: Reply,
+}
+
+/// What is settled of the response to the request under way.
+#[derive(Clone, Copy, Debug, Default)]
+struct Reply {
+    version: HttpVersion,
+    is_head_request: bool,
+    keeps_alive: bool,
+    is_continue_owed: bool,
+    is_chunked: bool,
+    is_bodiless: bool,
+    is_begun: bool,
+    is_ended: bool,
+    is_cut: bool,
+}
+
+enum Next {
+    Request(RequestLine),
+    Fault(RequestFault),
+    Closed,
+}
+
+/// Serves a connection to its end.
+pub async fn serve_h1<S: AsyncRead + AsyncWrite + Unpin>(
+    io: S,
+    info: ConnInfo,
+    worker: Rc<Worker>,
+) {
+    let timer = worker.timers.timer();
+    let mut connection = Connection {
+        io,
+        info,
+        timer,
+        buffer: BytesMut::new(),
+        output: Output::default(),
+        served: 0,
+        body: IncomingBody::Length(0),
+        body_taken: 0,
+        counts: ByteCounts::default(),
+        reply: Reply::default(),
+        worker,
+    };
+    connection.serve().await;
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    async fn serve(&mut self) {
+        let upstream_timer = self.worker.timers.timer();
+        loop {
+            let mut headers = Headers::with_capacity(24);
+            let next = self.next_head(&mut headers).await;
+            self.timer.disarm();
+            let keeps = match next {
+                Next::Closed => return,
+                Next::Fault(fault) => {
+                    self.refuse(headers, fault).await;
+                    false
+                }
+                Next::Request(line) => self.request(line, headers, &upstream_timer).await,
+            };
+            if !keeps {
+                self.close().await;
+                return;
+            }
+        }
+    }
+
+    // Waits for the next request's head.
+    async fn next_head(&mut self, headers: &mut Headers) -> Next {
+        let limits = self.worker.settings.start.limits;
+        let head_limits = HeadLimits {
+            head_bytes_max: limits.head_bytes_max,
+            line_bytes_max: limits.line_bytes_max,
+            fields_max: limits.fields_max,
+        };
+        let mut is_timed = false;
+        loop {
+            if !self.buffer.is_empty() {
+                match scan::request(&self.buffer, &head_limits, headers) {
+                    Ok(Some(line)) => return Next::Request(line),
+                    Ok(None) => {}
+                    Err(fault) => return Next::Fault(fault),
+                }
+            }
+            if self.buffer.is_empty() {
+                self.wait_idle(self.served == 0);
+            } else if !is_timed {
+                is_timed = true;
+                self.timer.arm(limits.head_timeout_ms);
+            }
+            match self.fill().await {
+                Some(1..) => {}
+                Some(0) => return Next::Closed,
+                None if self.buffer.is_empty() => return Next::Closed,
+                None => return Next::Fault(RequestFault::TimedOut),
+            }
+        }
+    }
+
+    fn wait_idle(&mut self, is_new: bool) {
+        let limits = &self.worker.settings.start.limits;
+        let ms = if is_new {
+            limits.head_timeout_ms
+        } else {
+            limits.idle_timeout_ms
+        };
+        self.timer.arm_idle(ms);
+        if self.buffer.capacity() > IDLE_BYTES_MAX {
+            self.buffer = BytesMut::new();
+        }
+    }
+
+    // Bytes read; none when the time is over. A broken connection reads as closed.
+    async fn fill(&mut self) -> Option<usize> {
+        let Self {
+            io, buffer, timer, ..
+        } = self;
+        let read = std::future::poll_fn(|context| poll_fill(io, buffer, false, context));
+        timer
+            .unless_elapsed(read)
+            .await
+            .ok()
+            .map(|read| read.unwrap_or(0))
+    }
+
+    // Serves one request. Says whether another one may follow.
+    async fn request(
+        &mut self,
+        line: RequestLine,
+        mut headers: Headers,
+        upstream_timer: &Timer,
+    ) -> bool {
+        self.served += 1;
+        let started_us = self.worker.clock.now_us();
+        let head = self.buffer.split_to(line.head_bytes).freeze();
+        headers.attach(head.clone());
+        let framed = framing::of_request(&headers, line.seen, line.version);
+        let target = target_of(&head, &line);
+        let host = host_of(&headers, &line, &target);
+        self.begin(&line, &headers, framed.unwrap_or_default());
+        let fault = framed
+            .err()
+            .or(target.as_ref().err().copied())
+            .or(host.as_ref().err().copied());
+        let opening = Opening {
+            method: Text::from(head.slice(line.method.clone())),
+            target: target.map_or(Text::EMPTY, |target| target.origin),
+            host: host.unwrap_or_default(),
+            headers,
+            body: framed.unwrap_or_default(),
+            version: line.version,
+            expects_continue: self.reply.is_continue_owed,
+            started_us,
+        };
+        let worker = Rc::clone(&self.worker);
+        let mut x = request::open(&worker, &self.info, opening);
+        if let Some(fault) = fault.or_else(|| self.body_fault(&x)) {
+            self.reply.keeps_alive = false;
+            request::refuse(&worker, &mut x, self, fault).await;
+            return false;
+        }
+        match request::handle(&worker, &mut x, self, upstream_timer).await {
+            Handled::Done => {
+                self.reply.is_ended
+                    && !self.reply.is_cut
+                    && self.drain_body().await
+                    && self.reply.keeps_alive
+            }
+            Handled::Tunnel(tunnel) => {
+                self.tunnel(&mut x, *tunnel).await;
+                false
+            }
+        }
+    }
+
+    fn begin(&mut self, line: &RequestLine, headers: &Headers, body: Framing) {
+        let limits = &self.worker.settings.start.limits;
+        let is_last = limits.requests_max != 0 && self.served >= limits.requests_max;
+        self.reply = Reply {
+            version: line.version,
+            is_head_request: false,
+            keeps_alive: !is_last && !self.worker.is_draining() && keeps_alive(line, headers),
+            is_continue_owed: line.version == HttpVersion::Http11
+                && line.seen.has(Known::Expect)
+                && headers
+                    .get("expect")
+                    .is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue")),
+            ..Reply::default()
+        };
+        self.counts = ByteCounts {
+            received: line.head_bytes as u64,
+            ..ByteCounts::default()
+        };
+        self.body = IncomingBody::of_request(body);
+        self.body_taken = 0;
+    }
+
+    fn body_fault(&mut self, x: &Exchange) -> Option<RequestFault> {
+        self.reply.is_head_request = x.request.method.as_bytes() == b"HEAD";
+        let most = self.worker.settings.start.limits.body_bytes_max;
+        match x.request.body {
+            Framing::Length(length) if most != 0 && length > most => {
+                Some(RequestFault::BodyTooLarge)
+            }
+            _ => None,
+        }
+    }
+
+    // A head that could not be read is still a request that was refused: it is answered, logged and recorded.
+    async fn refuse(&mut self, mut headers: Headers, fault: RequestFault) {
+        let started_us = self.worker.clock.now_us();
+        let bytes = self.buffer.split().freeze();
+        let (method, target) = glimpse(&bytes);
+        self.counts = ByteCounts {
+            received: bytes.len() as u64,
+            ..ByteCounts::default()
+        };
+        headers.attach(bytes);
+        self.body = IncomingBody::Length(0);
+        self.reply = Reply::default();
+        let opening = Opening {
+            method,
+            target,
+            host: headers.get("host").map(Text::copy_from).unwrap_or_default(),
+            headers,
+            body: Framing::None,
+            version: HttpVersion::Http11,
+            expects_continue: false,
+            started_us,
+        };
+        let worker = Rc::clone(&self.worker);
+        let mut x = request::open(&worker, &self.info, opening);
+        x.request.path = Text::copy_from(crate::forwarded::raw_path(x.request.target.as_bytes()));
+        if fault != RequestFault::TimedOut {
+            worker.recorder.count(
+                Counter::LimitsBroken,
+                u64::from(matches!(
+                    fault,
+                    RequestFault::HeadTooLarge | RequestFault::TargetTooLong
+                )),
+            );
+        }
+        request::refuse(&worker, &mut x, self, fault).await;
+    }
+
+    async fn tunnel(&mut self, x: &mut Exchange, tunnel: upgrade::Tunnel) {
+        let flushed =
+            std::future::poll_fn(|context| self.output.poll_write_all(&mut self.io, context));
+        if flushed.await.is_ok() {
+            let early = self.buffer.split();
+            let passed = upgrade::run(&mut self.io, early, tunnel, &self.timer).await;
+            self.counts.received += passed.up;
+            self.counts.sent += passed.down;
+            self.counts.sent_body += passed.down;
+        }
+        let worker = Rc::clone(&self.worker);
+        request::finish(&worker, x, self);
+    }
+
+    // Reads what is left of a body that was not wanted, so that the next head is found behind it.
+    async fn drain_body(&mut self) -> bool {
+        if self.body.is_ended() {
+            return true;
+        }
+        if self.reply.is_continue_owed || !self.reply.keeps_alive {
+            return false;
+        }
+        let before = self.body_taken;
+        self.timer.arm(UNWANTED_MS);
+        let drained = std::future::poll_fn(|context| {
+            use crate::client_side::ClientSide;
+            loop {
+                match self.poll_body(context) {
+                    std::task::Poll::Ready(Ok(Some(_)))
+                        if self.body_taken - before <= UNWANTED_BYTES_MAX => {}
+                    std::task::Poll::Ready(Ok(None)) => return std::task::Poll::Ready(true),
+                    std::task::Poll::Ready(_) => return std::task::Poll::Ready(false),
+                    std::task::Poll::Pending => return std::task::Poll::Pending,
+                }
+            }
+        })
+        .await;
+        self.timer.disarm();
+        drained
+    }
+
+    // Closes so that the client can still read what was written: what it sends meanwhile is read and dropped for a while,
+    // since closing over unread bytes would reset the connection.
+    async fn close(&mut self) {
+        if self.reply.is_cut {
+            return;
+        }
+        let shut =
+            std::future::poll_fn(|context| std::pin::Pin::new(&mut self.io).poll_shutdown(context));
+        self.timer.arm(UNWANTED_MS);
+        if !matches!(self.timer.unless_elapsed(shut).await, Ok(Ok(()))) {
+            return;
+        }
+        let mut dropped = 0;
+        while dropped < UNWANTED_BYTES_MAX {
+            self.buffer.clear();
+            match self.fill().await {
+                Some(read @ 1..) => dropped += read as u64,
+                _ => return,
+            }
+        }
+    }
+}
+
+struct Target {
+    origin: Text,
+    authority: Option<Text>,
+}
+
+// A target in origin form, or the one an absolute form stands for.
+fn target_of(head: &Bytes, line: &RequestLine) -> Result<Target, RequestFault> {
+    let target = &head[line.target.clone()];
+    if target.first() == Some(&b'/') {
+        return Ok(Target {
+            origin: Text::from(head.slice(line.target.clone())),
+            authority: None,
+        });
+    }
+    let scheme = [&b"http://"[..], b"https://"].into_iter().find(|scheme| {
+        target.len() > scheme.len() && target[..scheme.len()].eq_ignore_ascii_case(scheme)
+    });
+    let rest = &target[scheme.ok_or(RequestFault::Malformed)?.len()..];
+    let end = rest
+        .iter()
+        .position(|byte| matches!(byte, b'/' | b'?' | b'#'))
+        .unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    if authority.is_empty() || authority.contains(&b'@') {
+        return Err(RequestFault::Malformed);
+    }
+    let origin = if path.first() == Some(&b'/') {
+        Text::copy_from(path)
+    } else {
+        Text::from([b"/", path].concat())
+    };
+    Ok(Target {
+        origin,
+        authority: Some(Text::copy_from(authority)),
+    })
+}
+
+// Exactly one valid host; an absolute target's counts before the header's.
+fn host_of(
+    headers: &Headers,
+    line: &RequestLine,
+    target: &Result<Target, RequestFault>,
+) -> Result<Text, RequestFault> {
+    let header = headers.get("host");
+    if header.is_none() && line.version == HttpVersion::Http11 {
+        return Err(RequestFault::Malformed);
+    }
+    if header.is_some_and(|host| !is_host(host)) {
+        return Err(RequestFault::Malformed);
+    }
+    let authority = target
+        .as_ref()
+        .ok()
+        .and_then(|target| target.authority.clone());
+    match authority {
+        Some(authority) if is_host(authority.as_bytes()) => Ok(authority),
+        Some(_) => Err(RequestFault::Malformed),
+        None => Ok(header.map(Text::copy_from).unwrap_or_default()),
+    }
+}
+
+/// Whether text can be a host with an optional port.
+pub(crate) fn is_host(host: &[u8]) -> bool {
+    let name = crate::forwarded::host_without_port(host);
+    let port = &host[name.len()..];
+    let is_port = port.is_empty() || port[1..].iter().all(u8::is_ascii_digit) && port.len() <= 6;
+    if let Some(inner) = name.strip_prefix(b"[") {
+        let is_v6 = |text: &[u8]| {
+            std::str::from_utf8(text).is_ok_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok())
+        };
+        return is_port && inner.strip_suffix(b"]").is_some_and(is_v6);
+    }
+    // `@` and `_` stand in no name, yet are taken by real nodes (vectors/plugins, malformed/host-userinfo).
+    let is_in_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=@".contains(byte);
+    is_port && !name.is_empty() && name.iter().all(is_in_name)
+}
+
+fn keeps_alive(line: &RequestLine, headers: &Headers) -> bool {
+    let is_11 = line.version == HttpVersion::Http11;
+    if !line.seen.has(Known::Connection) {
+        return is_11;
+    }
+    let says = |option: &[u8]| {
+        let mut options = headers
+            .get_all("connection")
+            .flat_map(|value| value.split(|byte| *byte == b','));
+        options.any(|one| one.trim_ascii().eq_ignore_ascii_case(option))
+    };
+    !says(b"close") && (is_11 || says(b"keep-alive"))
+}
+
+// What a head that was refused seems to ask for, for the record.
+fn glimpse(bytes: &Bytes) -> (Text, Text) {
+    let line = bytes
+        .split(|byte| matches!(byte, b'\r' | b'\n'))
+        .find(|line| !line.is_empty())
+        .unwrap_or_default();
+    let mut words = line
+        .split(|byte| *byte == b' ')
+        .map(|word| &word[..word.len().min(256)]);
+    let mut printable = || {
+        words
+            .next()
+            .filter(|word| word.iter().all(u8::is_ascii_graphic))
+            .map(Text::copy_from)
+            .unwrap_or_default()
+    };
+    (printable(), printable())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_valid_or_refused() {
+        for host in [
+            "a",
+            "a.example:80",
+            "a_b.c",
+            "[::1]",
+            "[::1]:8000",
+            "u@a",
+            "127.0.0.1:1",
+            "a:",
+        ] {
+            assert!(is_host(host.as_bytes()), "{host}");
+        }
+        for host in [
+            "",
+            "a/b",
+            "a b",
+            "a,b",
+            "[::1",
+            "::1",
+            "[x]",
+            "a:b",
+            "a:1234567",
+            "a\\b",
+            "a?b",
+            ":80",
+            "a\u{e9}",
+        ] {
+            assert!(!is_host(host.as_bytes()), "{host}");
+        }
+    }
+
+    fn target(text: &'static str) -> Option<(String, Option<String>)> {
+        let head = Bytes::from_static(text.as_bytes());
+        let line = RequestLine {
+            method: 0..0,
+            target: 0..text.len(),
+            version: HttpVersion::Http11,
+            head_bytes: text.len(),
+            seen: crate::h1::names::KnownSet::default(),
+        };
+        let found = target_of(&head, &line).ok()?;
+        let text = |text: Text| text.as_str().unwrap_or_default().to_owned();
+        Some((text(found.origin), found.authority.map(text)))
+    }
+
+    #[test]
+    fn absolute_targets_stand_for_their_path() {
+        assert_eq!(target("/a?b"), Some(("/a?b".into(), None)));
+        assert_eq!(
+            target("http://o.example/a?c=1"),
+            Some(("/a?c=1".into(), Some("o.example".into())))
+        );
+        assert_eq!(
+            target("HTTPS://o.example:444"),
+            Some(("/".into(), Some("o.example:444".into())))
+        );
+        assert_eq!(
+            target("http://o.example?x"),
+            Some(("/?x".into(), Some("o.example".into())))
+        );
+        for bad in [
+            "*",
+            "a.example:443",
+            "ftp://a/",
+            "http://",
+            "http:///a",
+            "http://u@a/",
+            "a",
+        ] {
+            assert_eq!(target(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! An HTTP/1 connection as the walk of a request sees it.
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite};
+use twinplane_engine::exchange::Exchange;
+use twinplane_engine::headers::Headers;
+
+use super::{Connection, respond};
+use crate::client_side::{ByteCounts, ClientFault, ClientSide, ResponseBody};
+use crate::h1::chunked::Decoded;
+use crate::h1::fault::RequestFault;
+use crate::upstream::connection::poll_fill;
+
+// A client may send its next request early; more than this waits in the socket.
+const EARLY_BYTES_MAX: usize = 65_536;
+
+impl<S: AsyncRead + AsyncWrite + Unpin> ClientSide for Connection<S> {
+    fn poll_body(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, ClientFault>> {
+        loop {
+            let before = self.buffer.len();
+            let taken = self.body.take(&mut self.buffer);
+            self.counts.received += (before - self.buffer.len()) as u64;
+            match taken {
+                Ok(Decoded::Data(data)) => {
+                    self.body_taken += data.len() as u64;
+                    let most = self.worker.settings.start.limits.body_bytes_max;
+                    if most != 0 && self.body_taken > most {
+                        return self.fault(RequestFault::BodyTooLarge);
+                    }
+                    return Poll::Ready(Ok(Some(data)));
+                }
+                Ok(Decoded::End) => return Poll::Ready(Ok(None)),
+                Ok(Decoded::More) => {}
+                Err(fault) => return self.fault(fault),
+            }
+            match poll_fill(&mut self.io, &mut self.buffer, true, context) {
+                Poll::Ready(Ok(1..)) => self.timer.disarm(),
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(ClientFault::Gone)),
+                Poll::Pending => return self.poll_slow(context, RequestFault::TimedOut),
+            }
+        }
+    }
+
+    fn is_body_ended(&self) -> bool {
+        self.body.is_ended()
+    }
+
+    fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        while self.buffer.len() < EARLY_BYTES_MAX {
+            match poll_fill(&mut self.io, &mut self.buffer, false, context) {
+                Poll::Ready(Ok(1..)) => {}
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(()),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Pending
+    }
+
+    fn send_continue(&mut self) {
+        self.reply.is_continue_owed = false;
+        self.output
+            .head()
+            .extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+    }
+
+    fn send_interim(&mut self, status: u16, headers: &Headers) {
+        if self.reply.version >= twinplane_engine::exchange::HttpVersion::Http11 {
+            respond::write_interim(status, headers, self.output.head());
+        }
+    }
+
+    fn send_head(&mut self, x: &Exchange, body: ResponseBody) {
+        self.reply.settle(body, x, self.body.is_ended());
+        self.reply.is_begun = true;
+        let date = self.worker.date(x.wall_us);
+        let before = self.output.pending();
+        respond::write_head(x, body, &self.reply, &date, self.output.head());
+        self.counts.sent += (self.output.pending() - before) as u64;
+    }
+
+    fn send_data(&mut self, data: Bytes) {
+        if self.reply.is_bodiless || data.is_empty() {
+            return;
+        }
+        self.counts.sent_body += data.len() as u64;
+        let before = self.output.pending();
+        if self.reply.is_chunked {
+            self.output.push_chunk(data);
+        } else {
+            self.output.push(data);
+        }
+        self.counts.sent += (self.output.pending() - before) as u64;
+    }
+
+    fn send_end(&mut self) {
+        self.reply.is_ended = true;
+        if self.reply.is_chunked && !self.reply.is_bodiless {
+            self.counts.sent += 5;
+            self.output.head().extend_from_slice(b"0\r\n\r\n");
+        }
+    }
+
+    fn cut(&mut self) {
+        // What was queued before still counts as sent; closing tells the client that more was to come.
+        self.reply.is_cut = true;
+        self.reply.keeps_alive = false;
+        self.output.clear();
+    }
+
+    fn end_connection(&mut self) {
+        self.reply.keeps_alive = false;
+    }
+
+    fn queued(&self) -> usize {
+        self.output.pending()
+    }
+
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ClientFault>> {
+        let before = self.output.pending();
+        match self.output.poll_write_all(&mut self.io, context) {
+            Poll::Ready(Ok(())) => {
+                if before > 0 {
+                    self.timer.disarm();
+                }
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(_)) => Poll::Ready(Err(ClientFault::Gone)),
+            Poll::Pending => {
+                if self.output.pending() != before {
+                    self.timer.disarm();
+                }
+                self.poll_slow(context, RequestFault::TimedOut)
+                    .map(|slow: Result<Option<Bytes>, _>| slow.map(|_| ()))
+            }
+        }
+    }
+
+    fn counts(&self) -> ByteCounts {
+        self.counts
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    // The connection stays as it is: what follows the fault in the stream means nothing.
+    fn fault<T>(&mut self, fault: RequestFault) -> Poll<Result<T, ClientFault>> {
+        self.reply.keeps_alive = false;
+        Poll::Ready(Err(ClientFault::Request(fault)))
+    }
+
+    // Nothing moves: the client's silence is timed from here on.
+    fn poll_slow<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        fault: RequestFault,
+    ) -> Poll<Result<T, ClientFault>> {
+        if !self.timer.is_armed() {
+            self.timer
+                .arm(self.worker.settings.start.limits.idle_timeout_ms);
+        }
+        match self.timer.poll_elapsed(context) {
+            Poll::Ready(()) => self.fault(fault),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}

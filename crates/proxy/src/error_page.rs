@@ -1,0 +1,404 @@
+//! What a client of the proxy sees of an error: status, words, and the form that its `Accept` asks for. The only place
+//! that words them.
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use twinplane_engine::answer::{Answer, AnswerBody};
+use twinplane_engine::exchange::{Exchange, Scheme};
+use twinplane_engine::text::Text;
+
+use crate::dns::DnsError;
+use crate::forwarded::host_without_port;
+use crate::h1::fault::RequestFault;
+use crate::upstream::peers::NoDestination;
+
+/// Why the gateway itself answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GatewayError {
+    /// The request is not let in.
+    Request(RequestFault),
+    /// No route matches.
+    NoRoute,
+    /// The route has no service.
+    NoService,
+    /// The route is not served in the clear.
+    HttpsRequired {
+        /// 426, or a redirect.
+        status: u16,
+    },
+    /// The route is for gRPC and the request came over HTTP/1.
+    Http2Required,
+    /// The route is for gRPC and the request is none.
+    NotGrpc,
+    /// Nowhere to go.
+    NoDestination(NoDestination),
+    /// The upstream could not be reached, or what it said is no response.
+    UpstreamInvalid,
+    /// The upstream took too long.
+    UpstreamTimeout,
+    /// Something of ours broke.
+    Unexpected,
+}
+
+/// An error as it will be answered.
+#[derive(Debug)]
+pub struct Worded {
+    /// Status, headers and message.
+    pub answer: Box<Answer>,
+    /// Whether it is raised by the server under the gateway: then a request without `Accept` gets the default type.
+    pub is_of_server: bool,
+}
+
+/// Puts an error in words.
+pub fn word(error: &GatewayError, x: &Exchange) -> Worded {
+    let answer = match error {
+        GatewayError::Request(fault) => return of_server(request_answer(*fault)),
+        GatewayError::UpstreamInvalid => {
+            let message = "An invalid response was received from the upstream server";
+            return of_server(Answer::error(502, message));
+        }
+        GatewayError::UpstreamTimeout => {
+            return of_server(Answer::error(504, "The upstream server is timing out"));
+        }
+        GatewayError::Unexpected => Answer::unexpected(),
+        GatewayError::NoRoute => Answer::error(404, "no Route matched with those values"),
+        GatewayError::NoService => Answer::error(503, "no Service found with those values"),
+        GatewayError::HttpsRequired { status: 426 } => {
+            Answer::error(426, "Please use HTTPS protocol")
+                .with("Connection", "Upgrade")
+                .with("Upgrade", "TLS/1.2, HTTP/1.1")
+        }
+        GatewayError::HttpsRequired { status } => redirect(*status, x),
+        GatewayError::Http2Required => Answer::error(426, "Please use HTTP2 protocol")
+            .with("Connection", "Upgrade")
+            .with("Upgrade", "HTTP/2"),
+        GatewayError::NotGrpc => Answer::error(415, "Non-gRPC request matched gRPC route"),
+        GatewayError::NoDestination(none) => no_destination(none),
+    };
+    Worded {
+        answer,
+        is_of_server: false,
+    }
+}
+
+fn of_server(answer: Box<Answer>) -> Worded {
+    Worded {
+        answer,
+        is_of_server: true,
+    }
+}
+
+fn request_answer(fault: RequestFault) -> Box<Answer> {
+    let status = fault.status();
+    match fault {
+        RequestFault::Malformed => Answer::error(status, "Bad request"),
+        RequestFault::HeadTooLarge => Answer::error(status, "Request header or cookie too large"),
+        RequestFault::TargetTooLong => Answer::error(status, "URI too long"),
+        RequestFault::Method => Answer::error(status, "Method not allowed"),
+        RequestFault::BodyTooLarge => Answer::error(status, "Payload too large"),
+        RequestFault::TimedOut => Answer::error(status, "Request timeout"),
+        RequestFault::Version | RequestFault::Coding => Answer::page(status),
+    }
+}
+
+fn no_destination(none: &NoDestination) -> Box<Answer> {
+    match none {
+        NoDestination::NoPeer => Answer::error(503, "failure to get a peer from the ring-balancer"),
+        NoDestination::Name {
+            error: DnsError::NotFound,
+            ..
+        } => Answer::error(503, "name resolution failed"),
+        NoDestination::Name { host, error } => Answer::error(
+            500,
+            format!("failed the initial dns/balancer resolve for '{host}' with: {error}"),
+        ),
+        NoDestination::Tls(_) => Answer::unexpected(),
+    }
+}
+
+fn redirect(status: u16, x: &Exchange) -> Box<Answer> {
+    let host = String::from_utf8_lossy(host_without_port(x.request.host.as_bytes()));
+    let target = String::from_utf8_lossy(x.request.target.as_bytes());
+    let scheme = Scheme::Https.as_str();
+    Answer::page(status).with("Location", Text::from(format!("{scheme}://{host}{target}")))
+}
+
+/// A body with its type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// `Content-Type`; none leaves the header out.
+    pub content_type: Option<Text>,
+    /// The bytes.
+    pub body: Bytes,
+}
+
+/// Gives an answer's body the form that this request asks for.
+pub fn render(x: &Exchange, answer: &Answer, is_of_server: bool, default_type: &str) -> Page {
+    match &answer.body {
+        AnswerBody::Empty => Page {
+            content_type: None,
+            body: Bytes::new(),
+        },
+        AnswerBody::Bytes { content_type, data } => Page {
+            content_type: content_type.clone(),
+            body: data.clone(),
+        },
+        AnswerBody::Page => server_page(answer.status),
+        AnswerBody::Error(message) => error_body(x, message, is_of_server, default_type),
+    }
+}
+
+fn error_body(x: &Exchange, message: &str, is_of_server: bool, default_type: &str) -> Page {
+    let headers = &x.request.headers;
+    let accept = headers.get("accept").map(String::from_utf8_lossy);
+    if is_of_server {
+        let wanted = accept.or_else(|| headers.get("content-type").map(String::from_utf8_lossy));
+        let wanted = wanted.unwrap_or(Cow::Borrowed(default_type));
+        if wanted.starts_with("application/grpc") {
+            let body = format!("{{\"message\":{}}}", serde_json::Value::from(message));
+            return page("application/json; charset=utf-8", body);
+        }
+        return templated(Form::of(&wanted), message, &x.request_id);
+    }
+    match accept {
+        // Kong answers a gRPC client on HTTP/1 with nothing (vectors/plugins, gateway-errors).
+        Some(accept) if accept.starts_with("application/grpc") => Page {
+            content_type: Some(Text::from_static(" ")),
+            body: Bytes::new(),
+        },
+        Some(accept) => templated(Form::of(&accept), message, &x.request_id),
+        None => templated(Form::Json, message, &x.request_id),
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Json,
+    Html,
+    Plain,
+    Xml,
+}
+
+impl Form {
+    // The first entry of the highest weight decides alone; what is not known gets JSON.
+    fn of(accept: &str) -> Self {
+        let mut best = (-1.0, "");
+        for entry in accept.split(',') {
+            let mut parts = entry.split(';');
+            let name = parts.next().unwrap_or_default().trim();
+            let weight = parts
+                .find_map(|part| part.trim().strip_prefix("q="))
+                .map_or(1.0, |weight| weight.trim().parse().unwrap_or(1.0));
+            if weight > best.0 {
+                best = (weight, name);
+            }
+        }
+        match best.1.to_ascii_lowercase().as_str() {
+            "text/html" => Self::Html,
+            "text/plain" | "text/*" => Self::Plain,
+            "application/xml" | "text/xml" => Self::Xml,
+            _ => Self::Json,
+        }
+    }
+}
+
+fn templated(form: Form, message: &str, request_id: &Text) -> Page {
+    let id = request_id.as_str().unwrap_or_default();
+    match form {
+        Form::Json => {
+            let message = serde_json::Value::from(message);
+            page(
+                "application/json; charset=utf-8",
+                format!("{{\n  \"message\":{message},\n  \"request_id\":\"{id}\"\n}}"),
+            )
+        }
+        Form::Plain => page(
+            "text/plain; charset=utf-8",
+            format!("{message}\nrequest_id: {id}\n"),
+        ),
+        Form::Html => {
+            let message = escaped(message);
+            page(
+                "text/html; charset=utf-8",
+                format!(
+                    "<!doctype html>\n<html>\n  <head>\n    <meta charset=\"utf-8\">\n    <title>Error</title>\n  </head>\n  <body>\n    <h1>Error</h1>\n    <p>{message}.</p>\n    <p>request_id: {id}</p>\n  </body>\n</html>\n"
+                ),
+            )
+        }
+        Form::Xml => {
+            let message = escaped(message);
+            page(
+                "application/xml; charset=utf-8",
+                format!(
+                    "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<error>\n  <message>{message}</message>\n  <requestid>{id}</requestid>\n</error>\n"
+                ),
+            )
+        }
+    }
+}
+
+fn page(content_type: &'static str, body: String) -> Page {
+    Page {
+        content_type: Some(Text::from_static(content_type)),
+        body: Bytes::from(body),
+    }
+}
+
+fn escaped(text: &str) -> Cow<'_, str> {
+    if !text.contains(['<', '>', '&', '"']) {
+        return Cow::Borrowed(text);
+    }
+    let text = text
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;");
+    Cow::Owned(text)
+}
+
+// The page of the server under the gateway.
+fn server_page(status: u16) -> Page {
+    let Some(title) = page_title(status) else {
+        return Page {
+            content_type: None,
+            body: Bytes::new(),
+        };
+    };
+    let content_type = if matches!(status, 301 | 302) {
+        "text/html"
+    } else {
+        "text/html; charset=UTF-8"
+    };
+    let body = format!(
+        "<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{title}</h1></center>\r\n</body>\r\n</html>\r\n"
+    );
+    page(content_type, body)
+}
+
+fn page_title(status: u16) -> Option<String> {
+    let words = match status {
+        302 => "Found",
+        405 => "Not Allowed",
+        307 => "Temporary Redirect",
+        503 => "Service Temporarily Unavailable",
+        504 => "Gateway Time-out",
+        _ => reason(status).filter(|_| status >= 300)?,
+    };
+    Some(format!("{status} {words}"))
+}
+
+/// The reason phrase of a status in responses of our own; none where the server under Kong has none.
+pub fn reason(status: u16) -> Option<&'static str> {
+    Some(match status {
+        200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        204 => "No Content",
+        206 => "Partial Content",
+        301 => "Moved Permanently",
+        302 => "Moved Temporarily",
+        303 => "See Other",
+        304 => "Not Modified",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        402 => "Payment Required",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Not Allowed",
+        406 => "Not Acceptable",
+        408 => "Request Time-out",
+        409 => "Conflict",
+        410 => "Gone",
+        411 => "Length Required",
+        412 => "Precondition Failed",
+        413 => "Request Entity Too Large",
+        414 => "Request-URI Too Large",
+        415 => "Unsupported Media Type",
+        416 => "Requested Range Not Satisfiable",
+        421 => "Misdirected Request",
+        429 => "Too Many Requests",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Temporarily Unavailable",
+        504 => "Gateway Time-out",
+        505 => "HTTP Version Not Supported",
+        507 => "Insufficient Storage",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_of_the_heaviest_types_decides_alone() {
+        for (accept, form) in [
+            ("*/*", Form::Json),
+            ("application/json", Form::Json),
+            ("text/html", Form::Html),
+            ("text/plain", Form::Plain),
+            ("text/*", Form::Plain),
+            ("application/xml", Form::Xml),
+            ("image/png", Form::Json),
+            ("garbage", Form::Json),
+            ("text/html;q=0.1, text/plain;q=0.9, image/png", Form::Json),
+            ("text/html;q=0.5, application/json;q=0.9", Form::Json),
+            (
+                "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+                Form::Html,
+            ),
+        ] {
+            assert_eq!(Form::of(accept), form, "{accept}");
+        }
+    }
+
+    #[test]
+    fn templates_are_those_of_a_real_node() {
+        let id = Text::from_static("65fd61098f841c3bc23baa06bf408911");
+        let json = templated(Form::Json, "Unauthorized", &id);
+        assert_eq!(json.body.len(), 81);
+        assert!(
+            templated(Form::Html, "a<b", &id)
+                .body
+                .windows(9)
+                .any(|part| part == b"<p>a&lt;b")
+        );
+        assert_eq!(
+            templated(Form::Html, "no Route matched with those values", &id)
+                .body
+                .len(),
+            243
+        );
+        assert_eq!(
+            templated(Form::Xml, "no Route matched with those values", &id)
+                .body
+                .len(),
+            170
+        );
+        assert_eq!(
+            templated(Form::Plain, "no Route matched with those values", &id)
+                .body
+                .len(),
+            80
+        );
+    }
+
+    #[test]
+    fn server_pages_have_their_recorded_lengths() {
+        for (status, length) in [
+            (301, 134),
+            (302, 110),
+            (308, 136),
+            (403, 118),
+            (501, 130),
+            (505, 152),
+        ] {
+            assert_eq!(server_page(status).body.len(), length, "{status}");
+        }
+        assert!(server_page(599).body.is_empty());
+    }
+}

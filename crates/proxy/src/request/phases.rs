@@ -1,0 +1,116 @@
+//! Runs the plugin phases and performs what filters wait for. A filter that panics costs its request alone.
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::time::Duration;
+
+use twinplane_engine::chain::{self, Step};
+use twinplane_engine::exchange::{BodyChunk, Exchange};
+use twinplane_engine::filter::{Effect, Outcome, Phase};
+
+use super::Stop;
+use super::body::Collected;
+use crate::client_side::ClientSide;
+use crate::error_page::GatewayError;
+use crate::recorder::Counter;
+use crate::worker::Worker;
+
+/// A phase before the upstream is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Before {
+    /// Global plugins, before the route is known.
+    Rewrite,
+    /// The plugins of the route.
+    Access,
+}
+
+/// Runs a phase to its end.
+pub(super) async fn run<C: ClientSide>(
+    worker: &Rc<Worker>,
+    x: &mut Exchange,
+    client: &mut C,
+    body: &mut Collected,
+    phase: Before,
+) -> Result<(), Stop> {
+    let mut outcome = None;
+    loop {
+        let given = outcome.take();
+        let step = guarded(worker, x, |x| match phase {
+            Before::Rewrite => chain::rewrite(x, given),
+            Before::Access => chain::access(x, given),
+        });
+        let Some(step) = step else {
+            let snapshot = Rc::clone(&x.snapshot);
+            chain::finish(x, &snapshot);
+            return Err(GatewayError::Unexpected.into());
+        };
+        match step {
+            Step::Done => return Ok(()),
+            Step::Answered(answer) => return Err(Stop::Answer(answer)),
+            Step::Wait(effect) => outcome = Some(perform(worker, x, client, body, effect).await?),
+        }
+        worker.touch(x);
+    }
+}
+
+async fn perform<C: ClientSide>(
+    worker: &Rc<Worker>,
+    x: &mut Exchange,
+    client: &mut C,
+    body: &mut Collected,
+    effect: Effect,
+) -> Result<Outcome, Stop> {
+    match effect {
+        Effect::RequestBody { bytes_max } => {
+            let bytes_max = bytes_max.min(worker.settings.start.limits.buffered_body_bytes_max);
+            let is_whole = body.collect(x, client, bytes_max).await?;
+            x.request.buffered = Some(body.bytes.clone());
+            Ok(if is_whole {
+                Outcome::RequestBody
+            } else {
+                Outcome::RequestBodyTooLarge
+            })
+        }
+        Effect::Timer { ms } => {
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+            Ok(Outcome::Timer)
+        }
+    }
+}
+
+/// The request ends before its plugins ran: the global ones take part in what is left.
+pub(super) fn skip_to_response(x: &mut Exchange) {
+    x.chain = chain::ChainRun::new(x.snapshot.global_chain);
+}
+
+/// Runs the header filters; false where one panicked.
+pub(super) fn header_filter(worker: &Worker, x: &mut Exchange) -> bool {
+    !chain::has_phase(x, Phase::HeaderFilter) || guarded(worker, x, chain::header_filter).is_some()
+}
+
+/// Runs the body filters over a piece; false where one panicked.
+pub(super) fn body_filter(worker: &Worker, x: &mut Exchange, chunk: &mut BodyChunk) -> bool {
+    guarded(worker, x, |x| chain::body_filter(x, chunk)).is_some()
+}
+
+/// Runs the log phase and writes the record. A panic costs the later log plugins of this request, as on a real node.
+pub(super) fn log(worker: &Worker, x: &mut Exchange) {
+    let mut entry = worker.recorder.open();
+    if chain::has_phase(x, Phase::Log)
+        && catch_unwind(AssertUnwindSafe(|| chain::log(x, &mut entry))).is_err()
+    {
+        worker.recorder.count(Counter::InvariantBroken, 1);
+    }
+    entry.record(x);
+}
+
+fn guarded<T>(
+    worker: &Worker,
+    x: &mut Exchange,
+    act: impl FnOnce(&mut Exchange) -> T,
+) -> Option<T> {
+    let acted = catch_unwind(AssertUnwindSafe(|| act(x)));
+    if acted.is_err() {
+        worker.recorder.count(Counter::InvariantBroken, 1);
+    }
+    acted.ok()
+}

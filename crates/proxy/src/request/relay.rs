@@ -1,0 +1,232 @@
+//! Passes a response's body on, piece by piece, through the body filters; and what is left of the request's body the
+//! other way. A slow client slows its upstream, and a body that is cut is never delivered as whole.
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use twinplane_engine::exchange::{BodyChunk, Exchange};
+
+use super::Stop;
+use super::phases;
+use super::proxy::{Upload, poll_upload};
+use crate::client_side::{ClientFault, ClientSide};
+use crate::h1::body::IncomingBody;
+use crate::h1::chunked::Decoded;
+use crate::timers::Timer;
+use crate::upstream::connection::UpstreamConnection;
+use crate::upstream::peers::PeerInUse;
+use crate::worker::Worker;
+
+/// A response whose head is queued.
+#[derive(Debug)]
+pub(super) struct Relayed {
+    /// The connection it comes over.
+    pub(super) connection: UpstreamConnection,
+    /// What is left of its body.
+    pub(super) body: IncomingBody,
+    /// What is left of the request's body.
+    pub(super) upload: Upload,
+    /// Whether the connection may serve another request afterwards.
+    pub(super) is_reusable: bool,
+    /// Whether pieces go through body filters.
+    pub(super) is_filtered: bool,
+    /// The peer, busy until the end.
+    pub(super) _peer: Option<PeerInUse>,
+    /// Silence of the upstream that ends the response.
+    pub(super) read_ms: u64,
+}
+
+/// Passes the body on, to its end or to a cut.
+pub(super) async fn run<C: ClientSide>(
+    worker: &Rc<Worker>,
+    x: &mut Exchange,
+    client: &mut C,
+    relayed: Relayed,
+    timer: &Timer,
+) -> Result<(), Stop> {
+    let mut relay = Relay {
+        worker,
+        x,
+        client,
+        relayed: Some(relayed),
+        timer,
+        is_waiting: false,
+    };
+    let ended = poll_fn(|context| relay.poll(context)).await;
+    timer.disarm();
+    ended
+}
+
+struct Relay<'a, C> {
+    worker: &'a Rc<Worker>,
+    x: &'a mut Exchange,
+    client: &'a mut C,
+    // None once the body has ended and the connection has gone back to its pool.
+    relayed: Option<Relayed>,
+    timer: &'a Timer,
+    is_waiting: bool,
+}
+
+enum Piece {
+    Data(Bytes),
+    End,
+}
+
+impl<C: ClientSide> Relay<'_, C> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Stop>> {
+        loop {
+            if self.client.queued() > 0 {
+                // What is at hand goes out together with what is queued.
+                let is_urgent = self.relayed.as_ref().is_none_or(|relayed| {
+                    relayed.connection.buffer.is_empty() || self.client.queued() >= 16_384
+                });
+                if is_urgent {
+                    match self.client.poll_flush(context) {
+                        Poll::Ready(Ok(())) => {}
+                        Poll::Ready(Err(ClientFault::Gone)) => {
+                            return Poll::Ready(Err(Stop::ClientGone));
+                        }
+                        Poll::Ready(Err(ClientFault::Request(_))) => {
+                            return Poll::Ready(Err(Stop::Cut));
+                        }
+                        Poll::Pending => {
+                            // The upstream waits for the client: its silence is ours.
+                            self.stop_waiting();
+                            return self.poll_upload(context).map(Err);
+                        }
+                    }
+                }
+            }
+            let Some(relayed) = &mut self.relayed else {
+                return Poll::Ready(Ok(()));
+            };
+            match poll_piece(relayed, context) {
+                Poll::Ready(Ok(Piece::Data(data))) => {
+                    self.stop_waiting();
+                    if !self.pass(data) {
+                        return Poll::Ready(Err(Stop::Cut));
+                    }
+                }
+                Poll::Ready(Ok(Piece::End)) => {
+                    if !self.end() {
+                        return Poll::Ready(Err(Stop::Cut));
+                    }
+                }
+                Poll::Ready(Err(())) => return Poll::Ready(Err(Stop::Cut)),
+                Poll::Pending => {
+                    if self.client.queued() > 0 {
+                        continue;
+                    }
+                    let read_ms = relayed.read_ms;
+                    if !self.is_waiting {
+                        self.is_waiting = true;
+                        self.timer.arm(read_ms);
+                    }
+                    if self.timer.poll_elapsed(context).is_ready() {
+                        return Poll::Ready(Err(Stop::Cut));
+                    }
+                    return self.poll_upload(context).map(Err);
+                }
+            }
+        }
+    }
+
+    fn stop_waiting(&mut self) {
+        if self.is_waiting {
+            self.is_waiting = false;
+            self.timer.disarm();
+        }
+    }
+
+    // Ready only with a reason to stop.
+    fn poll_upload(&mut self, context: &mut Context<'_>) -> Poll<Stop> {
+        if let Some(relayed) = &mut self.relayed
+            && relayed.upload != Upload::Done
+        {
+            return match poll_upload(
+                self.client,
+                &mut relayed.connection,
+                &mut relayed.upload,
+                context,
+            ) {
+                Poll::Ready(Err(ClientFault::Gone)) => Poll::Ready(Stop::ClientGone),
+                Poll::Ready(Err(ClientFault::Request(_))) => Poll::Ready(Stop::Cut),
+                Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
+            };
+        }
+        if self.client.is_body_ended() {
+            return self.client.poll_gone(context).map(|()| Stop::ClientGone);
+        }
+        Poll::Pending
+    }
+
+    fn pass(&mut self, data: Bytes) -> bool {
+        if !self
+            .relayed
+            .as_ref()
+            .is_some_and(|relayed| relayed.is_filtered)
+        {
+            self.client.send_data(data);
+            return true;
+        }
+        self.filter(BodyChunk {
+            data,
+            is_last: false,
+        })
+    }
+
+    fn filter(&mut self, mut chunk: BodyChunk) -> bool {
+        self.worker.touch(self.x);
+        let is_filtered = phases::body_filter(self.worker, self.x, &mut chunk);
+        if is_filtered && !chunk.data.is_empty() {
+            self.client.send_data(chunk.data);
+        }
+        is_filtered
+    }
+
+    fn end(&mut self) -> bool {
+        let Some(relayed) = self.relayed.take() else {
+            return true;
+        };
+        let Relayed {
+            connection,
+            upload,
+            is_reusable,
+            is_filtered,
+            ..
+        } = relayed;
+        if is_reusable && upload == Upload::Done && connection.output.pending() == 0 {
+            self.worker.pool.put(connection, self.worker.clock.now_ms());
+        }
+        if is_filtered
+            && !self.filter(BodyChunk {
+                data: Bytes::new(),
+                is_last: true,
+            })
+        {
+            return false;
+        }
+        self.client.send_end();
+        true
+    }
+}
+
+fn poll_piece(relayed: &mut Relayed, context: &mut Context<'_>) -> Poll<Result<Piece, ()>> {
+    loop {
+        match relayed.body.take(&mut relayed.connection.buffer) {
+            Ok(Decoded::Data(data)) => return Poll::Ready(Ok(Piece::Data(data))),
+            Ok(Decoded::End) => return Poll::Ready(Ok(Piece::End)),
+            Ok(Decoded::More) => {}
+            Err(_) => return Poll::Ready(Err(())),
+        }
+        match relayed.connection.poll_fill(context) {
+            Poll::Ready(Ok(0)) if matches!(relayed.body, IncomingBody::Close) => {
+                return Poll::Ready(Ok(Piece::End));
+            }
+            Poll::Ready(Ok(1..)) => {}
+            Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(())),
+            Poll::Pending => return Poll::Pending,
+        }
+    }
+}

@@ -1,0 +1,370 @@
+//! Begins a response: the upstream's, cleaned of what concerns one hop, or one of our own. Header filters see it, then the
+//! gateway adds its headers, which no filter can take away.
+use std::future::poll_fn;
+use std::rc::Rc;
+
+use twinplane_engine::answer::Answer;
+use twinplane_engine::chain;
+use twinplane_engine::exchange::{BodyChunk, Exchange, HttpVersion, Source};
+use twinplane_engine::filter::Phase;
+use twinplane_engine::text::Text;
+
+use super::Stop;
+use super::phases;
+use super::proxy::{Answered, Upload};
+use super::relay::Relayed;
+use crate::client_side::{ClientSide, ResponseBody};
+use crate::error_page::{self, GatewayError, Page};
+use crate::h1::body::IncomingBody;
+use crate::h1::framing::{self, ResponseFraming};
+use crate::h1::names::{Known, known};
+use crate::upgrade::Tunnel;
+use crate::worker::Worker;
+
+/// Queues the head of the upstream's response.
+pub(super) fn upstream<C: ClientSide>(
+    worker: &Rc<Worker>,
+    x: &mut Exchange,
+    client: &mut C,
+    answered: Answered,
+) -> Result<Relayed, Stop> {
+    let Answered {
+        mut connection,
+        status_line,
+        upload,
+        peer,
+    } = answered;
+    let is_head = x
+        .upstream
+        .method
+        .as_ref()
+        .unwrap_or(&x.request.method)
+        .as_bytes()
+        == b"HEAD";
+    let is_persistent = receive_head(x, &mut connection, &status_line);
+    let framed = framing::of_response(
+        &x.response.headers,
+        status_line.seen,
+        status_line.status,
+        is_head,
+    );
+    let Ok(framed) = framed else {
+        x.response.headers.clear_spans();
+        return Err(GatewayError::UpstreamInvalid.into());
+    };
+    clean(x, status_line.seen.has(Known::Connection));
+    x.response.content_length = match framed {
+        ResponseFraming::None { length } => length,
+        ResponseFraming::Length(length) => Some(length),
+        ResponseFraming::Chunked | ResponseFraming::Close => None,
+    };
+    if !phases::header_filter(worker, x) {
+        x.response.headers.clear();
+        return Err(GatewayError::Unexpected.into());
+    }
+    put_proxied_headers(worker, x);
+    let is_filtered = chain::has_phase(x, Phase::BodyFilter);
+    let body = match framed {
+        ResponseFraming::None { length } => ResponseBody::None { length },
+        ResponseFraming::Length(length) if !x.response.is_body_changed => {
+            ResponseBody::Length(length)
+        }
+        _ => ResponseBody::Unknown,
+    };
+    client.send_head(x, body);
+    let read_ms = x
+        .service()
+        .and_then(|service| service.model.read_timeout)
+        .and_then(|ms| u64::try_from(ms).ok());
+    Ok(Relayed {
+        connection,
+        body: IncomingBody::of_response(framed),
+        is_reusable: is_persistent && framed != ResponseFraming::Close && upload != Upload::Refused,
+        upload,
+        is_filtered,
+        _peer: peer,
+        read_ms: read_ms.unwrap_or(60_000),
+    })
+}
+
+/// Queues the head with which the upstream agreed to another protocol.
+pub(super) fn tunnel<C: ClientSide>(
+    worker: &Rc<Worker>,
+    x: &mut Exchange,
+    client: &mut C,
+    answered: Answered,
+) -> Box<Tunnel> {
+    let Answered {
+        mut connection,
+        status_line,
+        ..
+    } = answered;
+    receive_head(x, &mut connection, &status_line);
+    let protocol = x.response.headers.get("upgrade").map(Text::copy_from);
+    clean(x, status_line.seen.has(Known::Connection));
+    if let Some(protocol) = protocol {
+        x.response.headers.append("Upgrade", protocol);
+    }
+    // The answer stands whatever a filter makes of it: both sides speak the other protocol from here on.
+    let _filtered = phases::header_filter(worker, x);
+    put_proxied_headers(worker, x);
+    client.send_head(x, ResponseBody::None { length: None });
+    let read_ms = x
+        .service()
+        .and_then(|service| service.model.read_timeout)
+        .and_then(|ms| u64::try_from(ms).ok());
+    Box::new(Tunnel {
+        connection,
+        idle_ms: read_ms.unwrap_or(60_000),
+    })
+}
+
+// Takes the head from the buffer into the exchange. Says whether the upstream keeps the connection.
+fn receive_head(
+    x: &mut Exchange,
+    connection: &mut crate::upstream::connection::UpstreamConnection,
+    line: &crate::h1::scan::StatusLine,
+) -> bool {
+    let head = connection.buffer.split_to(line.head_bytes).freeze();
+    let response = &mut x.response;
+    response.status = line.status;
+    response.upstream_status = Some(line.status);
+    response.reason = line
+        .reason
+        .clone()
+        .map(|reason| Text::from(head.slice(reason)));
+    response.source = Source::Upstream;
+    response.headers.attach(head);
+    if let Some(last) = x.tries.last_mut() {
+        last.code = Some(line.status);
+    }
+    if !line.seen.has(Known::Connection) {
+        return line.version == HttpVersion::Http11;
+    }
+    let says = |option: &[u8]| {
+        let mut options = x
+            .response
+            .headers
+            .get_all("connection")
+            .flat_map(|value| value.split(|byte| *byte == b','));
+        options.any(|one| one.trim_ascii().eq_ignore_ascii_case(option))
+    };
+    if line.version == HttpVersion::Http11 {
+        !says(b"close")
+    } else {
+        says(b"keep-alive")
+    }
+}
+
+// Removes what concerns one hop, and names the character set where a real node does.
+fn clean(x: &mut Exchange, has_connection: bool) {
+    let response = &mut x.response;
+    let nominated: Vec<Vec<u8>> = if has_connection {
+        let options = response
+            .headers
+            .get_all("connection")
+            .flat_map(|value| value.split(|byte| *byte == b','));
+        options.map(|option| option.trim_ascii().to_vec()).collect()
+    } else {
+        Vec::new()
+    };
+    let keeps_trailer = x.request.headers.contains("te");
+    let is_nominated = |name: &[u8]| {
+        nominated
+            .iter()
+            .any(|option| name.eq_ignore_ascii_case(option))
+    };
+    response.headers.retain(|name, _| match known(name) {
+        Some(Known::Trailer) => keeps_trailer,
+        Some(known) => !known.is_hop_of_response(),
+        None => !is_nominated(name),
+    });
+    let charset = response
+        .headers
+        .get("content-type")
+        .filter(|value| gets_charset(value))
+        .map(|value| [value, b"; charset=UTF-8"].concat());
+    if let Some(with_charset) = charset {
+        response
+            .headers
+            .set("Content-Type", Text::from(with_charset));
+    }
+}
+
+// The types to which the server under Kong adds its character set (vectors/plugins, headers/content-type).
+fn gets_charset(content_type: &[u8]) -> bool {
+    const TYPES: [&[u8]; 6] = [
+        b"text/html",
+        b"text/plain",
+        b"text/xml",
+        b"text/vnd.wap.wml",
+        b"application/javascript",
+        b"application/rss+xml",
+    ];
+    matches!(content_type.first(), Some(b't' | b'a' | b'T' | b'A'))
+        && TYPES
+            .iter()
+            .any(|one| content_type.eq_ignore_ascii_case(one))
+}
+
+fn put_proxied_headers(worker: &Worker, x: &mut Exchange) {
+    let on = worker.settings.header_switches;
+    let is_upstream = x.response.source == Source::Upstream;
+    if is_upstream && on.server {
+        x.response
+            .headers
+            .add("Server", worker.texts.server.clone());
+    }
+    if on.upstream_status
+        && let Some(status) = x.response.upstream_status
+    {
+        x.response
+            .headers
+            .set("X-Kong-Upstream-Status", Text::from_integer(status));
+    }
+    if on.upstream_latency {
+        let waited_ms = x.times.waiting_us().unwrap_or(0) / 1_000;
+        x.response
+            .headers
+            .set("X-Kong-Upstream-Latency", Text::from_integer(waited_ms));
+    }
+    if on.proxy_latency {
+        x.response.headers.set(
+            "X-Kong-Proxy-Latency",
+            Text::from_integer(x.times.proxy_us() / 1_000),
+        );
+    }
+    if on.via {
+        let via = match x.response.headers.get("via") {
+            None => worker.texts.via.clone(),
+            Some(before) => Text::from([before, b", ", worker.texts.via.as_bytes()].concat()),
+        };
+        x.response.headers.set("Via", via);
+    }
+    if !is_upstream && on.server {
+        x.response
+            .headers
+            .set("Server", worker.texts.server.clone());
+    }
+    if on.request_id {
+        x.response
+            .headers
+            .set("X-Kong-Request-Id", x.request_id.clone());
+    }
+}
+
+fn put_own_headers(worker: &Worker, x: &mut Exchange) {
+    let on = worker.settings.header_switches;
+    if on.response_latency {
+        let took_ms = x.now_us.saturating_sub(x.times.started_us) / 1_000;
+        x.response
+            .headers
+            .set("X-Kong-Response-Latency", Text::from_integer(took_ms));
+    }
+    if on.server {
+        x.response
+            .headers
+            .set("Server", worker.texts.server.clone());
+    }
+    if on.request_id {
+        x.response
+            .headers
+            .set("X-Kong-Request-Id", x.request_id.clone());
+    }
+}
+
+/// Answers with an error. False where nothing could be sent.
+pub(super) async fn error<C: ClientSide>(
+    worker: &Rc<Worker>,
+    x: &mut Exchange,
+    client: &mut C,
+    error: &GatewayError,
+) -> bool {
+    let snapshot = Rc::clone(&x.snapshot);
+    chain::finish(x, &snapshot);
+    let worded = error_page::word(error, x);
+    answer(worker, x, client, &worded.answer, worded.is_of_server).await
+}
+
+/// Sends a response of our own. False where nothing could be sent.
+pub(super) async fn answer<C: ClientSide>(
+    worker: &Rc<Worker>,
+    x: &mut Exchange,
+    client: &mut C,
+    answer: &Answer,
+    is_of_server: bool,
+) -> bool {
+    worker.touch(x);
+    let default_type = worker.settings.start.error_default_type.as_str();
+    let mut page = error_page::render(x, answer, is_of_server, default_type);
+    prepare(x, answer, &page);
+    if !phases::header_filter(worker, x) {
+        let broken = error_page::word(&GatewayError::Unexpected, x).answer;
+        page = error_page::render(x, &broken, true, default_type);
+        x.response.headers.clear();
+        prepare(x, &broken, &page);
+    }
+    if x.tries.is_empty() {
+        put_own_headers(worker, x);
+    } else {
+        put_proxied_headers(worker, x);
+    }
+    let Some(body) = filtered(worker, x, page) else {
+        return false;
+    };
+    let length = body.len() as u64;
+    if x.response.is_body_changed {
+        x.response
+            .headers
+            .set("Content-Length", Text::from_integer(length));
+    }
+    let is_bodiless = matches!(x.response.status, 100..=199 | 204 | 304);
+    client.send_head(
+        x,
+        if is_bodiless {
+            ResponseBody::None { length: None }
+        } else {
+            ResponseBody::Length(length)
+        },
+    );
+    if !body.is_empty() && !is_bodiless {
+        client.send_data(body);
+    }
+    client.send_end();
+    poll_fn(|context| client.poll_flush(context)).await.is_ok()
+}
+
+// A whole body of ours goes through the body filters at once, so that its length is known.
+fn filtered(worker: &Worker, x: &mut Exchange, page: Page) -> Option<bytes::Bytes> {
+    if !chain::has_phase(x, Phase::BodyFilter) {
+        return Some(page.body);
+    }
+    let mut chunk = BodyChunk {
+        data: page.body,
+        is_last: true,
+    };
+    phases::body_filter(worker, x, &mut chunk).then_some(chunk.data)
+}
+
+fn prepare(x: &mut Exchange, answer: &Answer, page: &Page) {
+    let response = &mut x.response;
+    response.headers.clear_spans();
+    response.status = answer.status;
+    response.reason = error_page::reason(answer.status).map(Text::from_static);
+    response.source = Source::Kong;
+    response.content_length = Some(page.body.len() as u64);
+    if let Some(content_type) = &page.content_type {
+        response.headers.set("Content-Type", content_type.clone());
+    }
+    for (name, value) in answer.headers.iter() {
+        response
+            .headers
+            .append(Text::copy_from(name), Text::copy_from(value));
+    }
+    let is_server_page = matches!(answer.body, twinplane_engine::answer::AnswerBody::Page);
+    if !is_server_page && !matches!(answer.status, 204 | 304) {
+        response
+            .headers
+            .set("Content-Length", Text::from_integer(page.body.len()));
+    }
+}

@@ -1,0 +1,145 @@
+//! Which route a request is for, and what follows from it alone: service, upstream path, refusals by protocol.
+use twinplane_engine::exchange::{Exchange, HttpVersion, Matched, Scheme};
+use twinplane_engine::path;
+use twinplane_engine::router::MatchInput;
+use twinplane_engine::text::Text;
+
+use crate::error_page::GatewayError;
+use crate::forwarded::raw_path;
+use crate::h1::fault::RequestFault;
+use crate::worker::Worker;
+
+/// Finds the route and prepares what goes upstream.
+pub(super) fn find(worker: &Worker, x: &mut Exchange) -> Result<(), GatewayError> {
+    normalise(x)?;
+    let snapshot = std::rc::Rc::clone(&x.snapshot);
+    let input = MatchInput {
+        method: x.request.method.as_bytes(),
+        host: x.request.host.as_bytes(),
+        listener_port: x.client.listener_port,
+        path: x.request.path.as_bytes(),
+        sni: x.client.sni.as_deref().map(str::as_bytes),
+        is_tls: x.client.scheme == Scheme::Https,
+        headers: &x.request.headers,
+    };
+    let Some(found) = snapshot.router.find(&input) else {
+        return Err(GatewayError::NoRoute);
+    };
+    let route = &snapshot.routes[found.route as usize];
+    x.route = Some(found.route);
+    x.service = route.service;
+    let service = route.service.map(|at| &snapshot.services[at as usize]);
+    let path = x.request.path.as_bytes();
+    let base = service
+        .and_then(|service| service.model.path.as_deref())
+        .unwrap_or_default();
+    let upstream = path::upstream_path(
+        base.as_bytes(),
+        path,
+        found.path_taken,
+        route.model.strip_path,
+    );
+    x.matched = Matched {
+        prefix: found
+            .path_taken
+            .filter(|_| route.model.strip_path)
+            .map(|taken| header_text(&path[..taken])),
+        captures: captures(found.captures),
+    };
+    x.upstream.path = escaped(upstream);
+    x.upstream.scheme = service.map_or(Scheme::Http, |service| service.scheme);
+    if route.model.preserve_host && !x.request.host.is_empty() {
+        x.upstream.host_header = Some(x.request.host.clone());
+    }
+    if worker.settings.start.allow_debug_header {
+        tell_names(x);
+    }
+    refuse_by_protocol(x)
+}
+
+fn normalise(x: &mut Exchange) -> Result<(), GatewayError> {
+    let target = &x.request.target;
+    let normal = path::normalise(raw_path(target.as_bytes()));
+    let normal = normal.map_err(|_| GatewayError::Request(RequestFault::Malformed))?;
+    x.request.path = match normal {
+        std::borrow::Cow::Borrowed(path) if path.len() == target.len() => target.clone(),
+        std::borrow::Cow::Borrowed(path) => Text::copy_from(path),
+        std::borrow::Cow::Owned(path) => Text::from(path),
+    };
+    Ok(())
+}
+
+fn escaped(path: Vec<u8>) -> Text {
+    match path::escape(&path) {
+        std::borrow::Cow::Owned(escaped) => Text::from(escaped),
+        std::borrow::Cow::Borrowed(_) => Text::from(path),
+    }
+}
+
+// A normalised path may hold decoded control bytes, which a header may not.
+fn header_text(path: &[u8]) -> Text {
+    if path.iter().any(u8::is_ascii_control) {
+        Text::copy_from(&path::escape(path))
+    } else {
+        Text::copy_from(path)
+    }
+}
+
+fn captures(found: Vec<twinplane_engine::router::Capture>) -> Vec<(Box<str>, Box<str>)> {
+    let mut captures = Vec::with_capacity(found.len());
+    for (number, capture) in found.into_iter().enumerate() {
+        let value: Box<str> = match &capture.value {
+            Some(value) => String::from_utf8_lossy(value).into(),
+            None => "".into(),
+        };
+        if let Some(name) = capture.name {
+            captures.push((name, value.clone()));
+        }
+        captures.push((number.to_string().into(), value));
+    }
+    captures
+}
+
+fn tell_names(x: &mut Exchange) {
+    if x.request.headers.get("kong-debug") != Some(b"1") {
+        return;
+    }
+    let snapshot = std::rc::Rc::clone(&x.snapshot);
+    let told = &mut x.response.headers;
+    let mut tell = |name: &'static str, value: Option<&str>| {
+        if let Some(value) = value {
+            told.append(name, Text::copy_from(value.as_bytes()));
+        }
+    };
+    if let Some(route) = x.route.map(|at| &snapshot.routes[at as usize]) {
+        tell("Kong-Route-Id", Some(&route.model.id));
+        tell("Kong-Route-Name", route.model.name.as_deref());
+    }
+    if let Some(service) = x.service.map(|at| &snapshot.services[at as usize]) {
+        tell("Kong-Service-Id", Some(&service.model.id));
+        tell("Kong-Service-Name", service.model.name.as_deref());
+    }
+}
+
+fn refuse_by_protocol(x: &Exchange) -> Result<(), GatewayError> {
+    let Some(route) = x.route() else {
+        return Err(GatewayError::NoRoute);
+    };
+    if let Some(status) = route.https_only
+        && x.client.forwarded_scheme == Scheme::Http
+    {
+        return Err(GatewayError::HttpsRequired { status });
+    }
+    if !route.is_grpc {
+        return Ok(());
+    }
+    if x.client.http_version != HttpVersion::Http2 {
+        return Err(GatewayError::Http2Required);
+    }
+    let content_type = x.request.headers.get("content-type").unwrap_or_default();
+    if content_type.starts_with(b"application/grpc") {
+        Ok(())
+    } else {
+        Err(GatewayError::NotGrpc)
+    }
+}

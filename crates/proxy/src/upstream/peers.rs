@@ -1,0 +1,439 @@
+//! Where a request goes: a fixed address, a resolved name, or the peer whose turn it is. Balancers are built per worker
+//! from resolved targets and rebuilt when an answer of the name servers changes.
+use std::cell::{Cell, RefCell};
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use twinplane_engine::balancer::{Ask, Balancer, Outcome, Peer, PeerKey};
+use twinplane_engine::exchange::{Exchange, Scheme};
+use twinplane_engine::snapshot::{Local, ServiceTarget, Snapshot, TargetEntry, UpstreamEntry};
+use twinplane_engine::text::Text;
+
+use crate::dns::DnsError;
+use crate::tls::upstream::{UpstreamTls, UpstreamTlsError};
+use crate::upstream::pool::{Place, PoolKey};
+use crate::worker::Worker;
+
+// Names behind an upstream are looked up again after this; the answer mostly comes from memory.
+const RECHECK_MS: u64 = 1_000;
+
+/// Where one attempt goes.
+#[derive(Debug)]
+pub struct Destination {
+    /// What a shared connection must have in common with it.
+    pub key: PoolKey,
+    /// TLS to speak.
+    pub tls: Option<UpstreamTls>,
+    /// Address as the log has it.
+    pub ip: Text,
+    /// Port.
+    pub port: u16,
+    /// `Host` to send unless the request has one of its own.
+    pub host_header: Text,
+    /// The address and port, so that a retry goes elsewhere.
+    pub tried: Option<(IpAddr, u16)>,
+    /// The peer of an upstream that it is, busy for as long as this is held.
+    pub peer: Option<PeerInUse>,
+}
+
+/// Why there is nowhere to go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoDestination {
+    /// No peer of the upstream gets requests.
+    NoPeer,
+    /// The host has no address.
+    Name {
+        /// The host.
+        host: Box<str>,
+        /// Why.
+        error: DnsError,
+    },
+    /// The service's certificates do not allow TLS.
+    Tls(UpstreamTlsError),
+}
+
+/// A peer that serves a request.
+#[derive(Debug)]
+pub struct PeerInUse {
+    built: Rc<Built>,
+    at: usize,
+    upstream: u32,
+    answered: Option<(u64, u64)>,
+}
+
+impl PeerInUse {
+    /// The head of the answer came after so long, at this time.
+    pub fn answered(&mut self, latency_us: u64, now_us: u64) {
+        self.answered = Some((latency_us, now_us));
+    }
+}
+
+impl Drop for PeerInUse {
+    fn drop(&mut self) {
+        let (latency_us, now_us) = self.answered.unzip();
+        let balancer = &self.built.balancer;
+        if let Some(peer) = balancer.peers().get(self.at) {
+            balancer.end(peer, latency_us, now_us.unwrap_or(0));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Built {
+    balancer: Balancer,
+    // By target: its addresses.
+    addresses: Vec<Option<Rc<[IpAddr]>>>,
+    checked_ms: Cell<u64>,
+    has_names: bool,
+}
+
+/// A worker's balancers for the configuration in force.
+#[derive(Debug, Default)]
+pub struct Balancers {
+    snapshot: RefCell<Option<Local<Snapshot>>>,
+    built: RefCell<Vec<Option<Rc<Built>>>>,
+    // Addresses of plain names are taken in turn.
+    turn: Cell<usize>,
+}
+
+impl Balancers {
+    /// Another configuration is in force.
+    pub fn forget(&self) {
+        self.snapshot.borrow_mut().take();
+        self.built.borrow_mut().clear();
+    }
+
+    fn of(&self, snapshot: &Local<Snapshot>, upstream: u32) -> Option<Rc<Built>> {
+        let is_same = self
+            .snapshot
+            .borrow()
+            .as_ref()
+            .is_some_and(|known| Arc::ptr_eq(known, snapshot));
+        if !is_same {
+            *self.snapshot.borrow_mut() = Some(Rc::clone(snapshot));
+            let mut built = self.built.borrow_mut();
+            built.clear();
+            built.resize(snapshot.upstreams.len(), None);
+        }
+        self.built
+            .borrow()
+            .get(upstream as usize)
+            .cloned()
+            .flatten()
+    }
+
+    fn put(&self, upstream: u32, built: &Rc<Built>) {
+        if let Some(place) = self.built.borrow_mut().get_mut(upstream as usize) {
+            *place = Some(Rc::clone(built));
+        }
+    }
+}
+
+/// Where the next attempt of a request goes.
+pub async fn next(
+    worker: &Worker,
+    x: &Exchange,
+    ask: &Ask<'_>,
+    within: Duration,
+) -> Result<Destination, NoDestination> {
+    let snapshot = Rc::clone(&x.snapshot);
+    let Some((index, service)) = x.service.zip(x.service()) else {
+        return Err(NoDestination::NoPeer);
+    };
+    let scheme = x.upstream.scheme;
+    let tls = match scheme {
+        Scheme::Http => None,
+        Scheme::Https => Some(
+            worker
+                .upstream_tls
+                .of(&snapshot, index)
+                .map_err(NoDestination::Tls)?,
+        ),
+    };
+    if let Some((host, port)) = &x.upstream.target {
+        let address = by_name(worker, host, ask.tried.len(), within).await?;
+        let host_header = host_header(host, *port, scheme);
+        return Ok(to_address(address, *port, host, host_header, tls));
+    }
+    let port = u16::try_from(service.model.port).unwrap_or(0);
+    match &service.target {
+        ServiceTarget::Address(address) => Ok(to_address(
+            *address,
+            port,
+            &service.model.host,
+            service.host_header.clone(),
+            tls,
+        )),
+        ServiceTarget::Name => {
+            let host = &service.model.host;
+            let address = by_name(worker, host, ask.tried.len(), within).await?;
+            Ok(to_address(
+                address,
+                port,
+                host,
+                service.host_header.clone(),
+                tls,
+            ))
+        }
+        ServiceTarget::Socket(path) => Ok(Destination {
+            key: PoolKey {
+                place: Place::Unix(path.clone()),
+                tls: 0,
+                server_name: None,
+            },
+            tls: None,
+            ip: Text::from_static("unix:"),
+            port: 0,
+            host_header: service.host_header.clone(),
+            tried: None,
+            peer: None,
+        }),
+        ServiceTarget::Upstream(upstream) => {
+            let built = balancer(worker, &snapshot, *upstream, within).await;
+            let entry = &snapshot.upstreams[*upstream as usize];
+            let picked = built.balancer.pick(ask).ok_or(NoDestination::NoPeer)?;
+            built.balancer.begin(picked);
+            let peers = built.balancer.peers();
+            let at = peers
+                .iter()
+                .position(|peer| std::ptr::eq(peer, picked))
+                .unwrap_or(0);
+            let peer = PeerInUse {
+                built: Rc::clone(&built),
+                at,
+                upstream: *upstream,
+                answered: None,
+            };
+            Ok(Destination {
+                peer: Some(peer),
+                ..to_peer(picked, entry, scheme, tls)
+            })
+        }
+    }
+}
+
+/// Tells an upstream's health rules how an attempt went.
+pub fn report(x: &Exchange, destination: &Destination, outcome: Outcome) {
+    let Some(used) = &destination.peer else {
+        return;
+    };
+    let Some(entry) = x.snapshot.upstreams.get(used.upstream as usize) else {
+        return;
+    };
+    if let Some(report) = entry.policy.judge(outcome)
+        && let Some(peer) = used.built.balancer.peers().get(used.at)
+    {
+        peer.health.report(report, &entry.policy.passive);
+    }
+}
+
+fn to_address(
+    address: IpAddr,
+    port: u16,
+    host: &str,
+    host_header: Text,
+    tls: Option<UpstreamTls>,
+) -> Destination {
+    Destination {
+        key: PoolKey {
+            place: Place::Tcp(SocketAddr::new(address, port)),
+            tls: tls.as_ref().map_or(0, |tls| tls.number),
+            server_name: tls.as_ref().map(|_| server_name(host)),
+        },
+        tls,
+        ip: address_text(address),
+        port,
+        host_header,
+        tried: Some((address, port)),
+        peer: None,
+    }
+}
+
+fn to_peer(
+    peer: &Peer,
+    entry: &UpstreamEntry,
+    scheme: Scheme,
+    tls: Option<UpstreamTls>,
+) -> Destination {
+    let target = &entry.targets[peer.target as usize];
+    let (host, host_header) = match &entry.host_header {
+        Some(host) => (
+            host.as_str().unwrap_or_default(),
+            host_header(host.as_str().unwrap_or_default(), target.port, scheme),
+        ),
+        None => (
+            &*target.host,
+            host_header(&target.host, target.port, scheme),
+        ),
+    };
+    to_address(peer.address, peer.port, host, host_header, tls)
+}
+
+// The name without a port that a Host header may carry.
+fn server_name(host: &str) -> Box<str> {
+    let name = match host.rsplit_once(':') {
+        Some((name, port))
+            if !name.contains(':') && port.bytes().all(|byte| byte.is_ascii_digit()) =>
+        {
+            name
+        }
+        _ => host,
+    };
+    name.trim_start_matches('[').trim_end_matches(']').into()
+}
+
+fn host_header(host: &str, port: u16, scheme: Scheme) -> Text {
+    let is_bare_v6 = host.contains(':') && !host.starts_with('[') && host.parse::<IpAddr>().is_ok();
+    match (is_bare_v6, port == scheme.default_port()) {
+        (true, true) => Text::from(format!("[{host}]")),
+        (true, false) => Text::from(format!("[{host}]:{port}")),
+        (false, true) => Text::copy_from(host.as_bytes()),
+        (false, false) => Text::from(format!("{host}:{port}")),
+    }
+}
+
+/// An address as text, without a heap block.
+pub fn address_text(address: IpAddr) -> Text {
+    match address {
+        IpAddr::V4(address) => {
+            let mut text = [0; 15];
+            let mut length = 0;
+            for (at, octet) in address.octets().into_iter().enumerate() {
+                if at > 0 {
+                    text[length] = b'.';
+                    length += 1;
+                }
+                let mut digits = itoa::Buffer::new();
+                let digits = digits.format(octet).as_bytes();
+                text[length..length + digits.len()].copy_from_slice(digits);
+                length += digits.len();
+            }
+            Text::copy_from(&text[..length])
+        }
+        IpAddr::V6(address) => Text::from(address.to_string()),
+    }
+}
+
+async fn by_name(
+    worker: &Worker,
+    host: &str,
+    attempt: usize,
+    within: Duration,
+) -> Result<IpAddr, NoDestination> {
+    let found = worker.dns.lookup(host, within).await;
+    let addresses = found.map_err(|error| NoDestination::Name {
+        host: host.into(),
+        error,
+    })?;
+    let turn = &worker.balancers.turn;
+    if attempt == 0 {
+        turn.set(turn.get().wrapping_add(1));
+    }
+    Ok(addresses[(turn.get() + attempt) % addresses.len()])
+}
+
+async fn balancer(
+    worker: &Worker,
+    snapshot: &Local<Snapshot>,
+    upstream: u32,
+    within: Duration,
+) -> Rc<Built> {
+    let now_ms = worker.clock.now_ms();
+    let known = worker.balancers.of(snapshot, upstream);
+    if let Some(known) = &known
+        && (!known.has_names || now_ms < known.checked_ms.get() + RECHECK_MS)
+    {
+        return Rc::clone(known);
+    }
+    let entry = &snapshot.upstreams[upstream as usize];
+    let mut addresses = Vec::with_capacity(entry.targets.len());
+    for target in &entry.targets {
+        // A target without an address gets no requests; the others do.
+        addresses.push(worker.dns.lookup(&target.host, within).await.ok());
+    }
+    if let Some(known) = known
+        && known.addresses == addresses
+    {
+        known.checked_ms.set(now_ms);
+        return known;
+    }
+    let built = Rc::new(build(worker, entry, addresses, now_ms));
+    worker.balancers.put(upstream, &built);
+    built
+}
+
+fn build(
+    worker: &Worker,
+    entry: &UpstreamEntry,
+    addresses: Vec<Option<Rc<[IpAddr]>>>,
+    now_ms: u64,
+) -> Built {
+    let mut peers = Vec::new();
+    for ((number, target), found) in (0..).zip(&entry.targets).zip(&addresses) {
+        for address in found.iter().flat_map(|found| found.iter()) {
+            peers.push(peer(worker, entry, number, target, *address));
+        }
+    }
+    let has_names = entry
+        .targets
+        .iter()
+        .any(|target| target.host.parse::<IpAddr>().is_err());
+    Built {
+        balancer: Balancer::build(peers, &entry.policy, worker.random()),
+        addresses,
+        checked_ms: Cell::new(now_ms),
+        has_names,
+    }
+}
+
+fn peer(
+    worker: &Worker,
+    entry: &UpstreamEntry,
+    number: u32,
+    target: &TargetEntry,
+    address: IpAddr,
+) -> Peer {
+    let key = PeerKey {
+        upstream: entry.model.name.clone(),
+        host: target.host.as_ref().into(),
+        address,
+        port: target.port,
+    };
+    Peer {
+        target: number,
+        host: Arc::clone(&target.host),
+        address,
+        port: target.port,
+        weight: target.weight,
+        health: worker.state.health.of(key),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_carry_a_port_unless_it_is_the_schemes() {
+        let text =
+            |host, port, scheme| host_header(host, port, scheme).as_str().unwrap().to_owned();
+        assert_eq!(text("a.example", 80, Scheme::Http), "a.example");
+        assert_eq!(text("a.example", 80, Scheme::Https), "a.example:80");
+        assert_eq!(text("::1", 443, Scheme::Https), "[::1]");
+        assert_eq!(text("::1", 8000, Scheme::Http), "[::1]:8000");
+        assert_eq!(&*server_name("a.example:8443"), "a.example");
+        assert_eq!(&*server_name("[::1]"), "::1");
+    }
+
+    #[test]
+    fn addresses_are_written_without_a_heap_block() {
+        for address in ["127.0.0.1", "255.255.255.255", "0.0.0.0", "2001:db8::1"] {
+            assert_eq!(
+                address_text(address.parse().unwrap()).as_str(),
+                Some(address)
+            );
+        }
+    }
+}
