@@ -6,6 +6,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+MATURIN := PATH="$(CURDIR)/$(BIN):$$PATH" VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(BIN)/maturin
 ARGS ?=
 PYTEST_ARGS ?=
 RUST := $(shell find crates python/twinplane/plugins -name '*.rs' -o -name 'Cargo.toml' 2>/dev/null) Cargo.toml Cargo.lock
@@ -62,15 +63,15 @@ $(VENV)/python: $(LOCKS)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@touch $@
 
+# The core is one file in the tree, so either build takes the other one's place.
 $(VENV)/core-dev: $(VENV)/python pyproject.toml $(RUST)
 	@sh tools/require $(PYTHON) cargo
-	VIRTUAL_ENV=$(VENV) $(BIN)/maturin develop --quiet --skip-install
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(MATURIN) develop --quiet
 	@rm -f $(VENV)/core-release; touch $@
 
 $(VENV)/core-release: $(VENV)/python pyproject.toml $(RUST)
 	@sh tools/require $(PYTHON) cargo
-	VIRTUAL_ENV=$(VENV) $(BIN)/maturin develop --quiet --release
+	$(MATURIN) develop --quiet --release
 	@rm -f $(VENV)/core-dev; touch $@
 
 .PHONY: help up test check test-rust test-python generate bench loc new-plugin setup test-tools clean

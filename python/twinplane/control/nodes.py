@@ -9,10 +9,18 @@ import orjson
 
 from twinplane.control.errors import NotFound
 from twinplane.control.export import Exports
-from twinplane.control.records import ExpectedHash, Node, NodeAtEndOfLife, NodeHello, NodeIssue
+from twinplane.control.records import (
+    ExpectedHash,
+    Node,
+    NodeAtEndOfLife,
+    NodeHello,
+    NodeIssue,
+    NodePing,
+    NodeReport,
+)
 from twinplane.control.scope import Scope
 from twinplane.control.settings import ControlSettings
-from twinplane.store.sql import Database, ExpectedHashRow, NodeRow, Realm
+from twinplane.store.sql import Database, ExpectedHashRow, NodeRow, Realm, Transaction
 
 NO_HASH = "0" * 32
 
@@ -46,37 +54,8 @@ class Nodes:
 
     def record_hello(self, scope: Scope, hello: NodeHello) -> Node:
         """A node connected."""
-        now = self._clock()
-        said = {
-            "hostname": hello.hostname[:_TEXT_MAX],
-            "ip": hello.ip[:_TEXT_MAX],
-            "version": hello.version[:_TEXT_MAX],
-            "type": hello.type[:_TEXT_MAX],
-            "labels": _json(dict(hello.labels)),
-            "certificate_id": hello.certificate_id,
-            "certificate_expires_at": hello.certificate_expires_at,
-            "last_ping": now,
-            "updated_at": now,
-        }
-        realm = _realm(scope)
         with self._database.writing() as tx:
-            if tx.control_planes.get(scope.organization_id, scope.control_plane_id) is None:
-                raise NotFound("control_planes", {"id": scope.control_plane_id})
-            if not tx.nodes.update(realm, hello.id, said):
-                tx.nodes.add(
-                    NodeRow(
-                        organization_id=scope.organization_id,
-                        control_plane_id=scope.control_plane_id,
-                        id=hello.id,
-                        config_hash=NO_HASH,
-                        revision=None,
-                        epoch=None,
-                        sync_status="unknown",
-                        issues=None,
-                        created_at=now,
-                        **said,  # type: ignore[arg-type]  # the columns named above
-                    )
-                )
+            self._write_hello(tx, scope, hello)
         return self.get(scope, hello.id)
 
     def record_ping(
@@ -89,34 +68,77 @@ class Nodes:
         epoch: str | None = None,
     ) -> None:
         """A node is alive and runs the configuration of this hash."""
-        now = self._clock()
-        values = {
-            "config_hash": config_hash[:_TEXT_MAX],
-            "revision": revision,
-            "epoch": epoch,
-            "last_ping": now,
-            "updated_at": now,
-        }
-        self._set(scope, node_id, values)
+        self._record(NodeReport(scope, node_id, ping=NodePing(config_hash, revision, epoch)))
 
     def record_sync_status(self, scope: Scope, node_id: str, sync_status: str) -> None:
         """What became of the last push: unknown, normal, kong_version_incompatible, …"""
-        self._set(scope, node_id, {"sync_status": sync_status, "updated_at": self._clock()})
+        self._record(NodeReport(scope, node_id, sync_status=sync_status))
 
     def record_issues(self, scope: Scope, node_id: str, issues: Sequence[NodeIssue]) -> None:
         """What the node cannot do; an empty list says that all is well."""
-        kept = [
-            {
-                "code": issue.code,
-                "severity": issue.severity,
-                "description": issue.description,
-                "resolution": issue.resolution,
-                "documentation_url": issue.documentation_url,
-                "affected_resources": [dict(resource) for resource in issue.affected_resources],
+        self._record(NodeReport(scope, node_id, issues=issues))
+
+    def record_reports(self, reports: Sequence[NodeReport]) -> Sequence[NodeReport]:
+        """Write down what is new about many nodes, in one transaction. The answer is those of unknown nodes."""
+        with self._database.writing() as tx:
+            return [report for report in reports if not self._write(tx, report)]
+
+    def _record(self, report: NodeReport) -> None:
+        if self.record_reports([report]):
+            raise NotFound("nodes", {"id": report.node_id})
+
+    def _write(self, tx: Transaction, report: NodeReport) -> bool:
+        """Write one report; False where the node, or its control plane, is not known."""
+        if report.hello is not None:
+            try:
+                self._write_hello(tx, report.scope, report.hello)
+            except NotFound:
+                return False
+        now = self._clock()
+        values: dict[str, Any] = {"updated_at": now}
+        if report.ping is not None:
+            values |= {
+                "config_hash": report.ping.config_hash[:_TEXT_MAX],
+                "revision": report.ping.revision,
+                "epoch": report.ping.epoch,
+                "last_ping": now,
             }
-            for issue in issues[: self._settings.node_issues_max]
-        ]
-        self._set(scope, node_id, {"issues": _json(kept), "updated_at": self._clock()})
+        if report.sync_status is not None:
+            values["sync_status"] = report.sync_status
+        if report.issues is not None:
+            values["issues"] = _json([_kept(issue) for issue in report.issues[: self._settings.node_issues_max]])
+        return tx.nodes.update(_realm(report.scope), report.node_id, values)
+
+    def _write_hello(self, tx: Transaction, scope: Scope, hello: NodeHello) -> None:
+        now = self._clock()
+        said = {
+            "hostname": hello.hostname[:_TEXT_MAX],
+            "ip": hello.ip[:_TEXT_MAX],
+            "version": hello.version[:_TEXT_MAX],
+            "type": hello.type[:_TEXT_MAX],
+            "labels": _json(dict(hello.labels)),
+            "certificate_id": hello.certificate_id,
+            "certificate_expires_at": hello.certificate_expires_at,
+            "last_ping": now,
+            "updated_at": now,
+        }
+        if tx.control_planes.get(scope.organization_id, scope.control_plane_id) is None:
+            raise NotFound("control_planes", {"id": scope.control_plane_id})
+        if not tx.nodes.update(_realm(scope), hello.id, said):
+            tx.nodes.add(
+                NodeRow(
+                    organization_id=scope.organization_id,
+                    control_plane_id=scope.control_plane_id,
+                    id=hello.id,
+                    config_hash=NO_HASH,
+                    revision=None,
+                    epoch=None,
+                    sync_status="unknown",
+                    issues=None,
+                    created_at=now,
+                    **said,  # type: ignore[arg-type]  # the columns named above
+                )
+            )
 
     def list(self, scope: Scope) -> Sequence[Node]:
         """All nodes of a control plane that were seen within the purge delay."""
@@ -185,14 +207,20 @@ class Nodes:
             if _version(node.version) < _OLDEST_SUPPORTED
         ]
 
-    def _set(self, scope: Scope, node_id: str, values: Mapping[str, Any]) -> None:
-        with self._database.writing() as tx:
-            if not tx.nodes.update(_realm(scope), node_id, values):
-                raise NotFound("nodes", {"id": node_id})
-
 
 def _realm(scope: Scope) -> Realm:
     return Realm(scope.organization_id, scope.control_plane_id)
+
+
+def _kept(issue: NodeIssue) -> dict[str, Any]:
+    return {
+        "code": issue.code,
+        "severity": issue.severity,
+        "description": issue.description,
+        "resolution": issue.resolution,
+        "documentation_url": issue.documentation_url,
+        "affected_resources": [dict(resource) for resource in issue.affected_resources],
+    }
 
 
 def _json(value: Any) -> str:

@@ -143,6 +143,27 @@ class NodeIssue:
 
 
 @dataclass(frozen=True, slots=True)
+class NodePing:
+    """What a node runs, as its last sign of life says."""
+
+    config_hash: str
+    revision: int | None = None
+    epoch: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeReport:
+    """What is new about a node; None where nothing is."""
+
+    scope: Scope
+    node_id: str
+    hello: NodeHello | None = None
+    ping: NodePing | None = None
+    sync_status: str | None = None
+    issues: Sequence[NodeIssue] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """One data plane node as its control plane last saw it."""
 

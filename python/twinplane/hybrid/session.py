@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
-from twinplane.control import NodeHello, NodeIssue
+from twinplane.control import NodeHello, NodeIssue, NodePing
 from twinplane.hybrid.compat import (
     NORMAL,
     UNKNOWN,
@@ -163,7 +163,7 @@ class ConfigSession:
         applied = self._applied
         is_known = applied is not None and applied.config_hash == config_hash
         revision, epoch = (applied.revision, applied.epoch) if applied is not None and is_known else (None, None)
-        self._around.book.ping(self._scope, self.query.node_id, config_hash, revision, epoch)
+        self._around.book.ping(self._scope, self.query.node_id, NodePing(config_hash, revision, epoch))
         await self._stream.send_pong()
         self._watch_staleness(config_hash)
 

@@ -67,10 +67,11 @@ class Node:
         dialers = self._dialers()
         async with contextlib.AsyncExitStack() as stack:
             keeper, core, delivery = self._start_core()
-            stack.push_async_callback(asyncio.to_thread, core.stop, GRACE_MS)
             stack.push_async_callback(asyncio.to_thread, delivery.close, LOGS_GRACE_SECONDS)
             telemetry = self._telemetry(core, dialers)
             stack.push_async_callback(telemetry.close, TELEMETRY_GRACE_SECONDS)
+            # The core ends before these: what its last requests measured and logged still leaves.
+            stack.push_async_callback(asyncio.to_thread, core.stop, GRACE_MS)
             link = self._link(keeper, dialers)
             api = StatusApi(
                 StatusFacts(
@@ -113,7 +114,10 @@ class Node:
                 applied = started[-1].apply(table)
             except ApplyError as error:
                 raise PayloadRefused(_faults(error)) from error
-            return [Issue(issue["code"], issue["message"], issue.get("plugin_id")) for issue in applied.issues]
+            return [
+                Issue(issue["code"], issue["message"], issue.get("plugin"), issue.get("plugin_id"))
+                for issue in applied.issues
+            ]
 
         def drain(kind: str) -> bytes:
             return started[-1].drain(kind)  # type: ignore[arg-type]
