@@ -50,6 +50,18 @@ def resolve(entities: EntityTable, realm: Realm, workspace: str, entity: EntityT
         raise ForeignKeysUnresolved(unresolved)
 
 
+def told_precisely(entity: EntityType, given: Mapping[str, Any], errors: Mapping[str, Any]) -> dict[str, Any]:
+    """Violations with the fields named that a reference gives and its target does not know."""
+    told = dict(errors)
+    for field, foreign in entity.foreign.items():
+        reference = given.get(field)
+        if isinstance(reference, Mapping) and "id" not in reference and isinstance(told.get(field), Mapping):
+            unknown = [name for name in reference if name not in entity_type(foreign.target).fields]
+            if unknown:
+                told[field] = dict.fromkeys(unknown, "unknown field")
+    return told
+
+
 def reference_rows(entity: EntityType, row: Mapping[str, Any], workspace: str) -> list[ReferenceRow]:
     """Every reference that a row sets."""
     found = []

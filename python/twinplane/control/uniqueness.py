@@ -18,6 +18,9 @@ from twinplane.store.sql import SHARED_BY_ALL, UniqueKeyRow
 # Longer values are kept as digests: an index of any database takes them, however long a name is.
 _VALUE_LENGTH_MAX = 200
 
+# A plugin's scope is told before its instance name; see vectors/admin, `plugins/create-duplicate-key`.
+_SETS_FIRST = frozenset({"plugins"})
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -29,16 +32,17 @@ class Claim:
 
 def claims(entity: EntityType, row: Mapping[str, Any], workspace: str) -> list[Claim]:
     """Everything unique that a row holds, in the order in which violations are told."""
-    found = []
-    for field in entity.unique_fields:
-        value = row.get(field)
-        if value is not None:
-            found.append(Claim(single_key(entity, field, value, workspace), {field: value}))
+    singles = [
+        Claim(single_key(entity, field, row[field], workspace), {field: row[field]})
+        for field in entity.unique_fields
+        if row.get(field) is not None
+    ]
+    together = []
     for fields in unique_sets(entity):
         parts = {field: row.get(field) for field in fields}
         told = {field: value for field, value in parts.items() if value is not None or field not in entity.beyond}
-        found.append(Claim(composite_key(entity, parts, workspace), told))
-    return found
+        together.append(Claim(composite_key(entity, parts, workspace), told))
+    return [*together, *singles] if entity.name in _SETS_FIRST else [*singles, *together]
 
 
 def unique_sets(entity: EntityType) -> list[tuple[str, ...]]:

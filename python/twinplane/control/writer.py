@@ -5,21 +5,31 @@ Lives within one transaction. The revision is counted up with the first change; 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from twinplane.control import certificate_names
 from twinplane.control.errors import InvalidPrimaryKey, LimitExceeded, NotFound, PrimaryKeyViolation, UniqueViolation
 from twinplane.control.lifetime import Lifetime, without_lifetime
 from twinplane.control.lookup import Lookup, check_name, is_uuid, name_field
-from twinplane.control.references import check_not_listed, check_targets, plan_deletion, reference_rows, resolve
+from twinplane.control.references import (
+    check_not_listed,
+    check_targets,
+    plan_deletion,
+    reference_rows,
+    resolve,
+    told_precisely,
+)
 from twinplane.control.scope import Actor, Parent, Row, Scope
 from twinplane.control.settings import ControlSettings
 from twinplane.control.stored_form import to_body, to_row
 from twinplane.control.uniqueness import claims
 from twinplane.registry import EntityType, entity_type
+from twinplane.schema import SchemaViolation
 from twinplane.store.sql import ChangeRow, EntityKey, EntityRow, Transaction
 
+# Null is no value of these, and a real node tells it in these words; see vectors/admin, `targets/create-null-weight`.
+_NEVER_NULL = {"targets": ("weight",), "upstreams": ("slots",)}
 # A duplicate id of these answers as a clash of their key; see vectors/admin, `create-duplicate-id`.
 _ID_CLASH_NAMES_KEY = {"keyauth_credentials": "key", "jwt_secrets": "key"}
 
@@ -77,7 +87,9 @@ class Writer:
         names = self._names(entity, given, is_whole=False)
         lifetime = Lifetime.taken_from(entity, given)
         before = without_lifetime(self._row(entity, existing))
-        row = lifetime.prepared(lambda: entity.prepare_update(given, existing=before, now=self._now))
+        row = self._prepared(
+            entity, given, lifetime, lambda: entity.prepare_update(given, existing=before, now=self._now)
+        )
         expires_at = lifetime.ends_at(self._now) if lifetime.is_given else existing.expires_at
         return self._save(entity, existing, row, expires_at, names)
 
@@ -135,7 +147,7 @@ class Writer:
             del given["id"]
         names = self._names(entity, given, is_whole=True)
         lifetime = Lifetime.taken_from(entity, given)
-        row = lifetime.prepared(lambda: entity.prepare_insert(given, now=self._now))
+        row = self._prepared(entity, given, lifetime, lambda: entity.prepare_insert(given, now=self._now))
         if is_without_id:
             raise PrimaryKeyViolation({"id": None})
         key = self._lookup.at(entity, row["id"])
@@ -157,8 +169,22 @@ class Writer:
         names = self._names(entity, given, is_whole=True)
         lifetime = Lifetime.taken_from(entity, given)
         before = without_lifetime(self._row(entity, existing))
-        row = lifetime.prepared(lambda: entity.prepare_replace(given, existing=before, now=self._now))
+        row = self._prepared(
+            entity, given, lifetime, lambda: entity.prepare_replace(given, existing=before, now=self._now)
+        )
         return self._save(entity, existing, row, lifetime.ends_at(self._now), names)
+
+    def _prepared(
+        self, entity: EntityType, given: Mapping[str, Any], lifetime: Lifetime, prepare: Callable[[], Row]
+    ) -> Row:
+        try:
+            row = lifetime.prepared(prepare)
+        except SchemaViolation as violation:
+            raise SchemaViolation(told_precisely(entity, given, violation.errors)) from violation
+        for field in _NEVER_NULL.get(entity.name, ()):
+            if row.get(field) is None:
+                raise PrimaryKeyViolation({"id": row["id"]})
+        return row
 
     def _save(
         self,

@@ -42,11 +42,8 @@ def _name(entity: EntityType, body: Mapping[str, Any], references: Mapping[str, 
     if len(entity.cache_key) < 2:
         return None
     # Fields that Kong 3.9 does not know are part of the name only where they say something.
-    parts = [
-        references.get(field, body.get(field)) or ""
-        for field in entity.cache_key
-        if field not in entity.beyond or references.get(field, body.get(field))
-    ]
+    values = {field: references.get(field) or body.get(field) for field in entity.cache_key}
+    parts = [value or "" for field, value in values.items() if value or field not in entity.beyond]
     if not all(isinstance(part, str) for part in parts):
         return None
     return ":".join([entity.name, _ANY_WORKSPACE, *parts])

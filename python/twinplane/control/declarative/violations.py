@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 from twinplane.schema import ENTITY
 
 Path = tuple[str | int, ...]
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
 
 
 def put(tree: dict[str, Any], path: Path, violation: Any) -> None:
@@ -30,15 +33,26 @@ def put(tree: dict[str, Any], path: Path, violation: Any) -> None:
 def flatten(entity: str, given: Mapping[str, Any], violation: Mapping[str, Any] | str) -> dict[str, Any]:
     """The violations of one entity as a list, with what tells which entity it is."""
     told: dict[str, Any] = {"entity_type": entity, "entity": dict(given)}
-    for field in ("id", "name", "tags"):
-        value = given.get(field)
-        if value is not None and (field != "tags" or isinstance(value, list)):
-            told[f"entity_{field}"] = value
+    for field, is_telling in (("id", _is_uuid), ("name", _is_text), ("tags", _is_list)):
+        if is_telling(given.get(field)):
+            told[f"entity_{field}"] = given[field]
     if isinstance(violation, str):
         told["errors"] = [{"type": "entity", "message": violation}]
     else:
         told["errors"] = _errors(violation, ())
     return told
+
+
+def _is_uuid(value: Any) -> bool:
+    return isinstance(value, str) and _UUID.fullmatch(value) is not None
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list)
 
 
 def _errors(violation: Any, path: Sequence[str]) -> list[dict[str, Any]]:
