@@ -1,5 +1,6 @@
 """Which entities and plugins exist: built by reading the rooms `entities` and `plugins`."""
 
+import warnings
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
@@ -58,7 +59,10 @@ def plugin_types() -> Mapping[str, PluginType]:
 def plugin_type(name: str) -> PluginType:
     """The plugin called `name`; KeyError if there is none."""
     folder = _plugin_folders()[name]
-    declared: type[Plugin] = import_module(f"{plugins_room.__name__}.{folder.name}.schema").PLUGIN
+    with warnings.catch_warnings():
+        # Some fields are called as Kong calls them (`json`), which is also the name of an old method of the base class.
+        warnings.filterwarnings("ignore", "Field name .* shadows an attribute", UserWarning)
+        declared: type[Plugin] = import_module(f"{plugins_room.__name__}.{folder.name}.schema").PLUGIN
     return PluginType(
         name=declared.name,
         folder=folder.name,

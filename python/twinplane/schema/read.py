@@ -351,9 +351,10 @@ def _default_maker(field: Field) -> Callable[[], Any] | None:
     if field.automatic and field.kind == "string" and not any(isinstance(rule, said.Uuid) for rule in field.rules):
         return random_text
     if field.kind == "record" and field.record is not None and not field.abstract:
-        if field.default is ABSENT and not field.required:
+        is_unset = field.default is ABSENT or field.default is None
+        if is_unset and not field.required:
             return None
-        shape, given = field.record, {} if field.default is ABSENT else field.default
+        shape, given = field.record, {} if is_unset else field.default
         return lambda: shape.fill(given)
     default = field.default
     if default is ABSENT or default is None:

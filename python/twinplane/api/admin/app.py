@@ -87,9 +87,10 @@ class App:
 def admin_paths(control: Control, scope: Scope) -> Dispatcher:
     """Every path of the Admin API."""
     dispatcher = Dispatcher()
+    rules = Rules()
     information = Information(control, scope, dispatcher.templates)
     targets = Targets(control, information.node_id)
-    checks = SchemaEndpoints(control, validated_status=200)
+    checks = SchemaEndpoints(control, rules=rules, validated_status=200)
     for room in (information, ClusterNodes(control), Tags(control), targets, checks):
         for path, handlers in room.paths().items():
             dispatcher.add(path, handlers)
@@ -98,7 +99,7 @@ def admin_paths(control: Control, scope: Scope) -> Dispatcher:
     known = entity_types()
     plan = Plan(
         types={name: known[name] for name in _TYPES if name in known},
-        rules=Rules(),
+        rules=rules,
         nested_only=("targets",),
         # Listed by a real node, but always answered with 404 (vectors: certificates/nested-snis).
         unlinked=(("snis", "certificate"),),

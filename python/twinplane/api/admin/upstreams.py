@@ -11,6 +11,7 @@ from twinplane.api.core.numerals import parse_number
 from twinplane.api.core.paging import SIZE_DEFAULT, SIZE_MAX, BadSize, page_body, read_page, read_tags
 from twinplane.control import Control, Page, Parent
 from twinplane.control.errors import InvalidOffset
+from twinplane.registry import entity_type
 
 
 class Targets:
@@ -64,7 +65,9 @@ class Targets:
 
     def _page(self, call: Call, parent: Parent, size: int, offset: str | None, tags: str | None) -> Page:
         changes = self._control.changes
-        return changes.page(call.site.scope, "targets", size=size, offset=offset, tags=tags, parent=parent)
+        page = changes.page(call.site.scope, "targets", size=size, offset=offset, tags=tags, parent=parent)
+        kind = entity_type("targets")
+        return Page([kind.answer(row) for row in page.rows], page.offset)
 
 
 def _size(query: Query) -> int:

@@ -9,9 +9,9 @@ import re
 import secrets
 import string
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, NoReturn
 
 from twinplane.api.core.decode import Fields, decode, infer_record
 from twinplane.api.core.dispatch import Handler
@@ -30,6 +30,8 @@ from twinplane.api.core.schemas import form_specs, is_polymorphic
 from twinplane.control import Control, Operation, Parent
 from twinplane.control.errors import BatchRefused, NotFound
 from twinplane.control.scope import Row
+from twinplane.registry import entity_types
+from twinplane.schema import SchemaViolation
 
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _RANDOM: Final = string.ascii_lowercase + string.digits
@@ -58,6 +60,8 @@ class Rules:
     """In what one face departs from another."""
 
     accepts_empty_offset: bool = False
+    shows_beyond: bool = False
+    """Whether fields that Kong 3.9 of the open edition does not know are taken and shown."""
 
 
 class Entities:
@@ -66,6 +70,7 @@ class Entities:
     def __init__(self, control: Control, type_name: str, *, rules: Rules, parent: str | None = None) -> None:
         self._control = control
         self._type = type_name
+        self._kind = entity_types()[type_name]
         self._rules = rules
         self._parent = parent
         self._manner = MANNERS.get(type_name, Manner())
@@ -104,14 +109,16 @@ class Entities:
         )
         repeated = {} if nested else {"tags": asked.tags, "size": query.first("size")}
         path = call.site.base + call.path.rstrip("/")
-        return json_answer(200, page_body(page.rows, path=path, offset=page.offset, repeated=repeated))
+        return json_answer(
+            200, page_body([self.shown(row) for row in page.rows], path=path, offset=page.offset, repeated=repeated)
+        )
 
     def create(self, call: Call, keys: tuple[str, ...]) -> Answer:
         """POST: 201."""
         fields = self.fields(call, keys)
         parent = self._place(keys)
         row = self._control.changes.create(call.site.scope, call.site.actor, self._type, fields, parent=parent)
-        return json_answer(201, row)
+        return json_answer(201, self.shown(row))
 
     def get(self, call: Call, keys: tuple[str, ...]) -> Answer:
         """GET of one entity."""
@@ -119,7 +126,7 @@ class Entities:
             row = self._control.changes.get(call.site.scope, self._type, keys[-1], parent=self._place(keys))
         except NotFound as error:
             return self._absent(error, keys, changing=self._manner.key_when_absent)
-        return json_answer(200, row)
+        return json_answer(200, self.shown(row))
 
     def put(self, call: Call, keys: tuple[str, ...]) -> Answer:
         """PUT creates or replaces: 200."""
@@ -130,7 +137,7 @@ class Entities:
         row = self._control.changes.upsert(
             call.site.scope, call.site.actor, self._type, keys[-1], fields, parent=parent
         )
-        return json_answer(200, row)
+        return json_answer(200, self.shown(row))
 
     def patch(self, call: Call, keys: tuple[str, ...]) -> Answer:
         """PATCH merges: 200."""
@@ -142,7 +149,7 @@ class Entities:
             )
         except NotFound as error:
             return self._absent(error, keys, changing=True)
-        return json_answer(200, row)
+        return json_answer(200, self.shown(row))
 
     def delete(self, call: Call, keys: tuple[str, ...]) -> Answer:
         """DELETE: 204, also for what is not there, except under a parent."""
@@ -156,12 +163,29 @@ class Entities:
     def fields(self, call: Call, keys: tuple[str, ...]) -> Fields:
         """The body's fields; those of a form are read as the types of the schema."""
         body = decode(call.request)
-        if body.typed:
-            return body.fields
-        kind = self._kind(call, keys, body.fields) if is_polymorphic(self._type) else None
-        return infer_record(body.fields, form_specs(self._type, kind))
+        fields = body.fields
+        if not body.typed:
+            variant = self._variant(call, keys, fields) if is_polymorphic(self._type) else None
+            fields = infer_record(fields, form_specs(self._type, variant))
+        beyond = () if self._rules.shows_beyond else self._kind.beyond & fields.keys()
+        if beyond:
+            self._refuse_beyond(fields, beyond)
+        return fields
 
-    def _kind(self, call: Call, keys: tuple[str, ...], fields: Fields) -> str | None:
+    def shown(self, row: Row) -> Row:
+        """A row as this face shows it."""
+        return self._kind.answer(row, beyond=self._rules.shows_beyond)
+
+    def _refuse_beyond(self, fields: Fields, beyond: Collection[str]) -> NoReturn:
+        """Refuse fields that this face does not know, with whatever else is wrong."""
+        errors: dict[str, Any] = {}
+        try:
+            self._kind.prepare_insert({name: fields[name] for name in fields.keys() - beyond}, now=0)
+        except SchemaViolation as violation:
+            errors = violation.errors
+        raise SchemaViolation({**errors, **dict.fromkeys(beyond, "unknown field")})
+
+    def _variant(self, call: Call, keys: tuple[str, ...], fields: Fields) -> str | None:
         """Which plugin or vault a form is about: the one it names, or the one that stands at its place."""
         named = fields.get("name")
         if named is None and call.request.method in {"PUT", "PATCH"}:
@@ -188,12 +212,12 @@ class Entities:
 class Link:
     """What a reference of an entity leads to: `/routes/{r}/service`."""
 
-    def __init__(self, control: Control, type_name: str, field: str, target: str) -> None:
+    def __init__(self, control: Control, type_name: str, field: str, target: str, *, rules: Rules) -> None:
         self._control = control
         self._type = type_name
         self._field = field
         self._target = target
-        self._targets = Entities(control, target, rules=Rules())
+        self._targets = Entities(control, target, rules=rules)
 
     def handlers(self) -> Mapping[str, Handler]:
         """GET, PUT and PATCH reach the target; DELETE through a reference is refused."""
@@ -211,7 +235,8 @@ class Link:
             return NOT_FOUND
         row = self._control.changes.get(call.site.scope, self._target, key)
         # Names of a certificate are not looked up on this way (vectors: services/client-certificate-nested).
-        return json_answer(200, {**row, "snis": None} if self._target == "certificates" else row)
+        shown = self._targets.shown(row)
+        return json_answer(200, {**shown, "snis": None} if self._target == "certificates" else shown)
 
     def patch(self, call: Call, keys: tuple[str, ...]) -> Answer:
         """Change the entity that is referred to."""
@@ -228,7 +253,7 @@ class Link:
         create = Operation("create", self._target, body=fields)
         refer = Operation("update", self._type, key=keys[0], body={self._field: {"id": new}})
         rows = self._apply(call, [create, refer])
-        return json_answer(200, rows[0])
+        return json_answer(200, self._targets.shown(rows[0] or {}))
 
     def _apply(self, call: Call, operations: Sequence[Operation]) -> list[Row | None]:
         try:

@@ -16,8 +16,9 @@ from twinplane.registry import entity_types
 class SchemaEndpoints:
     """Handlers of `/schemas/…`. `validated_status` is what a good body is answered with."""
 
-    def __init__(self, control: Control, *, validated_status: int) -> None:
+    def __init__(self, control: Control, *, rules: Rules, validated_status: int) -> None:
         self._control = control
+        self._rules = rules
         self._validated = message(validated_status, "schema validation successful")
 
     def paths(self) -> Mapping[str, Mapping[str, Handler]]:
@@ -51,6 +52,6 @@ class SchemaEndpoints:
         kind = entity_types().get(keys[0])
         if kind is None:
             return message(404, f"No entity named '{keys[0]}'")
-        fields = Entities(self._control, keys[0], rules=Rules()).fields(call, ())
+        fields = Entities(self._control, keys[0], rules=self._rules).fields(call, ())
         kind.prepare_insert(fields, now=time.time())
         return self._validated

@@ -7,7 +7,10 @@ from functools import cache
 from typing import Any
 
 from twinplane.api.core.decode import Spec, field_specs
+from twinplane.entities import VARIANTS
 from twinplane.registry import entity_types, plugin_types
+from twinplane.schema.kong_form import kong_form
+from twinplane.schema.read import shape_of
 
 
 @cache
@@ -20,8 +23,11 @@ def entity_schema(type_name: str) -> Mapping[str, Any] | None:
 @cache
 def sub_schema(type_name: str, name: str) -> Mapping[str, Any] | None:
     """What a plugin or vault of that name adds to the schema of its collection."""
-    kind = plugin_types().get(name) if type_name == "plugins" else None
-    return None if kind is None else kind.kong_schema()
+    if type_name == "plugins":
+        kind = plugin_types().get(name)
+        return None if kind is None else kind.kong_schema()
+    variant = VARIANTS[type_name].get(name)
+    return None if variant is None else kong_form(shape_of(variant))
 
 
 @cache

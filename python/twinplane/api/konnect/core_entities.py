@@ -45,7 +45,8 @@ def unauthorized() -> Answer:
 def core_entity_paths(control: Control) -> Dispatcher:
     """Every path below `core-entities`."""
     dispatcher = Dispatcher()
-    checks = SchemaEndpoints(control, validated_status=201)
+    rules = Rules(accepts_empty_offset=True, shows_beyond=True)
+    checks = SchemaEndpoints(control, rules=rules, validated_status=201)
     for path, handlers in checks.paths().items():
         dispatcher.add(path, handlers)
     dispatcher.add("/v1/schemas/json/{entity}", {"GET": _json_schema})
@@ -58,7 +59,7 @@ def core_entity_paths(control: Control) -> Dispatcher:
             dispatcher.add(path, handlers)
     plan = Plan(
         types={name: kind for name, kind in known.items() if name not in _INTERNAL},
-        rules=Rules(accepts_empty_offset=True),
+        rules=rules,
         plural_when_nested=True,
         getters={"consumer_groups": groups.group},
     )

@@ -56,7 +56,8 @@ class Problem(Exception):
             "detail": self.detail,
         }
         if self.status == 400:
-            body["invalid_parameters"] = [_parameter_json(entry) for entry in self.invalid]
+            told = self.invalid or (InvalidParameter("body", "invalid", self.detail),)
+            body["invalid_parameters"] = [_parameter_json(entry) for entry in told]
         return body
 
 
