@@ -147,7 +147,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "upstream_keepalive_idle_timeout",
-        number(0, 86400, unit="seconds"),
+        integer(0, 86400, unit="seconds"),
         "60",
         "How long an idle upstream connection is kept.",
     ),
@@ -165,18 +165,18 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("dns_hostsfile", PATH, "/etc/hosts", "Hosts file looked at first."),
     Setting("dns_order", LIST, "LAST,SRV,A,CNAME", "Record types asked for. A and AAAA are looked up; SRV is not."),
     Setting(
-        "dns_valid_ttl", number(0, _SECONDS_MAX, unit="seconds"), "", "Time to live used in place of the record's own."
+        "dns_valid_ttl", integer(0, _SECONDS_MAX, unit="seconds"), "", "Time to live used in place of the record's own."
     ),
     Setting(
         "dns_stale_ttl",
-        number(0, _SECONDS_MAX, unit="seconds"),
+        integer(0, _SECONDS_MAX, unit="seconds"),
         "3600",
         "How long an expired answer may still be used.",
     ),
     Setting(
-        "dns_not_found_ttl", number(0, _SECONDS_MAX, unit="seconds"), "30", "How long an absent name is remembered."
+        "dns_not_found_ttl", integer(0, _SECONDS_MAX, unit="seconds"), "30", "How long an absent name is remembered."
     ),
-    Setting("dns_error_ttl", number(0, _SECONDS_MAX, unit="seconds"), "1", "How long a failed look-up is remembered."),
+    Setting("dns_error_ttl", integer(0, _SECONDS_MAX, unit="seconds"), "1", "How long a failed look-up is remembered."),
     # Accepted and without effect
     _accepted("plugins", "All bundled plugins are always loaded."),
     _accepted("vaults", "Accepted."),
