@@ -1,1 +1,4 @@
-"""What is measured: events, wire form, ingest."""
+"""What is measured: `events` says what each field may hold, `wire` how it travels, `ingest` takes it in.
+
+A node imports the first two only.
+"""
