@@ -115,7 +115,7 @@ class Installation:
 
     def requests(self, **query: Any) -> list[dict[str, Any]]:
         """Request records of the last quarter of an hour, newest first."""
-        body = {"size": 1000, "time_range": {"type": "relative", "time_range": "15m"}, **query}
+        body = {"size": 1000, "time_range": {"type": "relative", "time_range": "15M"}, **query}
         answer = self.api("POST", "/v2/api-requests", body)
         assert answer.status == 200, answer.body
         results: list[dict[str, Any]] = answer.json()["results"]

@@ -88,7 +88,7 @@ class Planes:
         return [node["config_hash"] for node in nodes] == [expected]
 
     def recorded(self) -> list[dict[str, Any]]:
-        body = {"size": 1000, "time_range": {"type": "relative", "time_range": "15m"}}
+        body = {"size": 1000, "time_range": {"type": "relative", "time_range": "15M"}}
         results: list[dict[str, Any]] = self.api("POST", "/v2/api-requests", body).json()["results"]
         return results
 

@@ -47,6 +47,7 @@ LOGS_GRACE_SECONDS = 3.0
 # Before a control plane has answered for the first time it may just be starting.
 FIRST_RETRY_SECONDS = 1.0
 _SELF_SIGNED_DAYS = 3650
+_EMPTY_TABLE = b'{"_format_version":"3.0","_transform":false}'
 
 
 class Node:
@@ -105,7 +106,8 @@ class Node:
         started: list[Core] = []
 
         def start(table: bytes | None) -> Core:
-            core = Core.start(core_settings, table)
+            # A node without a configuration says so to each request, rather than to say nothing.
+            core = Core.start(core_settings, table or _EMPTY_TABLE)
             started.append(core)
             return core
 
