@@ -44,7 +44,7 @@ class Exports:
         realm = Realm(plane.organization_id, plane.id)
         workspaces = (DEFAULT_WORKSPACE, SHARED_BY_ALL)
         order = sent_types(entity_types(), all_types=all_types)
-        left_out = _left_out(tx, realm, workspaces)
+        left_out = _left_out(tx, realm, workspaces, unsent=[name for name in entity_types() if name not in order])
         by_type: dict[str, list[ExportRow]] = {name: [] for name in order}
         # Rows past their lifetime are sent too: a revision is the same whenever it is asked for.
         for type_name, entity_id, revision, body in tx.entities.all(realm, workspaces):
@@ -76,9 +76,14 @@ def sent_types(types: Mapping[str, EntityType], *, all_types: bool) -> list[str]
     return order
 
 
-def _left_out(tx: Transaction, realm: Realm, workspaces: Sequence[str]) -> set[tuple[str, str]]:
-    """What is switched off, and all that stands on it."""
-    left_out = set(tx.entities.disabled(realm, workspaces))
+def _left_out(
+    tx: Transaction, realm: Realm, workspaces: Sequence[str], *, unsent: Sequence[str]
+) -> set[tuple[str, str]]:
+    """What is switched off, what names something that is not sent, and all that stands on either.
+
+    A plugin for a group of consumers must not become one for everybody where the node knows no groups.
+    """
+    left_out = {*tx.entities.disabled(realm, workspaces), *tx.entities.naming_types(realm, workspaces, unsent)}
     if not left_out:
         return left_out
     standing_on = _referrers(tx.entities.references(realm, workspaces))

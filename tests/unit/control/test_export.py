@@ -134,6 +134,20 @@ def test_what_is_switched_off_is_left_out_with_what_stands_on_it(control: Contro
     assert {row["name"] for row in table["plugins"]} == {"key-auth", "acl"}
 
 
+def test_what_names_something_that_is_not_sent_is_left_out(control: Control, scope: Scope, actor: Actor) -> None:
+    """A limit for one group of consumers must not become one for everybody."""
+    group = control.changes.create(scope, actor, "consumer_groups", {"name": "gold"})
+    limit = {"name": "rate-limiting", "config": {"minute": 1}, "consumer_group": {"id": group["id"]}}
+    control.changes.create(scope, actor, "plugins", limit)
+    control.changes.create(scope, actor, "plugins", {"name": "cors"})
+    table = control.export.payload(scope.control_plane_id).config_table
+    assert "consumer_groups" not in table
+    assert [row["name"] for row in table["plugins"]] == ["cors"]
+    everything = control.export.payload(scope.control_plane_id, all_types=True).config_table
+    assert everything["consumer_groups"][0]["name"] == "gold"
+    assert {row["name"] for row in everything["plugins"]} == {"cors", "rate-limiting"}
+
+
 def test_an_export_covers_every_write_before_it(control: Control, scope: Scope, actor: Actor) -> None:
     hashes = set()
     for number in range(5):

@@ -178,6 +178,11 @@ _DISABLED = select(_E.workspace, _E.type, _E.id).where(
 _ALL_REFERENCES = select(REFERENCE.c.type, REFERENCE.c.id, REFERENCE.c.target_type, REFERENCE.c.target_id).where(
     _in_realm(REFERENCE.c), REFERENCE.c.workspace.in_(bindparam("ws", expanding=True))
 )
+_NAMING_TYPES = select(REFERENCE.c.type, REFERENCE.c.id).where(
+    _in_realm(REFERENCE.c),
+    REFERENCE.c.target_workspace.in_(bindparam("ws", expanding=True)),
+    REFERENCE.c.target_type.in_(bindparam("types", expanding=True)),
+)
 _EXPIRED = (
     select(_E.organization_id, _E.control_plane_id, _E.workspace, _E.type, _E.id)
     .where(_E.expires_at <= bindparam("now"))
@@ -401,6 +406,11 @@ class EntityTable:
         """(type, id, target type, target id) of every reference."""
         for row in self._connection.execute(_ALL_REFERENCES, {**_realm(realm), "ws": list(workspaces)}):
             yield row[0], row[1], row[2], row[3]
+
+    def naming_types(self, realm: Realm, workspaces: Sequence[str], types: Sequence[str]) -> list[tuple[str, str]]:
+        """(type, id) of every entity that names one of some types."""
+        at = {**_realm(realm), "ws": list(workspaces), "types": list(types)}
+        return [(row[0], row[1]) for row in self._connection.execute(_NAMING_TYPES, at)]
 
     def expired(self, *, now: float, limit: int) -> list[tuple[Realm, EntityKey]]:
         """Entities of all realms whose time is over."""
