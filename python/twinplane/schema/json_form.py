@@ -3,7 +3,6 @@
 from typing import Any
 
 from twinplane.schema import facts
-from twinplane.schema.kong_form import is_served
 from twinplane.schema.shape import ABSENT, Field, Shape
 
 _TYPES = {"set": "array", "map": "object", "record": "object", "foreign": "object"}
@@ -11,13 +10,16 @@ _TYPES = {"set": "array", "map": "object", "record": "object", "foreign": "objec
 
 def json_form(shape: Shape) -> dict[str, Any]:
     """The JSON Schema of a record: properties with types, bounds and defaults."""
-    served = {name: field for name, field in shape.fields.items() if is_served(field)}
     form: dict[str, Any] = {
         "type": "object",
-        "properties": {name: _field(field) for name, field in served.items()},
+        "properties": {name: _field(field) for name, field in shape.fields.items()},
         "additionalProperties": False,
     }
-    required = [name for name, field in served.items() if field.required and field.make_default is None and not field.automatic]
+    required = [
+        name
+        for name, field in shape.fields.items()
+        if field.required and field.make_default is None and not field.automatic
+    ]
     return {**form, "required": required} if required else form
 
 

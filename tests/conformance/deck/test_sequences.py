@@ -164,6 +164,9 @@ async def sync(mode: Any) -> dict[str, Any]:
     await put(f"{consumer}/key-auth/{ids['key']}", {"id": ids["key"], "key": "secret-key"})
     await put(f"{consumer}/jwt/{ids['jwt']}", {"id": ids["jwt"], "key": "issuer", "secret": "s"})
     await put(f"{consumer}/acls/{ids['acl']}", {"id": ids["acl"], "group": "readers"})
+    if isinstance(mode, Konnect):
+        target = f"upstreams/{ids['upstream']}/targets/{ids['target']}"
+        assert (await put(target, {"id": ids["target"], "target": "10.0.0.1:80"}))["weight"] == 100
     route = {"id": ids["route"], "name": "books", "paths": ["/books"], "service": {"id": ids["service"]}}
     await put(f"routes/{ids['route']}", route)
     assert (await mode.client.json("GET", f"{mode.base}/schemas/plugins/rate-limiting"))["fields"]
@@ -262,3 +265,19 @@ async def test_refusals_carry_a_message(mode: Any) -> None:
     received = await mode.client.call("PUT", f"{mode.base}/services/{new_id()}", {"nosuch": 1, "port": "x"})
     assert received.status == 400
     assert received.json()["message"].startswith("3 schema violations (")
+
+
+async def test_defaults_of_the_json_schemas_are_those_of_the_rows(platform: Platform) -> None:
+    mode = Konnect(platform)
+    await mode.ping()
+    ids = await sync(mode)
+    for entity, collection in (("service", "services"), ("route", "routes"), ("upstream", "upstreams")):
+        schema = await mode.client.json("GET", f"{mode.base}/v1/schemas/json/{entity}")
+        row = await mode.client.json("GET", f"{mode.base}/{collection}/{ids[entity]}")
+        assert row.keys() == schema["properties"].keys()
+        filled = {name for name, value in row.items() if value not in (None, [], {})}
+        assert filled <= {*schema["properties"], "id"}
+    target = (await mode.all("targets"))[0]
+    schema = await mode.client.json("GET", f"{mode.base}/v1/schemas/json/target")
+    assert target.keys() == schema["properties"].keys()
+    assert target["failover"] == schema["properties"]["failover"]["default"]

@@ -41,7 +41,7 @@ _RANDOM: Final = string.ascii_lowercase + string.digits
 class Manner:
     """In what a type's endpoints depart from all others; each departure is a recorded answer of a real node."""
 
-    put_merges: bool = False
+    put_changes_only: bool = False
     plain_when_absent: bool = False
     key_when_absent: bool = False
     filters: tuple[str, ...] = ()
@@ -50,7 +50,7 @@ class Manner:
 MANNERS: Final[Mapping[str, Manner]] = {
     "plugins": Manner(plain_when_absent=True),
     "certificates": Manner(key_when_absent=True),
-    "targets": Manner(put_merges=True),
+    "targets": Manner(put_changes_only=True),
     "consumers": Manner(filters=("custom_id",)),
 }
 
@@ -60,6 +60,8 @@ class Rules:
     """In what one face departs from another."""
 
     accepts_empty_offset: bool = False
+    put_creates_targets: bool = False
+    """Whether PUT of a target creates or replaces it, as of any entity; a real node only changes it."""
     shows_beyond: bool = False
     """Whether fields that Kong 3.9 of the open edition does not know are taken and shown."""
 
@@ -130,7 +132,7 @@ class Entities:
 
     def put(self, call: Call, keys: tuple[str, ...]) -> Answer:
         """PUT creates or replaces: 200."""
-        if self._manner.put_merges:
+        if self._manner.put_changes_only and not self._rules.put_creates_targets:
             return self.patch(call, keys)
         fields = self.fields(call, keys)
         parent = self._place(keys)

@@ -45,7 +45,7 @@ def unauthorized() -> Answer:
 def core_entity_paths(control: Control) -> Dispatcher:
     """Every path below `core-entities`."""
     dispatcher = Dispatcher()
-    rules = Rules(accepts_empty_offset=True, shows_beyond=True)
+    rules = Rules(accepts_empty_offset=True, put_creates_targets=True, shows_beyond=True)
     checks = SchemaEndpoints(control, rules=rules, validated_status=201)
     for path, handlers in checks.paths().items():
         dispatcher.add(path, handlers)
