@@ -200,7 +200,7 @@ def test_the_bookshop_is_served_protected_and_accounted_for(program: Path, up: I
         from tests.conformance.deck.traffic import drive
 
         answered = drive(up.ports["proxy_port"], total=10_000)
-        refused = sum(count for status, count in answered.items() if status in (401, 403, 429, 503))
+        refused = sum(count for status, count in answered.items() if status in (401, 403, 404, 429, 503))
         assert sum(answered.values()) == 10_000
         assert {200, 401, 403, 429, 503} <= answered.keys()
         passed = [each for each in upstream.seen if "X-Traffic" in each[2]]
