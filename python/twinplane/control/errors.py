@@ -200,6 +200,9 @@ class LimitExceeded(ControlError):
     what: str
     limit: int
 
+    def __str__(self) -> str:
+        return f"{self.what}: more than {self.limit}"
+
 
 @dataclass(frozen=True, slots=True)
 class InvalidParameter:

@@ -28,7 +28,7 @@ SECRET_FIELDS: Mapping[str, frozenset[str]] = {
 }
 _SECRET_WORDS = ("password", "secret", "token", "private_key", "api_key", "apikey", "credential", "header_value")
 _HOLDERS = ("config", "filters")
-_NEWEST = 2**53
+_NEWEST = (2**53, 0)
 
 
 class History:
@@ -38,14 +38,14 @@ class History:
         self._database = database
 
     def list(
-        self, scope: Scope, *, size: int = 100, before: int | None = None, entity_id: str | None = None
+        self, scope: Scope, *, size: int = 100, before: Change | None = None, entity_id: str | None = None
     ) -> Sequence[Change]:
-        """Changes below revision `before`."""
+        """The newest changes, or those that came before one; of one entity where it is named."""
         realm = Realm(scope.organization_id, scope.control_plane_id)
         with self._database.reading() as tx:
             rows = tx.changes.newest(
                 realm,
-                before=_NEWEST if before is None else before,
+                before=_NEWEST if before is None else (before.revision, before.position),
                 entity_id=entity_id,
                 limit=max(1, min(size, SIZE_MAX)),
             )

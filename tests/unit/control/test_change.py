@@ -475,3 +475,16 @@ def test_secrets_are_masked_in_the_history(create: Create, control: Control, sco
     assert change.before is None
     assert change.after is not None
     assert change.after["key"] == "***"
+
+
+def test_the_history_is_read_in_pages(control: Control, scope: Scope, actor: Actor) -> None:
+    names = [f"s{number}" for number in range(7)]
+    control.changes.apply(
+        scope, actor, [Operation("create", "services", body={"name": name, "host": "h"}) for name in names]
+    )
+    told: list[str] = []
+    page = control.history.list(scope, size=3)
+    while page:
+        told += [change.after["name"] for change in page if change.after and change.type_name == "services"]
+        page = control.history.list(scope, size=3, before=page[-1])
+    assert told == list(reversed(names))

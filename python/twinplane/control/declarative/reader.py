@@ -22,6 +22,8 @@ from twinplane.registry import EntityType, entity_types
 from twinplane.schema import SchemaViolation
 
 _META_FIELDS = ("_format_version", "_transform", "_comment", "_ignore")
+# Hosted control planes send licences along; this gateway needs none.
+_IGNORED = ("licenses",)
 # Rows that a control plane adds to its payloads; they are no entities of a document's own.
 _PASSED_ON = ("parameters", "workspaces")
 # What types change on the way in; `_transform: false` says that it was done before.
@@ -71,7 +73,7 @@ def _check_top(document: Mapping[str, Any], types: Mapping[str, EntityType]) -> 
     wrong: dict[str, Any] = {
         name: "unknown field"
         for name in document
-        if name not in types and name not in _META_FIELDS and name not in _PASSED_ON
+        if name not in types and name not in (*_META_FIELDS, *_PASSED_ON, *_IGNORED)
     }
     version = document.get("_format_version")
     if version is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, insert, select
+from sqlalchemy import Connection, and_, bindparam, insert, select, tuple_
 
 from twinplane.store.sql.rows import ChangeRow, EntityKey, Realm
 from twinplane.store.sql.tables import CHANGE
@@ -29,17 +29,11 @@ _IN_REALM = and_(_C.organization_id == bindparam("o"), _C.control_plane_id == bi
 _INSERT = insert(CHANGE)
 _NEWEST = (
     select(*_COLUMNS)
-    .where(_IN_REALM, _C.revision < bindparam("before"))
+    .where(_IN_REALM, tuple_(_C.revision, _C.position) < tuple_(bindparam("r"), bindparam("p")))
     .order_by(_C.revision.desc(), _C.position.desc())
     .limit(bindparam("n"))
 )
 _NEWEST_OF = _NEWEST.where(_C.id == bindparam("i"))
-_SINCE = (
-    select(*_COLUMNS)
-    .where(_IN_REALM, _C.revision > bindparam("after"))
-    .order_by(_C.revision, _C.position)
-    .limit(bindparam("n"))
-)
 
 
 class ChangeTable:
@@ -73,18 +67,13 @@ class ChangeTable:
             ],
         )
 
-    def newest(self, realm: Realm, *, before: int, entity_id: str | None, limit: int) -> list[ChangeRow]:
-        """Changes below a revision, newest first; of one entity where it is given."""
-        at: dict[str, Any] = {**_realm(realm), "before": before, "n": limit}
+    def newest(self, realm: Realm, *, before: tuple[int, int], entity_id: str | None, limit: int) -> list[ChangeRow]:
+        """Changes below a revision and position, newest first; of one entity where it is given."""
+        at: dict[str, Any] = {**_realm(realm), "r": before[0], "p": before[1], "n": limit}
         if entity_id is None:
             found = self._connection.execute(_NEWEST, at)
         else:
             found = self._connection.execute(_NEWEST_OF, {**at, "i": entity_id})
-        return [_change(row) for row in found]
-
-    def since(self, realm: Realm, *, after: int, limit: int) -> list[ChangeRow]:
-        """Changes above a revision, oldest first."""
-        found = self._connection.execute(_SINCE, {**_realm(realm), "after": after, "n": limit})
         return [_change(row) for row in found]
 
 

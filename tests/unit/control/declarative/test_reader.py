@@ -75,7 +75,9 @@ def test_a_sparse_payload_of_a_control_plane_is_read() -> None:
         services=[{"id": ID, "host": "h"}],
         routes=[{"paths": ["/a"], "service": ID}],
         upstreams=None,
+        licenses=[{"payload": "x"}],
     )
+    assert "licenses" not in table
     assert table["parameters"][0]["value"] == ID
     assert table["routes"][0]["service"] == ID
 
