@@ -281,3 +281,28 @@ async def test_defaults_of_the_json_schemas_are_those_of_the_rows(platform: Plat
     schema = await mode.client.json("GET", f"{mode.base}/v1/schemas/json/target")
     assert target.keys() == schema["properties"].keys()
     assert target["failover"] == schema["properties"]["failover"]["default"]
+
+
+async def test_consumer_groups_have_members_in_either_form(platform: Platform) -> None:
+    mode = Konnect(platform)
+    await mode.ping()
+    call, base = mode.client.json, mode.base
+    group, consumer, other = new_id(), new_id(), new_id()
+    made = await call("POST", f"{base}/v1/consumer-groups", {"id": group, "name": "gold", "tags": ["t"]}, status=201)
+    assert made["item"]["id"] == group
+    for identity, name in ((consumer, "ada"), (other, "bob")):
+        await call("PUT", f"{base}/consumers/{identity}", {"id": identity, "username": name})
+    await call("POST", f"{base}/v1/consumers/{consumer}/groups/{group}/members", status=201)
+    await call("POST", f"{base}/consumer_groups/{group}/consumers", {"consumer": other}, status=201)
+    shown = await call("GET", f"{base}/consumer_groups/gold")
+    assert shown["consumer_group"]["id"] == group
+    assert {row["id"] for row in shown["consumers"]} == {consumer, other}
+    assert [row["id"] for row in await mode.all("consumer_groups")] == [group]
+    assert [row["name"] for row in await mode.all(f"consumers/{other}/consumer_groups")] == ["gold"]
+    await call("DELETE", f"{base}/consumer_groups/{group}/consumers/{other}", status=204)
+    await call("DELETE", f"{base}/v1/consumers/{consumer}/groups/{group}/members", status=204)
+    assert (await call("GET", f"{base}/consumer_groups/gold"))["consumers"] == []
+    replaced = await call("PUT", f"{base}/v1/consumer-groups/{group}", {"name": "golden"})
+    assert replaced["item"]["name"] == "golden"
+    await call("DELETE", f"{base}/consumer_groups/{group}", status=204)
+    assert await mode.all("consumer_groups") == []

@@ -43,16 +43,74 @@ class ConsumerGroups:
             "/consumers/{consumers}/consumer_groups/{consumer_groups}": {
                 "DELETE": lambda call, keys: self.remove(call, keys[1], keys[0]),
             },
+            **self._older_paths(),
         }
 
-    def group(self, call: Call, keys: tuple[str, ...]) -> Answer:
-        """One group with its members and plugins."""
-        changes, scope = self._control.changes, call.site.scope
-        row = changes.get(scope, _GROUPS, keys[0])
-        plugins = self._all(call, "plugins", Parent(_GROUPS, row["id"]))
+    def _older_paths(self) -> Mapping[str, Mapping[str, Handler]]:
+        """The paths by which decK up to 1.5x writes groups: each answer wrapped as `item` or `items`."""
+        member = {
+            "POST": self.join,
+            "PUT": self.join,
+            "DELETE": lambda call, keys: self.remove(call, keys[1], keys[0]),
+        }
+        return {
+            "/v1/consumer-groups": {"GET": self.items, "POST": self.create_item},
+            "/v1/consumer-groups/{consumer_groups}": {
+                "GET": self.item,
+                "PUT": self.put_item,
+                "DELETE": self.delete_item,
+            },
+            "/v1/consumer-groups/{consumer_groups}/members": {"GET": self.member_items},
+            "/v1/consumers/{consumers}/groups/{consumer_groups}/members": member,
+        }
+
+    def items(self, call: Call, _keys: tuple[str, ...]) -> Answer:
+        """All groups."""
+        rows = self._all(call, _GROUPS, None)
+        return json_answer(200, {"items": rows, "page": {"total_count": len(rows)}})
+
+    def create_item(self, call: Call, _keys: tuple[str, ...]) -> Answer:
+        """A new group."""
+        fields = decode(call.request).fields
         return json_answer(
-            200, {"consumer_group": row, "consumers": self._consumers(call, row["id"]), "plugins": plugins}
+            201, {"item": self._control.changes.create(call.site.scope, call.site.actor, _GROUPS, fields)}
         )
+
+    def item(self, call: Call, keys: tuple[str, ...]) -> Answer:
+        """One group."""
+        return json_answer(200, {"item": self._control.changes.get(call.site.scope, _GROUPS, keys[0])})
+
+    def put_item(self, call: Call, keys: tuple[str, ...]) -> Answer:
+        """Create or replace a group."""
+        fields = decode(call.request).fields
+        row = self._control.changes.upsert(call.site.scope, call.site.actor, _GROUPS, keys[0], fields)
+        return json_answer(200, {"item": row})
+
+    def delete_item(self, call: Call, keys: tuple[str, ...]) -> Answer:
+        """Delete a group."""
+        self._control.changes.delete(call.site.scope, call.site.actor, _GROUPS, keys[0])
+        return empty()
+
+    def member_items(self, call: Call, keys: tuple[str, ...]) -> Answer:
+        """All members of a group."""
+        group = self._control.changes.get(call.site.scope, _GROUPS, keys[0])
+        rows = self._consumers(call, group["id"])
+        return json_answer(200, {"items": rows, "page": {"total_count": len(rows)}})
+
+    def join(self, call: Call, keys: tuple[str, ...]) -> Answer:
+        """Make a consumer a member of a group."""
+        group = self._control.changes.get(call.site.scope, _GROUPS, keys[1])
+        return json_answer(201, {"item": self._join(call, group, keys[0])})
+
+    def group(self, call: Call, keys: tuple[str, ...]) -> Answer:
+        """One group with its members.
+
+        `plugins` are overrides of older versions, of which there are none here: plugins scoped to the group stand in
+        the list of plugins, and decK would take them twice.
+        """
+        row = self._control.changes.get(call.site.scope, _GROUPS, keys[0])
+        members = self._consumers(call, row["id"])
+        return json_answer(200, {"consumer_group": row, "consumers": members, "plugins": []})
 
     def consumers_of_group(self, call: Call, keys: tuple[str, ...]) -> Answer:
         """Members of a group."""
@@ -138,7 +196,7 @@ class ConsumerGroups:
         path = call.site.base + call.path.rstrip("/")
         return json_answer(200, page_body(rows, path=path, offset=page.offset, repeated={}))
 
-    def _all(self, call: Call, type_name: str, parent: Parent) -> list[dict[str, Any]]:
+    def _all(self, call: Call, type_name: str, parent: Parent | None) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
         offset: str | None = None
         while True:
@@ -148,7 +206,7 @@ class ConsumerGroups:
                 return rows
             offset = page.offset
 
-    def _page(self, call: Call, type_name: str, parent: Parent, size: int, offset: str | None) -> Page:
+    def _page(self, call: Call, type_name: str, parent: Parent | None, size: int, offset: str | None) -> Page:
         return self._control.changes.page(call.site.scope, type_name, size=size, offset=offset, parent=parent)
 
 
