@@ -34,6 +34,8 @@ class Status:
     routes: int
     services: int
     invariant_broken: int
+    issues: list[dict[str, Any]]
+    """Of the configuration in force, as `Applied` told them."""
 
 @final
 class Core:

@@ -12,7 +12,8 @@ use twinplane_engine::balancer::HealthBook;
 use twinplane_engine::build::{BuildInput, build};
 use twinplane_engine::limiter::Limiter;
 use twinplane_engine::plugin::PluginTable;
-use twinplane_engine::snapshot::{Issue, NodeState, Snapshot};
+pub use twinplane_engine::snapshot::Issue;
+use twinplane_engine::snapshot::{NodeState, Snapshot};
 use twinplane_model::ConfigTable;
 
 use crate::clock::Clock;
@@ -78,6 +79,8 @@ pub struct Status {
     pub services: usize,
     /// Invariants found broken.
     pub invariant_broken: u64,
+    /// What of the configuration in force this node cannot run as asked.
+    pub issues: Vec<Issue>,
 }
 
 impl Server {
@@ -169,6 +172,7 @@ impl Server {
             routes: snapshot.routes.len(),
             services: snapshot.services.len(),
             invariant_broken: self.sum(Counter::InvariantBroken),
+            issues: snapshot.issues.clone(),
         }
     }
 

@@ -6,7 +6,7 @@ use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use twinplane_proxy::drain::Kind;
-use twinplane_proxy::server::Server;
+use twinplane_proxy::server::{Issue, Server};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -50,6 +50,7 @@ struct Status {
     routes: usize,
     services: usize,
     invariant_broken: u64,
+    issues: Vec<Py<PyDict>>,
 }
 
 #[pymethods]
@@ -67,17 +68,8 @@ impl Core {
     fn apply(&self, py: Python<'_>, payload: &[u8]) -> PyResult<Applied> {
         let applied = py.detach(|| self.server.apply(payload));
         let applied = applied.map_err(|error| ApplyError::new_err((error.to_json(),)))?;
-        let issues = applied.issues.iter().map(|issue| {
-            let told = PyDict::new(py);
-            told.set_item("plugin_id", &*issue.plugin_id)?;
-            told.set_item("plugin", &issue.plugin)?;
-            told.set_item("code", issue.code)?;
-            told.set_item("message", &issue.message)?;
-            Ok(told.unbind())
-        });
-        let issues = issues.collect::<PyResult<_>>()?;
         Ok(Applied {
-            issues,
+            issues: told(py, &applied.issues)?,
             routes: applied.routes,
             took_us: applied.took_us,
         })
@@ -91,13 +83,13 @@ impl Core {
     }
 
     /// How the core is.
-    fn status(&self) -> Status {
+    fn status(&self, py: Python<'_>) -> PyResult<Status> {
         let status = self.server.status();
         let listeners = status
             .listeners
             .into_iter()
             .map(|listener| (listener.address, listener.port, listener.tls));
-        Status {
+        Ok(Status {
             listeners: listeners.collect(),
             workers: status.workers,
             connections_active: status.connections_active,
@@ -107,13 +99,27 @@ impl Core {
             routes: status.routes,
             services: status.services,
             invariant_broken: status.invariant_broken,
-        }
+            issues: told(py, &status.issues)?,
+        })
     }
 
     /// Take no more connections, finish what is under way within the grace, cut the rest.
     fn stop(&self, py: Python<'_>, grace_ms: u64) {
         py.detach(|| self.server.stop(Duration::from_millis(grace_ms)));
     }
+}
+
+/// Issues as Python sees them.
+fn told(py: Python<'_>, issues: &[Issue]) -> PyResult<Vec<Py<PyDict>>> {
+    let told = issues.iter().map(|issue| {
+        let told = PyDict::new(py);
+        told.set_item("plugin_id", &*issue.plugin_id)?;
+        told.set_item("plugin", &issue.plugin)?;
+        told.set_item("code", issue.code)?;
+        told.set_item("message", &issue.message)?;
+        Ok(told.unbind())
+    });
+    told.collect()
 }
 
 /// The compiled data plane of twinplane.

@@ -85,10 +85,17 @@ class ConfigKeeper:
         served = self._served
         return Applied(self.config_hash, served.revision if served else None, served.epoch if served else None, issues)
 
-    def start(self, start_core: Callable[[bytes | None], _CoreT], refusals: tuple[type[Exception], ...]) -> _CoreT:
+    def start(
+        self,
+        start_core: Callable[[bytes | None], _CoreT],
+        refusals: tuple[type[Exception], ...],
+        *,
+        issues: Callable[[_CoreT], Sequence[Issue]],
+    ) -> _CoreT:
         """Start the core from the newest cached configuration that it takes, or with none.
 
-        `refusals` are what `start_core` raises; the last one is raised on where it starts with nothing either.
+        `refusals` are what `start_core` raises for a configuration; what it raises for no configuration is raised on.
+        `issues` asks the started core what of its configuration cannot be served as asked.
         """
         for stored in self._cache.load():
             try:
@@ -96,7 +103,7 @@ class ConfigKeeper:
             except refusals as error:
                 _log.error("cached_config_refused hash=%s detail=%s", stored.config_hash, error)
                 continue
-            self._note_served(stored, ())
+            self._note_served(stored, issues(core))
             _log.info("config_restored hash=%s revision=%s", stored.config_hash, stored.revision)
             return core
         return start_core(None)

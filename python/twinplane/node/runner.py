@@ -12,7 +12,7 @@ import os
 import socket
 import ssl
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -116,10 +116,7 @@ class Node:
                 applied = started[-1].apply(table)
             except ApplyError as error:
                 raise PayloadRefused(_faults(error)) from error
-            return [
-                Issue(issue["code"], issue["message"], issue.get("plugin"), issue.get("plugin_id"))
-                for issue in applied.issues
-            ]
+            return _issues(applied.issues)
 
         def drain(kind: str) -> bytes:
             return started[-1].drain(kind)  # type: ignore[arg-type]
@@ -135,7 +132,7 @@ class Node:
         # A cached configuration that the core refuses gives way to the one before; a declared one has none before.
         refusals = (ApplyError,) if self._declared is None else ()
         try:
-            core = keeper.start(start, refusals)
+            core = keeper.start(start, refusals, issues=lambda core: _issues(core.status().issues))
         except StartError as error:
             raise NodeStartError(*map(str, error.args[0])) from error
         except ApplyError as error:
@@ -260,6 +257,10 @@ def _node_id(settings: NodeSettings, prefix: Path) -> str:
     except OSError as error:
         log.warning("node_id_not_kept detail=%s", error)
     return made
+
+
+def _issues(told: Sequence[Mapping[str, Any]]) -> list[Issue]:
+    return [Issue(one["code"], one["message"], one.get("plugin"), one.get("plugin_id")) for one in told]
 
 
 def _faults(error: ApplyError) -> list[dict[str, Any]]:

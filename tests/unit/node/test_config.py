@@ -40,7 +40,9 @@ def keeper(directory: Path, core: CoreStub, **options: Any) -> ConfigKeeper:
     served: list[bytes] = []
     settings = {"complete": lambda table: table, "bytes_max": MIB, "on_served": served.append} | options
     found = ConfigKeeper(core.apply, ConfigCache(directory), **settings)
-    found.start(lambda table: table if table is None else core.apply(table), (PayloadRefused,))
+    found.start(
+        lambda table: () if table is None else core.apply(table), (PayloadRefused,), issues=lambda issues: issues
+    )
     return found
 
 
@@ -119,6 +121,13 @@ async def test_a_cached_configuration_that_is_refused_gives_way_to_the_one_befor
     assert core.served == [ONE]
 
 
+async def test_issues_of_a_cached_configuration_are_known_after_a_restart(tmp_path: Path) -> None:
+    core = CoreStub()
+    core.issues = [Issue("plugin_unavailable", "no ldap-auth here", "ldap-auth", None)]
+    await keeper(tmp_path, core).receive(frame(ONE, 1), is_twin=True)
+    assert [issue.plugin for issue in keeper(tmp_path, core).applied().issues] == ["ldap-auth"]
+
+
 def test_nothing_cached_reports_the_empty_hash(tmp_path: Path) -> None:
     assert keeper(tmp_path, CoreStub()).config_hash == EMPTY_HASH
 
@@ -131,7 +140,7 @@ async def test_a_start_that_fails_without_configuration_is_raised(tmp_path: Path
         CoreStub().apply, ConfigCache(tmp_path), complete=bytes, bytes_max=MIB, on_served=lambda _table: None
     )
     with pytest.raises(PayloadRefused, match="port in use"):
-        node.start(broken, (PayloadRefused,))
+        node.start(broken, (PayloadRefused,), issues=lambda _core: ())
 
 
 async def test_sparse_tables_of_other_makers_are_completed(tmp_path: Path) -> None:
