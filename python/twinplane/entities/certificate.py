@@ -10,6 +10,7 @@ from twinplane.schema import (
     Reference,
     Referenceable,
     References,
+    Transformation,
     Transient,
     Unique,
     check,
@@ -92,7 +93,7 @@ def _one_living_ca(row: Mapping[Any, Any]) -> str | None:
     return bad_ca(row["cert"])
 
 
-def _fill_digest(row: dict[str, Any], _given: frozenset[str]) -> None:
+def _fill_digest(row: dict[str, Any]) -> None:
     """The digest is what makes a CA certificate unique."""
     row["cert_digest"] = certificate_digest(row["cert"])
 
@@ -108,4 +109,4 @@ class CaCertificate(Entity, collection="ca_certificates", cache_key=("cert_diges
     tags: Tags = None
 
     checks: ClassVar = (check(_one_living_ca, "cert"),)
-    transformations: ClassVar = (_fill_digest,)
+    transformations: ClassVar = (Transformation(_fill_digest, of="cert"),)

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import os
-from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from twinplane.schema import (
@@ -15,8 +14,8 @@ from twinplane.schema import (
     Reference,
     References,
     Required,
+    Transformation,
     Unique,
-    check,
     when,
 )
 from twinplane.schema.pem import bad_any_key
@@ -38,19 +37,10 @@ class KeyauthCredential(
     tags: Tags = None
 
 
-def _password_with_consumer(row: Mapping[Any, Any]) -> str | None:
-    """The consumer is part of what is hashed."""
-    consumer = row.get("consumer")
-    if row.get("password") is None or (isinstance(consumer, Mapping) and consumer.get("id")):
-        return None
-    return "all or none of these fields must be set: 'password', 'consumer.id'"
-
-
-def _hash_password(row: dict[str, Any], given: frozenset[str]) -> None:
+def _hash_password(row: dict[str, Any]) -> None:
     """Passwords are kept as the hash that nodes compare with: SHA-1 over password and consumer id, as Kong defines it."""
-    if "password" in given:
-        salted = row["password"] + row["consumer"]["id"]
-        row["password"] = hashlib.sha1(salted.encode(), usedforsecurity=False).hexdigest()
+    salted = row["password"] + row["consumer"]["id"]
+    row["password"] = hashlib.sha1(salted.encode(), usedforsecurity=False).hexdigest()
 
 
 class BasicauthCredential(
@@ -70,9 +60,7 @@ class BasicauthCredential(
     password: Annotated[str, Encrypted(), "The password; kept and answered as a hash."]
     tags: Tags = None
 
-    checks: ClassVar = (check(_password_with_consumer, "password", with_missing=True, hidden=True),)
-    transformations: ClassVar = (_hash_password,)
-    given_together: ClassVar = (("password", "consumer.id"),)
+    transformations: ClassVar = (Transformation(_hash_password, of="password", needs="consumer.id", alone=True),)
 
 
 class HmacauthCredential(
@@ -126,9 +114,9 @@ class Acl(Entity, collection="acls", endpoint_key="group", cache_key=("consumer"
     tags: Tags = None
 
 
-def _hash_client_secret(row: dict[str, Any], given: frozenset[str]) -> None:
+def _hash_client_secret(row: dict[str, Any]) -> None:
     """A secret that shall be hashed is kept as PBKDF2, in the text form that nodes read."""
-    if not row["hash_secret"] or row["client_secret"] is None or not given & {"hash_secret", "client_secret"}:
+    if not row["hash_secret"] or row["client_secret"] is None:
         return
     salt = os.urandom(16)
     digest = hashlib.pbkdf2_hmac("sha512", row["client_secret"].encode(), salt, 10000, 32)
@@ -152,8 +140,7 @@ class Oauth2Credential(
     tags: Tags = None
     client_type: Annotated[Literal["confidential", "public"], "Whether the client can keep a secret."] = "confidential"
 
-    transformations: ClassVar = (_hash_client_secret,)
-    given_together: ClassVar = (("hash_secret", "client_secret"),)
+    transformations: ClassVar = (Transformation(_hash_client_secret, of="hash_secret", needs="client_secret"),)
 
 
 class Oauth2AuthorizationCode(Entity, collection="oauth2_authorization_codes", ttl=True):

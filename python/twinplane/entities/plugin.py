@@ -2,7 +2,8 @@
 
 from typing import Annotated, Any, ClassVar
 
-from twinplane.schema import Abstract, Enterprise, Entity, Record, Reference, References, Since
+from twinplane.schema import Abstract, ChosenBy, Enterprise, Entity, Record, Reference, References, Since, named_kind
+from twinplane.schema.facts import kong_text
 from twinplane.schema.shared import AutoId, CreatedAt, Protocols, Tags, UniqueName, UpdatedAt
 
 
@@ -31,13 +32,10 @@ class PartialLink(Record):
     path: Annotated[str | None, "Where in the configuration it belongs."] = None
 
 
-def _name(row: dict[str, Any]) -> Any:
-    return row.get("name")
-
-
 def _not_enabled(name: Any) -> dict[str, str]:
-    shown = "nil" if name is None else name
-    return {"name": f"plugin '{shown}' not enabled; add it to the 'plugins' configuration property"}
+    if name is None:
+        return {"name": "required field missing"}
+    return {"name": f"plugin '{kong_text(name)}' not enabled; add it to the 'plugins' configuration property"}
 
 
 class PluginEntity(
@@ -68,7 +66,6 @@ class PluginEntity(
     condition: Annotated[str | None, Since("3.15"), "Expression that a request has to satisfy."] = None
     tags: Tags = None
 
-    variant_of: ClassVar = staticmethod(_name)
-    unknown_variant: ClassVar = staticmethod(_not_enabled)
+    chosen_by: ClassVar = ChosenBy(named_kind, _not_enabled)
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from twinplane.schema import (
     Between,
     Check,
+    ChosenBy,
     Elements,
     Entity,
     Equals,
@@ -26,6 +27,7 @@ from twinplane.schema import (
     when,
 )
 from twinplane.schema.expression import bad_expression
+from twinplane.schema.facts import kong_text
 from twinplane.schema.hosts import bad_route_host
 from twinplane.schema.paths import bad_route_path
 from twinplane.schema.shared import (
@@ -105,16 +107,22 @@ def _any_path_handling(_row: Mapping[Any, Any]) -> None:
     """`v1` is accepted everywhere; nodes warn where it has no effect."""
 
 
-def _first_protocol(row: dict[str, Any]) -> Any:
-    protocols = row.get("protocols")
+NO_PROTOCOL = "nil"
+
+
+def _first_protocol(row: Mapping[str, Any]) -> Any:
+    """The protocol that decides which family a route is of."""
+    protocols = row.get("protocols", "http")
     if isinstance(protocols, list):
-        return protocols[0] if protocols else "nil"
-    return "nil" if isinstance(protocols, dict) else protocols
+        first = protocols[0] if protocols else NO_PROTOCOL
+        return "userdata: NULL" if first is None else "table" if isinstance(first, (list, dict)) else first
+    return protocols
 
 
 def _unknown_protocol(protocol: Any) -> dict[str, str]:
-    shown = "userdata: NULL" if protocol is None else str(protocol).lower() if isinstance(protocol, bool) else str(protocol)
-    return {"protocols": f"unknown type: {shown}"}
+    if protocol is None:
+        return {"protocols": "required field missing"}
+    return {"protocols": f"unknown type: {NO_PROTOCOL if isinstance(protocol, dict) else kong_text(protocol)}"}
 
 
 class Route(Entity, collection="routes", endpoint_key="name"):
@@ -146,8 +154,7 @@ class Route(Entity, collection="routes", endpoint_key="name"):
     regex_priority: Annotated[int | None, "Which of several matching regular expressions wins: the highest."] = 0
     path_handling: Annotated[Literal["v0", "v1"] | None, "How the paths of service, route and request are joined."] = "v0"
 
-    variant_of: ClassVar = staticmethod(_first_protocol)
-    unknown_variant: ClassVar = staticmethod(_unknown_protocol)
+    chosen_by: ClassVar = ChosenBy(_first_protocol, _unknown_protocol)
     checks: ClassVar = (
         when("protocols", Elements(not_in("grpcs", "https", "tls", "tls_passthrough"))).then(
             "snis",
@@ -160,6 +167,7 @@ class Route(Entity, collection="routes", endpoint_key="name"):
             *("id", "protocols", "snis", "sources", "destinations", "methods", "hosts", "paths", "headers"),
             *("expression", "regex_priority", "priority"),
             with_missing=True,
+            unless_broken=("protocols",),
         ),
     )
 
@@ -175,7 +183,7 @@ def _expression_or_matchers(row: Mapping[Any, Any]) -> str | dict[str, Any] | No
         if row.get("regex_priority") not in (None, 0):
             errors.append("cannot set 'regex_priority' with 'expression' simultaneously")
         else:
-            wrong = bad_expression(row["expression"], stream=_first_protocol(dict(row)) in ("tcp", "tls", "udp", "tls_passthrough"))
+            wrong = bad_expression(row["expression"], stream=_first_protocol(row) in ("tcp", "tls", "udp", "tls_passthrough"))
             errors.extend([] if wrong is None else [wrong])
     return f"Router Expression failed validation: {errors[0]}" if errors else None
 
@@ -200,6 +208,7 @@ class ExpressionRoute(Route, collection="routes", endpoint_key="name"):
             lambda row: _needs_a_matcher(row, ("expression",)),
             *("id", "protocols", *MATCHERS, "expression", "regex_priority", "priority"),
             with_missing=True,
+            unless_broken=("protocols",),
         ),
     )
 

@@ -8,6 +8,7 @@ from twinplane.schema import (
     Defaulted,
     Enterprise,
     Entity,
+    Error,
     Length,
     Match,
     Record,
@@ -15,6 +16,7 @@ from twinplane.schema import (
     References,
     Required,
     Shorthand,
+    Transformation,
     Unique,
     distinct,
     one_of,
@@ -190,15 +192,18 @@ class Upstream(Entity, collection="upstreams", endpoint_key="name"):
     )
 
 
+_INVALID_TARGET = "Invalid target; not a valid hostname or ip address"
+
+
 def _bad_target(value: str) -> str | None:
     try:
         parse_address(value)
     except BadAddressError:
-        return f"Invalid target ('{value}'); not a valid hostname or ip address"
+        return _INVALID_TARGET
     return None
 
 
-def _spell_out_target(row: dict[str, Any], _given: frozenset[str]) -> None:
+def _spell_out_target(row: dict[str, Any]) -> None:
     """Targets are kept as `host:port`, addresses of version 6 in full and in brackets."""
     address = parse_address(row["target"])
     host = f"[{address.host}]" if address.kind == "ipv6" else address.host
@@ -212,9 +217,14 @@ class Target(Entity, collection="targets", endpoint_key="target", cache_key=("up
     created_at: Annotated[MomentMs, "When the row was created, in seconds since 1970."] = None
     updated_at: Annotated[MomentMs, "When the row last changed, in seconds since 1970."] = None
     upstream: Annotated[Reference, References("upstreams", on_delete="cascade"), "Upstream the target belongs to."]
-    target: Annotated[str, Check(_bad_target), "Host or address, with or without a port (8000 if none)."]
+    target: Annotated[
+        str,
+        Check(_bad_target),
+        Error(_INVALID_TARGET, served=False),
+        "Host or address, with or without a port (8000 if none).",
+    ]
     weight: Annotated[int | None, Between(0, 65535), "Share of the traffic; 0 is none."] = 100
     failover: Annotated[bool | None, Enterprise(), "Whether it is used only when all others are down."] = False
     tags: Tags = None
 
-    transformations: ClassVar = (_spell_out_target,)
+    transformations: ClassVar = (Transformation(_spell_out_target, of="target"),)

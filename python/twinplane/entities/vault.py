@@ -2,7 +2,8 @@
 
 from typing import Annotated, Any, ClassVar
 
-from twinplane.schema import Abstract, Entity, Match, Record, Unique, Variant, not_in
+from twinplane.schema import Abstract, ChosenBy, Entity, Match, Record, Since, Unique, Variant, not_in, named_kind
+from twinplane.schema.facts import kong_text
 from twinplane.schema.shared import AutoId, CreatedAt, Tags, UpdatedAt
 
 
@@ -10,12 +11,8 @@ class VaultConfig(Record):
     """The configuration; its form is the backend's own."""
 
 
-def _backend(row: dict[str, Any]) -> Any:
-    return row.get("name")
-
-
 def _not_installed(name: Any) -> dict[str, str]:
-    return {"name": f"vault '{'nil' if name is None else name}' is not installed"}
+    return {"name": "required field missing" if name is None else f"vault '{kong_text(name)}' is not installed"}
 
 
 class Vault(Entity, collection="vaults", endpoint_key="prefix", cache_key=("prefix",)):
@@ -36,15 +33,14 @@ class Vault(Entity, collection="vaults", endpoint_key="prefix", cache_key=("pref
     updated_at: UpdatedAt = None
     tags: Tags = None
 
-    variant_of: ClassVar = staticmethod(_backend)
-    unknown_variant: ClassVar = staticmethod(_not_installed)
+    chosen_by: ClassVar = ChosenBy(named_kind, _not_installed)
 
 
 class EnvConfig(Record):
     """Secrets in environment variables of the node."""
 
     prefix: Annotated[str | None, Match("^[%a_][%a%d_]*$"), "Put before the name of each variable."] = None
-    base64_decode: Annotated[bool, "Whether values are decoded from base64."] = False
+    base64_decode: Annotated[bool, Since("3.11"), "Whether values are decoded from base64."] = False
 
 
 class EnvVault(Variant):

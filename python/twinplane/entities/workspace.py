@@ -35,7 +35,7 @@ class Parameter(Entity, collection="parameters", endpoint_key="key", workspaced=
     value: Annotated[str, "The value."]
 
 
-class TagUse(Entity, collection="tags", endpoint_key="tag", workspaced=False):
+class TagUse(Entity, collection="tags", endpoint_key="tag", workspaced=False, read_only=True):
     """A view: which rows carry a tag."""
 
     tag: Annotated[str, "The tag."]
@@ -49,7 +49,7 @@ class CertificateDetails(Record):
     expiry_timestamp: Annotated[float | None, Timestamp(), "When it expires, in seconds since 1970."] = None
 
 
-class ClusteringDataPlane(Entity, collection="clustering_data_planes", workspaced=False, ttl=True):
+class ClusteringDataPlane(Entity, collection="clustering_data_planes", workspaced=False, ttl=True, read_only=True):
     """A view: a data plane node as its control plane sees it."""
 
     id: Annotated[str, Automatic(), Uuid(), "Id of the node."]

@@ -112,7 +112,7 @@ def _entity(declared: type[Entity], variants: Mapping[Any, type[Variant]] | None
 
 
 def _variant_finder(declared: type[Entity], base: Shape, variants: Mapping[Any, type[Variant]] | None) -> Any:
-    if declared.variant_of is None:
+    if declared.chosen_by is None:
         return None
 
     @cache

@@ -1,12 +1,13 @@
 """One collection of entities as the rooms above see it: its names, its references, and how bodies become rows."""
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from twinplane.schema import ENTITY, AliasRefused, Entity, Field, SchemaViolation, Shape
-from twinplane.schema.answer import with_aliases
+from twinplane.schema import ENTITY, AliasRefused, Entity, Field, SchemaViolation, Shape, Transformation
+from twinplane.schema.answer import answer
 from twinplane.schema.checks import value_at
 from twinplane.schema.json_form import json_form
 from twinplane.schema.kong_form import is_served, kong_form
@@ -62,40 +63,38 @@ class EntityType:
 
         An `id` of None is passed on as it is: refusing it is the business of the primary key.
         """
-        return self._prepared(body, identity=None, now=now)
+        row = self._written(body, now=now)
+        if "id" in self.fields:
+            if "id" not in body:
+                row["id"] = str(uuid.uuid4())
+            elif isinstance(row["id"], str):
+                row["id"] = row["id"].lower()
+        return row
 
     def prepare_replace(self, body: Mapping[str, Any], *, existing: Row, now: float) -> Row:
         """The row that takes the place of `existing`; keeps its id. Raises SchemaViolation."""
-        return self._prepared(body, identity=existing["id"], now=now)
+        return {**self._written(body, now=now), "id": existing["id"]}
 
     def prepare_update(self, patch: Mapping[str, Any], *, existing: Row, now: float) -> Row:
         """The row `existing` with `patch` merged in: records merge, maps and lists are replaced. Raises SchemaViolation."""
-        shape, refused = self._shape_for({**existing, **patch})
-        try:
+        patch = self._taken(patch)
+        shape = self._shape_for({**existing, **patch})
+        with _aliases_resolved():
             given = shape.fill_given(patch)
             row = shape.fill(shape.merge(given, existing))
-        except AliasRefused as error:
-            raise SchemaViolation(error.errors) from error
         self._stamp(row, given=given, before=existing, now=now)
         if "id" in existing:
             row["id"] = existing["id"]
-        errors = _joined(shape.violations(row), refused)
-        for fields in self.declared.given_together:
-            if 0 < sum(value_at(given, name, None) is not None for name in fields) < len(fields) and not self._alone(given, fields):
-                names = ", ".join(f"'{name}'" for name in fields)
-                errors.setdefault(ENTITY, []).append(f"all or none of these fields must be set: {names}")
-        if errors:
-            raise SchemaViolation(errors)
-        return self._transformed(row, frozenset(given))
+        errors = _when_updating(shape.violations(row))
+        for transformation in self.declared.transformations:
+            of, needs = (_is_given(given, path) for path in (transformation.of, transformation.needs))
+            if transformation.needs and of != needs and not (of and transformation.alone):
+                _refuse_halves(errors, transformation)
+        return self._kept(row, given, errors)
 
     def answer(self, row: Row, *, beyond: bool = False) -> Row:
         """The row as an API shows it: with deprecated names beside their successors, and without what Kong 3.9 does not know."""
-        shape, _ = self._shape_for(row)
-        shown = with_aliases(shape, row)
-        if not beyond:
-            for name in self.beyond:
-                shown.pop(name, None)
-        return shown
+        return answer(self._shape_for(row), row, beyond=beyond)
 
     def key_violation(self, name: str, value: str) -> str | None:
         """What is wrong with a value used as key in a path, or None."""
@@ -110,38 +109,44 @@ class EntityType:
         """The answer of `GET /v1/schemas/json/{singular}`: properties with their defaults."""
         return json_form(self.shape)
 
-    def _alone(self, given: Mapping[str, Any], fields: tuple[str, str]) -> bool:
-        """A password may be changed by itself: the consumer it is hashed with is known."""
-        return self.name == "basicauth_credentials" and value_at(given, fields[0], None) is not None
+    def _taken(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The body without what we fill in ourselves whatever it says."""
+        if self.declared.read_only:
+            raise SchemaViolation({self.name: "does not support insert/upsert/update/delete operations"})
+        if "updated_at" in body:
+            return {name: value for name, value in body.items() if name != "updated_at"}
+        return body
 
-    def _prepared(self, body: Mapping[str, Any], *, identity: str | None, now: float) -> Row:
-        shape, refused = self._shape_for(body)
-        try:
+    def _written(self, body: Mapping[str, Any], *, now: float) -> Row:
+        body = self._taken(body)
+        shape = self._shape_for(body)
+        with _aliases_resolved():
             row = shape.fill(body)
-        except AliasRefused as error:
-            raise SchemaViolation(error.errors) from error
         self._stamp(row, given=body, before=None, now=now)
-        if identity is not None:
-            row["id"] = identity
-        elif "id" in self.fields and "id" not in body:
-            row["id"] = str(uuid.uuid4())
-        elif isinstance(row.get("id"), str):
-            row["id"] = row["id"].lower()
-        errors = _joined(shape.violations(row), refused)
+        errors = shape.violations(row)
+        for transformation in self.declared.transformations:
+            if transformation.needs and _is_given(body, transformation.of) and not _is_given(row, transformation.needs):
+                _refuse_halves(errors, transformation)
+        return self._kept(row, body, errors)
+
+    def _kept(self, row: Row, given: Mapping[str, Any], errors: dict[str, Any]) -> Row:
         if errors:
             raise SchemaViolation(errors)
-        return self._transformed(row, frozenset(body))
+        for transformation in self.declared.transformations:
+            if transformation.of in given:
+                transformation.change(row)
+        return row
 
-    def _shape_for(self, body: Mapping[str, Any]) -> tuple[Shape, dict[str, Any]]:
-        """The shape of this row, and what is wrong where its kind is not known."""
-        if self.variant is None or self.declared.variant_of is None:
-            return self.shape, {}
-        kind = self.declared.variant_of({**_defaults(self.shape), **body})
+    def _shape_for(self, body: Mapping[str, Any]) -> Shape:
+        """The shape of this row. Where its kind is not known nothing else can be said about it."""
+        chosen_by = self.declared.chosen_by
+        if self.variant is None or chosen_by is None:
+            return self.shape
+        kind = chosen_by.kind(body)
         shape = self.variant(kind) if isinstance(kind, str) else None
-        if shape is not None:
-            return shape, {}
-        assert self.declared.unknown_variant is not None
-        return self.shape, self.declared.unknown_variant(kind)
+        if shape is None:
+            raise SchemaViolation(chosen_by.unknown(kind))
+        return shape
 
     def _stamp(self, row: Row, *, given: Mapping[str, Any], before: Row | None, now: float) -> None:
         """Moments: `created_at` is taken if given, `updated_at` never is."""
@@ -154,15 +159,31 @@ class EntityType:
                 else:
                     row[name] = int(now) if known.kind == "integer" else round(now, 3)
 
-    def _transformed(self, row: Row, given: frozenset[str]) -> Row:
-        for transform in self.declared.transformations:
-            transform(row, given)
-        return row
+
+@contextmanager
+def _aliases_resolved() -> Iterator[None]:
+    try:
+        yield
+    except AliasRefused as refused:
+        raise SchemaViolation(refused.errors) from refused
 
 
-def _defaults(shape: Shape) -> dict[str, Any]:
-    return {name: known.make_default() for name, known in shape.fields.items() if known.make_default is not None and name == "protocols"}
+def _is_given(values: Mapping[str, Any], path: str | None) -> bool:
+    return path is not None and value_at(values, path, None) is not None
 
 
-def _joined(errors: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
-    return {**errors, **more} if more else errors
+def _refuse_halves(errors: dict[str, Any], transformation: Transformation) -> None:
+    text = f"all or none of these fields must be set: '{transformation.of}', '{transformation.needs}'"
+    errors.setdefault(ENTITY, []).append(text)
+
+
+_AT_LEAST_ONE = "at least one of these fields must be non-empty"
+
+
+def _when_updating(errors: Any) -> Any:
+    """Kong says of updates that it is the update which leaves too little."""
+    if isinstance(errors, dict):
+        return {key: _when_updating(error) for key, error in errors.items()}
+    if isinstance(errors, list):
+        return [_when_updating(error) for error in errors]
+    return f"when updating, {errors}" if isinstance(errors, str) and errors.startswith(_AT_LEAST_ONE) else errors

@@ -47,7 +47,7 @@ from twinplane.schema.facts import (
     null,
     one_of,
 )
-from twinplane.schema.record import Entity, Plugin, Record, Reference, Variant
+from twinplane.schema.record import ChosenBy, Entity, Plugin, Record, Reference, Transformation, Variant, named_kind
 from twinplane.schema.shape import Field, Shape
 from twinplane.schema.shorthand import AliasRefused, Shorthand, renamed
 from twinplane.schema.violations import ENTITY, SchemaViolation
@@ -59,6 +59,7 @@ __all__ = [
     "Automatic",
     "Between",
     "Check",
+    "ChosenBy",
     "Contains",
     "Defaulted",
     "Deprecated",
@@ -91,6 +92,7 @@ __all__ = [
     "Since",
     "StartsWith",
     "Timestamp",
+    "Transformation",
     "Transient",
     "Unique",
     "Unordered",
@@ -101,6 +103,7 @@ __all__ = [
     "distinct",
     "mutually_exclusive",
     "mutually_required",
+    "named_kind",
     "not_in",
     "null",
     "one_of",

@@ -4,15 +4,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from twinplane.schema.checks import value_at
+from twinplane.schema.kong_form import is_served
 from twinplane.schema.shape import Shape
 
 
-def with_aliases(shape: Shape, row: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of the row in which every deprecated name that was replaced by one field holds that field's value."""
+def answer(shape: Shape, row: Mapping[str, Any], *, beyond: bool) -> dict[str, Any]:
+    """A copy of the row with each deprecated name that was replaced by one field, perhaps without what Kong 3.9 does not know."""
     shown = dict(row)
     for name, field in shape.fields.items():
-        if field.record is not None and isinstance(shown.get(name), Mapping):
-            shown[name] = with_aliases(field.record, shown[name])
+        if not beyond and not is_served(field):
+            shown.pop(name, None)
+        elif field.record is not None and isinstance(shown.get(name), Mapping):
+            shown[name] = answer(field.record, shown[name], beyond=beyond)
     for name, (shorthand, _) in shape.shorthands.items():
         if shorthand.deprecated is not None and shorthand.deprecated.replaced_with:
             shown[name] = value_at(row, ".".join(shorthand.deprecated.replaced_with), None)

@@ -63,7 +63,8 @@ def _is_set(row: Mapping[Any, Any], path: str) -> bool:
 
 
 def _broken(errors: Errors, names: tuple[str, ...]) -> bool:
-    return any(value_at(errors, name) is not _MISSING for name in names)
+    """Whether a field has been found wrong already. Kong does not look below the first level, so neither do we."""
+    return any(name in errors for name in names)
 
 
 def _violation(match: Match, kind: str, value: Any) -> str | None:
@@ -126,14 +127,15 @@ class Conditional:
         return {"conditional": served if self.error is None else {**served, "then_err": self.error}}
 
     def run(self, row: Mapping[Any, Any], errors: Errors, shape: "Shape") -> None:
-        value = _condition_value(self.if_field, row, errors)
+        value = _condition_value(self.if_field, (self.then_field,), row, errors)
         if value is _MISSING or _violation(self.if_match, _kind(shape, self.if_field), value) is not None:
             return
         kind, then_value = _kind(shape, self.then_field), value_at(row, self.then_field, None)
         wrong = next(filter(None, (_violation(match, kind, then_value) for match in self.then_match)), None)
+        wrong = wrong or value_at(errors, self.then_field, None)
         if wrong is not None:
-            put_error(errors, self.then_field, self.error or wrong)
-            _add(errors, f"failed conditional validation given value of field '{self.if_field}'")
+            put_error(errors, self.then_field, wrong)
+            _add(errors, self.error or f"failed conditional validation given value of field '{self.if_field}'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +152,7 @@ class ConditionalAtLeastOneOf:
         return {"conditional_at_least_one_of": served if self.error is None else {**served, "then_err": self.error}}
 
     def run(self, row: Mapping[Any, Any], errors: Errors, shape: "Shape") -> None:
-        value = _condition_value(self.if_field, row, errors)
+        value = _condition_value(self.if_field, self.then_fields, row, errors)
         if value is _MISSING or _violation(self.if_match, _kind(shape, self.if_field), value) is not None:
             return
         if not any(_is_set(row, name) for name in self.then_fields):
@@ -158,11 +160,15 @@ class ConditionalAtLeastOneOf:
             _add(errors, text.replace("%s", _quoted(self.then_fields)))
 
 
-def _condition_value(name: str, row: Mapping[Any, Any], errors: Errors) -> Any:
-    """The value a condition looks at; missing where it is broken, and reported where it is absent."""
-    if _broken(errors, (name,)):
-        return _MISSING
-    return value_at(row, name)
+def _condition_value(name: str, others: tuple[str, ...], row: Mapping[Any, Any], errors: Errors) -> Any:
+    """The value a condition looks at; missing where it is broken or absent. It is asked for if anything it bears on is there."""
+    value = value_at(row, name)
+    if value is _MISSING:
+        if any(value_at(row, other) is not _MISSING for other in others):
+            put_error(errors, name, "field required for entity check")
+    elif not _broken(errors, (name,)):
+        return value
+    return _MISSING
 
 
 def _kind(shape: "Shape", path: str) -> str:
@@ -194,7 +200,8 @@ class OnlyOneOf:
         return {"only_one_of": list(self.fields)}
 
     def run(self, row: Mapping[Any, Any], errors: Errors, _shape: "Shape") -> None:
-        if not _broken(errors, self.fields) and sum(_is_set(row, name) for name in self.fields) != 1:
+        given = any(value_at(row, name) is not _MISSING for name in self.fields)
+        if given and not _broken(errors, self.fields) and sum(_is_set(row, name) for name in self.fields) != 1:
             _add(errors, f"exactly one of these fields must be non-empty: {_quoted(self.fields)}")
 
 
@@ -257,11 +264,9 @@ class CustomCheck:
     fields: tuple[str, ...]
     with_missing: bool = False
     with_broken: bool = False
-    hidden: bool = False
+    unless_broken: tuple[str, ...] = ()
 
     def served(self) -> dict[str, Any]:
-        if self.hidden:
-            return {}
         served: dict[str, Any] = {"field_sources": list(self.fields)}
         if self.with_missing:
             served["run_with_missing_fields"] = True
@@ -270,7 +275,7 @@ class CustomCheck:
         return {"custom_entity_check": served}
 
     def run(self, row: Mapping[Any, Any], errors: Errors, _shape: "Shape") -> None:
-        if not self.with_broken and _broken(errors, self.fields):
+        if _broken(errors, self.unless_broken) or (not (self.with_broken or self.with_missing) and _broken(errors, self.fields)):
             return
         if not self.with_missing and all(value_at(row, name) is _MISSING for name in self.fields):
             return
@@ -333,7 +338,7 @@ def check(
     *fields: str,
     with_missing: bool = False,
     with_broken: bool = False,
-    hidden: bool = False,
+    unless_broken: tuple[str, ...] = (),
 ) -> CustomCheck:
-    """A check written in code; a hidden one is not part of the served schema."""
-    return CustomCheck(test, fields, with_missing, with_broken, hidden)
+    """A check written in code."""
+    return CustomCheck(test, fields, with_missing, with_broken, unless_broken)

@@ -184,7 +184,7 @@ class Between(Rule):
     def violation(self, value: Any) -> str | None:
         if self.low <= value <= self.high:
             return None
-        return f"value should be between {kong_text(self.low)} and {kong_text(self.high)}"
+        return f"value should be between {int(self.low)} and {int(self.high)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,6 +357,7 @@ class Error(Fact):
     """The one text for every broken rule of this field."""
 
     text: str
+    served: bool = True
 
 
 @dataclass(frozen=True, slots=True)

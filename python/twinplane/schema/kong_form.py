@@ -64,7 +64,7 @@ def _field(field: Field) -> dict[str, Any]:  # noqa: PLR0912 - one straight list
             served["auto" if name == "automatic" else name] = True
     if field.json is not None:
         served["json_schema"] = field.json.schema
-    if field.error is not None:
+    if field.error is not None and field.served_error:
         served["err"] = field.error
     if field.deprecated is not None:
         served["deprecation"] = _deprecation(field)

@@ -22,7 +22,7 @@ _ALPHABET = string.ascii_letters + string.digits
 def shape_of(cls: type[Record]) -> Shape:
     """The shape of a declared class; built once."""
     fields = {
-        name: _read(info.annotation, tuple(info.metadata), ABSENT if info.default is PydanticUndefined else info.default)
+        info.alias or name: _read(info.annotation, tuple(info.metadata), ABSENT if info.default is PydanticUndefined else info.default)
         for name, info in cls.model_fields.items()
     }
     shorthands = {alias.name: (alias, _read(alias.annotation, _facts_of_alias(alias.deprecated), None)) for alias in cls.shorthands}
@@ -64,9 +64,10 @@ def _read(annotation: Any, outer: tuple[Any, ...], default: Any) -> Field:
     rules = [fact for fact in facts if isinstance(fact, said.Rule)]
     if get_origin(bare) is Literal:
         rules.append(said.OneOf(get_args(bare)))
-    if field.kind == "string" and not any(isinstance(rule, said.Length) and rule.minimum is not None for rule in rules):
-        rules.append(said.NOT_EMPTY)
-    field.rules = tuple(sorted(_last_of_each(rules), key=lambda rule: rule.rank))
+    chosen = list(_last_of_each(rules))
+    if field.kind == "string" and not any(isinstance(rule, said.Length) and rule.minimum is not None for rule in chosen):
+        chosen.append(said.NOT_EMPTY)
+    field.rules = tuple(sorted(chosen, key=lambda rule: rule.rank))
     field.violation = _tester(field)
     field.fill = _filler(field)
     field.make_default = _default_maker(field)
@@ -98,8 +99,8 @@ def _note(field: Field, fact: Any) -> None:  # noqa: PLR0912 - one straight list
     match fact:
         case str():
             field.description = fact
-        case said.Error(text):
-            field.error = text
+        case said.Error(text, served):
+            field.error, field.served_error = text, served
         case said.Unordered():
             field.kind = "set"
         case said.Unique():
@@ -235,13 +236,20 @@ def _test_record(field: Field) -> Callable[[Any], Violation]:
     shape = field.record
 
     def violation(value: Any) -> Violation:
-        if type(value) is list:
-            return ["unknown field"] * len(value)
         if type(value) is not dict:
             return "expected a record"
-        return (shape.violations(value) or None) if shape is not None else None
+        return _as_table(shape.violations(value)) if shape is not None else None
 
     return violation
+
+
+def _as_table(errors: dict[Any, Any]) -> Violation:
+    """Errors of a list that was given for a record stand under its places."""
+    if any(type(key) is int for key in errors):
+        if len(errors) == max(key for key in errors if type(key) is int):
+            return [errors[place] for place in sorted(errors)]
+        return {str(key): error for key, error in errors.items()}
+    return errors or None
 
 
 def _test_foreign(_field: Field) -> Callable[[Any], Violation]:
@@ -333,8 +341,8 @@ def _map_filler(fill: Callable[[Any], Any] | None) -> Callable[[Any], Any]:
 
 def _record_filler(shape: Shape) -> Callable[[Any], Any]:
     def filled(value: Any) -> Any:
-        if value == []:
-            value = {}
+        if type(value) is list:
+            value = dict(enumerate(value, 1))
         return shape.fill(value) if type(value) is dict else value
 
     return filled

@@ -3,7 +3,8 @@
 They are pydantic models, so editors and type checkers know the fields; `read` turns them into shapes, which do the work.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypedDict
 
 from pydantic import BaseModel, ConfigDict
@@ -13,7 +14,6 @@ from twinplane.schema.shorthand import Shorthand
 
 Edition = Literal["oss", "ee"]
 Phase = Literal["init_worker", "configure", "certificate", "rewrite", "access", "response", "header_filter", "body_filter", "log", "preread"]
-Transformation = Callable[[dict[str, Any], frozenset[str]], None]
 
 
 class Reference(TypedDict):
@@ -31,6 +31,33 @@ class Record(BaseModel):
     shorthands: ClassVar[tuple[Shorthand, ...]] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Transformation:
+    """How a tested row becomes the one that is kept, whenever `of` is given; `needs` is what it cannot be done without."""
+
+    change: Callable[[dict[str, Any]], None]
+    of: str
+    needs: str | None = None
+    alone: bool = False
+    """Whether an update may bring `of` and leave `needs` as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenBy:
+    """How a body says which variant of its entity it is, and the violation where there is no such variant."""
+
+    kind: Callable[[Mapping[str, Any]], Any]
+    unknown: Callable[[Any], dict[str, str]]
+
+
+def named_kind(row: Mapping[str, Any]) -> Any:
+    """The kind of a row whose `name` says it. Odd values are read as Kong reads them."""
+    name = row.get("name")
+    if isinstance(name, list):
+        return name[0] if name else "nil"
+    return "nil" if isinstance(name, dict) else name
+
+
 class Entity(Record):
     """A row of a collection. The keywords of the class statement are its facts as a whole."""
 
@@ -44,10 +71,9 @@ class Entity(Record):
     ttl: ClassVar[bool] = False
     edition: ClassVar[Edition] = "oss"
     since: ClassVar[str] = "1.0"
+    read_only: ClassVar[bool] = False
     transformations: ClassVar[tuple[Transformation, ...]] = ()
-    given_together: ClassVar[tuple[tuple[str, str], ...]] = ()
-    variant_of: ClassVar[Callable[[dict[str, Any]], Any] | None] = None
-    unknown_variant: ClassVar[Callable[[Any], dict[str, str]] | None] = None
+    chosen_by: ClassVar[ChosenBy | None] = None
 
     def __init_subclass__(
         cls,
@@ -62,6 +88,7 @@ class Entity(Record):
         ttl: bool = False,
         edition: Edition = "oss",
         since: str = "1.0",
+        read_only: bool = False,
     ) -> None:
         super().__init_subclass__()
         if not collection:
@@ -76,6 +103,7 @@ class Entity(Record):
         cls.ttl = ttl
         cls.edition = edition
         cls.since = since
+        cls.read_only = read_only
 
 
 class Variant(Record):

@@ -28,6 +28,7 @@ class Field:
     description: str = ""
     rules: tuple[Rule, ...] = ()
     error: str | None = None
+    served_error: bool = True
     elements: "Field | None" = None
     keys: "Field | None" = None
     values: "Field | None" = None

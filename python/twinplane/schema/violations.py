@@ -57,7 +57,7 @@ def _shown(error: Any, indent: str = "") -> str:
             if item is not None
         ]
     else:
-        parts = [f"{_key(key)} = {_shown(error[key], inner)}" for key in sorted(error)]
+        parts = [_shown(error[key], inner) if key.isdigit() else f"{_key(key)} = {_shown(error[key], inner)}" for key in sorted(error)]
     return "{\n" + ",\n".join(inner + part for part in parts) + f"\n{indent}}}"
 
 
