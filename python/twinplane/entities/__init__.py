@@ -7,8 +7,8 @@ from twinplane.entities import route, vault
 from twinplane.entities.certificate import CaCertificate, Certificate, Sni
 from twinplane.entities.consumer import Consumer, ConsumerGroup, ConsumerGroupConsumer
 from twinplane.entities.credential import (
-    AcmeStorage,
     Acl,
+    AcmeStorage,
     BasicauthCredential,
     HmacauthCredential,
     JwtSecret,

@@ -44,5 +44,3 @@ class ConsumerGroupConsumer(
     consumer_group: Annotated[Reference, References("consumer_groups", on_delete="cascade"), "The group."]
     consumer: Annotated[ToConsumer, "The member."]
     tags: Tags = None
-
-

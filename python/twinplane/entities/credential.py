@@ -26,7 +26,13 @@ Owner = Annotated[ToConsumer, "Consumer it belongs to."]
 
 
 class KeyauthCredential(
-    Entity, collection="keyauth_credentials", admin_path="key-auths", nested_path="key-auth", endpoint_key="key", cache_key=("key",), ttl=True
+    Entity,
+    collection="keyauth_credentials",
+    admin_path="key-auths",
+    nested_path="key-auth",
+    endpoint_key="key",
+    cache_key=("key",),
+    ttl=True,
 ):
     """A key that a client shows."""
 
@@ -88,20 +94,30 @@ _ASYMMETRIC = ("^RS256$", "^RS384$", "^RS512$", "^PS256$", "^PS384$", "^PS512$",
 
 
 class JwtSecret(
-    Entity, collection="jwt_secrets", singular="jwt_secret", admin_path="jwts", nested_path="jwt", endpoint_key="key", cache_key=("key",)
+    Entity,
+    collection="jwt_secrets",
+    singular="jwt_secret",
+    admin_path="jwts",
+    nested_path="jwt",
+    endpoint_key="key",
+    cache_key=("key",),
 ):
     """A secret or public key that tokens are verified with."""
 
     id: AutoId = None
     created_at: CreatedAt = None
     consumer: Owner
-    key: Annotated[str | None, Automatic(), Unique(), "Value of the claim that names the credential; made up when absent."] = None
+    key: Annotated[
+        str | None, Automatic(), Unique(), "Value of the claim that names the credential; made up when absent."
+    ] = None
     secret: Annotated[str | None, Automatic(), "Secret of symmetric algorithms; made up when absent."] = None
     rsa_public_key: Annotated[str | None, "Public key of asymmetric algorithms."] = None
     algorithm: Annotated[Algorithm | None, "Algorithm of the signature."] = "HS256"
     tags: Tags = None
 
-    checks: ClassVar = (when("algorithm", MatchAny(_ASYMMETRIC)).then("rsa_public_key", Required(), Check(bad_any_key)),)
+    checks: ClassVar = (
+        when("algorithm", MatchAny(_ASYMMETRIC)).then("rsa_public_key", Required(), Check(bad_any_key)),
+    )
 
 
 class Acl(Entity, collection="acls", endpoint_key="group", cache_key=("consumer", "group")):
@@ -136,7 +152,9 @@ class Oauth2Credential(
     client_id: Annotated[str | None, Automatic(), Unique(), "Id of the client; made up when absent."] = None
     client_secret: Annotated[str | None, Automatic(), Encrypted(), "Secret of the client; made up when absent."] = None
     hash_secret: Annotated[bool, "Whether the secret is kept as a hash."] = False
-    redirect_uris: Annotated[list[Annotated[str, Check(bad_redirect_uri)]] | None, "Where users may be sent back to."] = None
+    redirect_uris: Annotated[
+        list[Annotated[str, Check(bad_redirect_uri)]] | None, "Where users may be sent back to."
+    ] = None
     tags: Tags = None
     client_type: Annotated[Literal["confidential", "public"], "Whether the client can keep a secret."] = "confidential"
 
@@ -149,7 +167,9 @@ class Oauth2AuthorizationCode(Entity, collection="oauth2_authorization_codes", t
     id: AutoId = None
     created_at: CreatedAt = None
     service: Annotated[Reference | None, References("services", on_delete="cascade"), "Service the code is for."] = None
-    credential: Annotated[Reference, References("oauth2_credentials", on_delete="cascade"), "Application it was given to."]
+    credential: Annotated[
+        Reference, References("oauth2_credentials", on_delete="cascade"), "Application it was given to."
+    ]
     code: Annotated[str | None, Automatic(), Unique(), "The code; made up when absent."] = None
     authenticated_userid: Annotated[str | None, "User who consented."] = None
     scope: Annotated[str | None, "What was consented to."] = None
@@ -158,13 +178,19 @@ class Oauth2AuthorizationCode(Entity, collection="oauth2_authorization_codes", t
     plugin: Annotated[Reference | None, References("plugins", on_delete="cascade"), "Plugin that gave it out."] = None
 
 
-class Oauth2Token(Entity, collection="oauth2_tokens", endpoint_key="access_token", cache_key=("access_token",), ttl=True):
+class Oauth2Token(
+    Entity, collection="oauth2_tokens", endpoint_key="access_token", cache_key=("access_token",), ttl=True
+):
     """A token given to an application."""
 
     id: AutoId = None
     created_at: CreatedAt = None
-    service: Annotated[Reference | None, References("services", on_delete="cascade"), "Service the token is for."] = None
-    credential: Annotated[Reference, References("oauth2_credentials", on_delete="cascade"), "Application it was given to."]
+    service: Annotated[Reference | None, References("services", on_delete="cascade"), "Service the token is for."] = (
+        None
+    )
+    credential: Annotated[
+        Reference, References("oauth2_credentials", on_delete="cascade"), "Application it was given to."
+    ]
     token_type: Annotated[Literal["bearer"], "Kind of token."] = "bearer"
     expires_in: Annotated[int, "Seconds it is good for; 0 is for ever."]
     access_token: Annotated[str | None, Automatic(), Unique(), "The token; made up when absent."] = None
@@ -173,7 +199,15 @@ class Oauth2Token(Entity, collection="oauth2_tokens", endpoint_key="access_token
     scope: Annotated[str | None, "What was consented to."] = None
 
 
-class AcmeStorage(Entity, collection="acme_storage", singular="acme_storage", endpoint_key="key", cache_key=("key",), workspaced=False, ttl=True):
+class AcmeStorage(
+    Entity,
+    collection="acme_storage",
+    singular="acme_storage",
+    endpoint_key="key",
+    cache_key=("key",),
+    workspaced=False,
+    ttl=True,
+):
     """What the acme plugin keeps: accounts, orders, certificates."""
 
     id: AutoId = None

@@ -38,14 +38,18 @@ def _configs_fit(_row: Any) -> None:
     """No bundled filter has a configuration to test."""
 
 
-class FilterChain(Entity, collection="filter_chains", admin_path="filter-chains", endpoint_key="name", cache_key=("route", "service")):
+class FilterChain(
+    Entity, collection="filter_chains", admin_path="filter-chains", endpoint_key="name", cache_key=("route", "service")
+):
     """Filters that run one after another on a service or a route."""
 
     id: AutoId = None
     name: UniqueName = None
     enabled: Annotated[bool, "Whether the chain runs."] = True
     route: Annotated[Reference | None, References("routes", on_delete="cascade"), Unique(), "Route it runs on."] = None
-    service: Annotated[Reference | None, References("services", on_delete="cascade"), Unique(), "Service it runs on."] = None
+    service: Annotated[
+        Reference | None, References("services", on_delete="cascade"), Unique(), "Service it runs on."
+    ] = None
     filters: Annotated[list[Filter], Length(minimum=1), "Filters in their order."]
     created_at: CreatedAt = None
     updated_at: UpdatedAt = None

@@ -53,8 +53,12 @@ class PluginEntity(
     created_at: CreatedAt = None
     updated_at: UpdatedAt = None
     route: Annotated[Reference | None, References("routes", on_delete="cascade"), "Acts on this route only."] = None
-    service: Annotated[Reference | None, References("services", on_delete="cascade"), "Acts on this service only."] = None
-    consumer: Annotated[Reference | None, References("consumers", on_delete="cascade"), "Acts for this consumer only."] = None
+    service: Annotated[Reference | None, References("services", on_delete="cascade"), "Acts on this service only."] = (
+        None
+    )
+    consumer: Annotated[
+        Reference | None, References("consumers", on_delete="cascade"), "Acts for this consumer only."
+    ] = None
     consumer_group: Annotated[
         Reference | None, References("consumer_groups", on_delete="cascade"), Enterprise(), "Acts for this group only."
     ] = None
@@ -62,10 +66,10 @@ class PluginEntity(
     protocols: Protocols = ["grpc", "grpcs", "http", "https"]
     enabled: Annotated[bool, "Whether the plugin acts."] = True
     ordering: Annotated[Ordering | None, Enterprise(), "Where it runs, apart from its priority."] = None
-    partials: Annotated[list[PartialLink] | None, Enterprise(), Since("3.10"), "Shared parts of its configuration."] = None
+    partials: Annotated[list[PartialLink] | None, Enterprise(), Since("3.10"), "Shared parts of its configuration."] = (
+        None
+    )
     condition: Annotated[str | None, Since("3.15"), "Expression that a request has to satisfy."] = None
     tags: Tags = None
 
     chosen_by: ClassVar = ChosenBy(named_kind, _not_enabled)
-
-

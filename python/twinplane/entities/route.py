@@ -133,7 +133,10 @@ class Route(Entity, collection="routes", endpoint_key="name"):
     updated_at: UpdatedAt = None
     name: UniqueName = None
     protocols: Annotated[
-        SetOf[Protocol], Length(minimum=1), ExclusiveSubsets(FAMILIES), "Protocols the route accepts, all of one family."
+        SetOf[Protocol],
+        Length(minimum=1),
+        ExclusiveSubsets(FAMILIES),
+        "Protocols the route accepts, all of one family.",
     ] = ["http", "https"]
     https_redirect_status_code: Annotated[
         Literal[426, 301, 302, 307, 308], "Status of the answer to a request that fits but for its protocol."
@@ -152,7 +155,9 @@ class Route(Entity, collection="routes", endpoint_key="name"):
     paths: Annotated[list[RoutePath] | None, "Path prefixes to match, or regular expressions after `~`."] = None
     headers: Annotated[dict[MatchedHeader, list[str]] | None, "Headers to match, each with its accepted values."] = None
     regex_priority: Annotated[int | None, "Which of several matching regular expressions wins: the highest."] = 0
-    path_handling: Annotated[Literal["v0", "v1"] | None, "How the paths of service, route and request are joined."] = "v0"
+    path_handling: Annotated[Literal["v0", "v1"] | None, "How the paths of service, route and request are joined."] = (
+        "v0"
+    )
 
     chosen_by: ClassVar = ChosenBy(_first_protocol, _unknown_protocol)
     checks: ClassVar = (
@@ -183,7 +188,9 @@ def _expression_or_matchers(row: Mapping[Any, Any]) -> str | dict[str, Any] | No
         if row.get("regex_priority") not in (None, 0):
             errors.append("cannot set 'regex_priority' with 'expression' simultaneously")
         else:
-            wrong = bad_expression(row["expression"], stream=_first_protocol(row) in ("tcp", "tls", "udp", "tls_passthrough"))
+            wrong = bad_expression(
+                row["expression"], stream=_first_protocol(row) in ("tcp", "tls", "udp", "tls_passthrough")
+            )
             errors.extend([] if wrong is None else [wrong])
     return f"Router Expression failed validation: {errors[0]}" if errors else None
 

@@ -67,7 +67,9 @@ class Service(Entity, collection="services", endpoint_key="name"):
     client_certificate: Annotated[
         Reference | None, References("certificates"), "Certificate shown to an upstream that asks for one."
     ] = None
-    tls_verify: Annotated[bool | None, "Whether the certificate of the upstream is verified; unset: the node decides."] = None
+    tls_verify: Annotated[
+        bool | None, "Whether the certificate of the upstream is verified; unset: the node decides."
+    ] = None
     tls_verify_depth: Annotated[int | None, Between(0, 64), "Longest chain accepted when verifying."] = None
     tls_sans: Annotated[TlsSans | None, Enterprise(), "Names accepted in the certificate of the upstream."] = None
     ca_certificates: Annotated[list[Id] | None, "Ids of the CA certificates trusted when verifying."] = None

@@ -50,7 +50,16 @@ _OK = [200, 201, 202, 203, 204, 205, 206, 207, 208, 226, 300, 301, 302, 303, 304
 class ActiveUnhealthy(Record):
     """When probes make a target unhealthy."""
 
-    http_statuses: Annotated[list[Status] | None, "Statuses that count as failures."] = [429, 404, 500, 501, 502, 503, 504, 505]
+    http_statuses: Annotated[list[Status] | None, "Statuses that count as failures."] = [
+        429,
+        404,
+        500,
+        501,
+        502,
+        503,
+        504,
+        505,
+    ]
     interval: Annotated[Seconds, "Seconds between probes of unhealthy targets; 0 is never."] = 0
     tcp_failures: Annotated[Count, "Failed connections that make a target unhealthy; 0 is never."] = 0
     timeouts: Annotated[Count, "Timeouts that make a target unhealthy; 0 is never."] = 0

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, ClassVar
 
-from twinplane.schema import Abstract, ChosenBy, Entity, Match, Record, Since, Unique, Variant, not_in, named_kind
+from twinplane.schema import Abstract, ChosenBy, Entity, Match, Record, Unique, Variant, named_kind, not_in
 from twinplane.schema.facts import kong_text
 from twinplane.schema.shared import AutoId, CreatedAt, Tags, UpdatedAt
 
@@ -40,7 +40,6 @@ class EnvConfig(Record):
     """Secrets in environment variables of the node."""
 
     prefix: Annotated[str | None, Match("^[%a_][%a%d_]*$"), "Put before the name of each variable."] = None
-    base64_decode: Annotated[bool, Since("3.11"), "Whether values are decoded from base64."] = False
 
 
 class EnvVault(Variant):

@@ -6,7 +6,18 @@ from twinplane.schema import Automatic, Entity, Length, MatchAny, MatchNone, Rec
 from twinplane.schema.shared import AutoId, CreatedAt, Host, Ip, Name, SetOf, UpdatedAt
 
 _RESERVED = (
-    *("workspaces", "consumers", "certificates", "services", "routes", "snis", "upstreams", "targets", "plugins", "tags"),
+    *(
+        "workspaces",
+        "consumers",
+        "certificates",
+        "services",
+        "routes",
+        "snis",
+        "upstreams",
+        "targets",
+        "plugins",
+        "tags",
+    ),
     *("ca_certificates", "clustering_data_planes", "parameters", "vaults", "key_sets", "keys", "filter_chains"),
 )
 
@@ -53,7 +64,9 @@ class ClusteringDataPlane(Entity, collection="clustering_data_planes", workspace
     """A view: a data plane node as its control plane sees it."""
 
     id: Annotated[str, Automatic(), Uuid(), "Id of the node."]
-    last_seen: Annotated[int | None, Automatic(), Timestamp(), "When the node was last heard, in seconds since 1970."] = None
+    last_seen: Annotated[
+        int | None, Automatic(), Timestamp(), "When the node was last heard, in seconds since 1970."
+    ] = None
     updated_at: UpdatedAt = None
     ip: Annotated[Ip, "Address of the node."]
     config_hash: Annotated[str | None, Length(exactly=32), "Hash of the configuration it runs."] = None

@@ -35,7 +35,9 @@ RouterFlavor = Literal["traditional", "traditional_compatible", "expressions"]
 @cache
 def entity_types() -> Mapping[str, EntityType]:
     """Every collection by name, parents before children."""
-    return MappingProxyType({declared.collection: _entity(declared, VARIANTS.get(declared.collection)) for declared in ENTITIES})
+    return MappingProxyType(
+        {declared.collection: _entity(declared, VARIANTS.get(declared.collection)) for declared in ENTITIES}
+    )
 
 
 def entity_type(name: str) -> EntityType:
@@ -94,12 +96,16 @@ def _entity(declared: type[Entity], variants: Mapping[Any, type[Variant]] | None
         endpoint_key=declared.endpoint_key,
         fields=fields,
         foreign={
-            name: Foreign(field.references.collection, field.required, field.references.on_delete, field.unique is not None)
+            name: Foreign(
+                field.references.collection, field.required, field.references.on_delete, field.unique is not None
+            )
             for name, field in fields.items()
             if field.references is not None
         },
         unique_fields=tuple(name for name, field in fields.items() if field.unique is not None),
-        unique_across_workspaces=tuple(name for name, field in fields.items() if field.unique and field.unique.across_workspaces),
+        unique_across_workspaces=tuple(
+            name for name, field in fields.items() if field.unique and field.unique.across_workspaces
+        ),
         cache_key=declared.cache_key,
         workspaced=declared.workspaced,
         ttl=declared.ttl,

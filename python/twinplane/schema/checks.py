@@ -148,7 +148,11 @@ class ConditionalAtLeastOneOf:
     error: str | None = None
 
     def served(self) -> dict[str, Any]:
-        served = {"if_field": self.if_field, "if_match": _served_match(self.if_match), "then_at_least_one_of": list(self.then_fields)}
+        served = {
+            "if_field": self.if_field,
+            "if_match": _served_match(self.if_match),
+            "then_at_least_one_of": list(self.then_fields),
+        }
         return {"conditional_at_least_one_of": served if self.error is None else {**served, "then_err": self.error}}
 
     def run(self, row: Mapping[Any, Any], errors: Errors, shape: "Shape") -> None:
@@ -166,7 +170,7 @@ def _condition_value(name: str, others: tuple[str, ...], row: Mapping[Any, Any],
     if value is _MISSING:
         if any(value_at(row, other) is not _MISSING for other in others):
             put_error(errors, name, "field required for entity check")
-    elif not _broken(errors, (name,)):
+    elif value_at(errors, name) is _MISSING:
         return value
     return _MISSING
 
@@ -275,7 +279,9 @@ class CustomCheck:
         return {"custom_entity_check": served}
 
     def run(self, row: Mapping[Any, Any], errors: Errors, _shape: "Shape") -> None:
-        if _broken(errors, self.unless_broken) or (not (self.with_broken or self.with_missing) and _broken(errors, self.fields)):
+        if _broken(errors, self.unless_broken) or (
+            not (self.with_broken or self.with_missing) and _broken(errors, self.fields)
+        ):
             return
         if not self.with_missing and all(value_at(row, name) is _MISSING for name in self.fields):
             return

@@ -76,7 +76,9 @@ def _field(field: Field) -> dict[str, Any]:  # noqa: PLR0912 - one straight list
         if checks := _checks(field.record):
             served["entity_checks"] = checks
         if field.record.shorthands:
-            served["shorthand_fields"] = [{name: _shorthand(form)} for name, (_, form) in field.record.shorthands.items()]
+            served["shorthand_fields"] = [
+                {name: _shorthand(form)} for name, (_, form) in field.record.shorthands.items()
+            ]
     return served
 
 

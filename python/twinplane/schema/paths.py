@@ -13,7 +13,9 @@ _RESERVED = frozenset(b"!*'();:@&=+$,/?%#[]")
 def bad_path(value: str) -> str | None:
     """A path of RFC 3986."""
     return bad_escape(value) or (
-        f"invalid path: '{value}' (characters outside of the reserved list of RFC 3986 found)" if _OUTSIDE.search(value) else None
+        f"invalid path: '{value}' (characters outside of the reserved list of RFC 3986 found)"
+        if _OUTSIDE.search(value)
+        else None
     )
 
 
@@ -27,7 +29,9 @@ def bad_route_path(value: str) -> str | None:
     """A path of a route: a prefix in normal form, or `~` and a regular expression."""
     if value.startswith("~"):
         wrong = bad_pcre(value[1:])
-        return None if wrong is None else f"invalid regex: '{value[1:]}' (PCRE returned: pcre2_compile() failed: {wrong})"
+        return (
+            None if wrong is None else f"invalid regex: '{value[1:]}' (PCRE returned: pcre2_compile() failed: {wrong})"
+        )
     wrong = bad_escape(value)
     if wrong is not None:
         return wrong

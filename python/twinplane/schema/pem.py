@@ -61,13 +61,19 @@ def bad_ca(value: str) -> str | None:
         authority = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     except (x509.ExtensionNotFound, ValueError):
         authority = False
-    return None if authority else 'certificate does not appear to be a CA because it is missing the "CA" basic constraint'
+    return (
+        None if authority else 'certificate does not appear to be a CA because it is missing the "CA" basic constraint'
+    )
 
 
 def certificate_digest(value: str) -> str | None:
     """SHA-256 of the first certificate, in hexadecimal."""
     certificate = _certificate(value)
-    return None if certificate is None else hashlib.sha256(certificate.public_bytes(serialization.Encoding.DER)).hexdigest()
+    return (
+        None
+        if certificate is None
+        else hashlib.sha256(certificate.public_bytes(serialization.Encoding.DER)).hexdigest()
+    )
 
 
 def bad_jwk(text: str, kid: str) -> str | None:

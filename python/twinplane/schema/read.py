@@ -14,7 +14,14 @@ from twinplane.schema import facts as said
 from twinplane.schema.record import Record, Reference
 from twinplane.schema.shape import ABSENT, Field, Kind, Shape, Violation
 
-_SCALARS: dict[Any, Kind] = {str: "string", int: "integer", float: "number", bool: "boolean", Any: "json", Reference: "foreign"}
+_SCALARS: dict[Any, Kind] = {
+    str: "string",
+    int: "integer",
+    float: "number",
+    bool: "boolean",
+    Any: "json",
+    Reference: "foreign",
+}
 _ALPHABET = string.ascii_letters + string.digits
 
 
@@ -22,10 +29,15 @@ _ALPHABET = string.ascii_letters + string.digits
 def shape_of(cls: type[Record]) -> Shape:
     """The shape of a declared class; built once."""
     fields = {
-        info.alias or name: _read(info.annotation, tuple(info.metadata), ABSENT if info.default is PydanticUndefined else info.default)
+        info.alias or name: _read(
+            info.annotation, tuple(info.metadata), ABSENT if info.default is PydanticUndefined else info.default
+        )
         for name, info in cls.model_fields.items()
     }
-    shorthands = {alias.name: (alias, _read(alias.annotation, _facts_of_alias(alias.deprecated), None)) for alias in cls.shorthands}
+    shorthands = {
+        alias.name: (alias, _read(alias.annotation, _facts_of_alias(alias.deprecated), None))
+        for alias in cls.shorthands
+    }
     return Shape(cls.__name__, " ".join((cls.__doc__ or "").split()), fields, cls.checks, shorthands)
 
 
@@ -65,7 +77,9 @@ def _read(annotation: Any, outer: tuple[Any, ...], default: Any) -> Field:
     if get_origin(bare) is Literal:
         rules.append(said.OneOf(get_args(bare)))
     chosen = list(_last_of_each(rules))
-    if field.kind == "string" and not any(isinstance(rule, said.Length) and rule.minimum is not None for rule in chosen):
+    if field.kind == "string" and not any(
+        isinstance(rule, said.Length) and rule.minimum is not None for rule in chosen
+    ):
         chosen.append(said.NOT_EMPTY)
     field.rules = tuple(sorted(chosen, key=lambda rule: rule.rank))
     field.violation = _tester(field)
@@ -368,7 +382,8 @@ def _default_maker(field: Field) -> Callable[[], Any] | None:
     if default is ABSENT or default is None:
         return None
     if isinstance(default, list):
-        return lambda: list(default)
+        fill = field.fill
+        return (lambda: fill(list(default))) if fill is not None else (lambda: list(default))
     if isinstance(default, dict):
         return lambda: dict(default)
     return lambda: default

@@ -13,7 +13,18 @@ from twinplane.schema.checks import EntityCheck
 from twinplane.schema.shorthand import Shorthand
 
 Edition = Literal["oss", "ee"]
-Phase = Literal["init_worker", "configure", "certificate", "rewrite", "access", "response", "header_filter", "body_filter", "log", "preread"]
+Phase = Literal[
+    "init_worker",
+    "configure",
+    "certificate",
+    "rewrite",
+    "access",
+    "response",
+    "header_filter",
+    "body_filter",
+    "log",
+    "preread",
+]
 
 
 class Reference(TypedDict):

@@ -106,7 +106,12 @@ class Shape:
         for name, value in given.items():
             field_ = self.fields.get(name)
             before = row.get(name)
-            if field_ is not None and field_.record is not None and isinstance(value, dict) and isinstance(before, dict):
+            if (
+                field_ is not None
+                and field_.record is not None
+                and isinstance(value, dict)
+                and isinstance(before, dict)
+            ):
                 row[name] = field_.record.merge(value, before)
             else:
                 row[name] = value

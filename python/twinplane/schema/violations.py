@@ -52,12 +52,17 @@ def _shown(error: Any, indent: str = "") -> str:
     inner = indent + "  "
     if isinstance(error, list):
         parts = [
-            _shown(item, inner) if all(before is not None for before in error[:place]) else f"[{place + 1}] = {_shown(item, inner)}"
+            _shown(item, inner)
+            if all(before is not None for before in error[:place])
+            else f"[{place + 1}] = {_shown(item, inner)}"
             for place, item in enumerate(error)
             if item is not None
         ]
     else:
-        parts = [_shown(error[key], inner) if key.isdigit() else f"{_key(key)} = {_shown(error[key], inner)}" for key in sorted(error)]
+        parts = [
+            _shown(error[key], inner) if key.isdigit() else f"{_key(key)} = {_shown(error[key], inner)}"
+            for key in sorted(error)
+        ]
     return "{\n" + ",\n".join(inner + part for part in parts) + f"\n{indent}}}"
 
 

@@ -1,9 +1,11 @@
 """The configuration of `acme`."""
 
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from twinplane.schema import (
     Between,
+    Check,
     Encrypted,
     Equals,
     Length,
@@ -14,11 +16,14 @@ from twinplane.schema import (
     Record,
     Referenceable,
     Required,
+    check,
     one_of,
     renamed,
     when,
 )
-from twinplane.schema.shared import HttpProtocols, NoConsumer, NoRoute, NoService
+from twinplane.schema.hosts import bad_route_host
+from twinplane.schema.parts.redis import Redis
+from twinplane.schema.shared import Host, HttpProtocols, NoConsumer, NoRoute, NoService, Url
 
 
 class AccountKey(Record):
@@ -45,20 +50,9 @@ class ExtraOptions(Record):
     scan_count: Annotated[float | None, "Keys looked at in one go."] = 10
 
 
-class Redis(Record):
+class AcmeRedis(Redis):
     """The Redis that keeps the data."""
 
-    host: Annotated[str | None, "Host that is spoken to."] = None
-    port: Annotated[int | None, Between(0, 65535), "Port that is spoken to."] = 6379
-    timeout: Annotated[
-        int | None, Between(0, 2147483646), "How long a connection, a send or a read may take, in milliseconds."
-    ] = 2000
-    username: Annotated[str | None, Referenceable(), "User name at the server."] = None
-    password: Annotated[str | None, Length(minimum=0), Referenceable(), Encrypted(), "Password at the server."] = None
-    database: Annotated[int | None, "Number of the database."] = 0
-    ssl: Annotated[bool | None, "Speak TLS."] = False
-    ssl_verify: Annotated[bool | None, "Verify the server's certificate."] = False
-    server_name: Annotated[str | None, "Server name asked for in TLS."] = None
     extra_options: Annotated[ExtraOptions, "Further settings."]
 
     shorthands: ClassVar = (
@@ -95,7 +89,7 @@ class Consul(Record):
     """Kept in Consul."""
 
     https: Annotated[bool | None, "Speak TLS to the sink."] = False
-    host: Annotated[str | None, "Host that is spoken to."] = None
+    host: Annotated[Host | None, "Host that is spoken to."] = None
     port: Annotated[int | None, Between(0, 65535), "Port that is spoken to."] = None
     kv_path: Annotated[str | None, "Path of the keys."] = None
     timeout: Annotated[float | None, "How long a connection, a send or a read may take, in milliseconds."] = None
@@ -106,7 +100,7 @@ class Vault(Record):
     """Kept in Vault."""
 
     https: Annotated[bool | None, "Speak TLS to the sink."] = False
-    host: Annotated[str | None, "Host that is spoken to."] = None
+    host: Annotated[Host | None, "Host that is spoken to."] = None
     port: Annotated[int | None, Between(0, 65535), "Port that is spoken to."] = None
     kv_path: Annotated[str | None, "Path of the keys."] = None
     timeout: Annotated[float | None, "How long a connection, a send or a read may take, in milliseconds."] = None
@@ -124,7 +118,7 @@ class StorageConfig(Record):
 
     shm: Annotated[Shm, "Kept in memory of the node."]
     kong: Annotated[Kong, "Kept in the configuration store."]
-    redis: Annotated[Redis, "The Redis that keeps the data."]
+    redis: Annotated[AcmeRedis, "The Redis that keeps the data."]
     consul: Annotated[Consul, "Kept in Consul."]
     vault: Annotated[Vault, "Kept in Vault."]
 
@@ -136,14 +130,14 @@ class Config(Record):
         str, Match("%w*%p*@+%w*%.?%w*"), Referenceable(), Encrypted(), "Mail address of the account."
     ]
     account_key: Annotated[AccountKey | None, "Key of the account, kept as a key entity."] = None
-    api_uri: Annotated[str | None, "Address of the authority's directory."] = (
+    api_uri: Annotated[Url | None, "Address of the authority's directory."] = (
         "https://acme-v02.api.letsencrypt.org/directory"
     )
     tos_accepted: Annotated[bool | None, "Whether the authority's terms are accepted."] = False
     eab_kid: Annotated[str | None, Referenceable(), Encrypted(), "Key id of the external account."] = None
     eab_hmac_key: Annotated[str | None, Referenceable(), Encrypted(), "Key of the external account."] = None
     cert_type: Annotated[Literal["rsa", "ecc"] | None, "Kind of key of the certificates."] = "rsa"
-    rsa_key_size: Annotated[Literal[2048, 3072, 4096] | None, "Bits of an RSA key."] = 4096
+    rsa_key_size: Annotated[float | None, one_of(2048, 3072, 4096), "Bits of an RSA key."] = 4096
     renew_threshold_days: Annotated[float | None, "Days before the end when a certificate is renewed."] = 14
     domains: Annotated[
         list[
@@ -153,6 +147,7 @@ class Config(Record):
                 MatchAny(
                     ("^%*%.", "%.%*$", "^[^*]*$"), "invalid wildcard: must be placed at leftmost or rightmost label"
                 ),
+                Check(bad_route_host),
             ]
         ]
         | None,
@@ -164,6 +159,10 @@ class Config(Record):
     storage_config: Annotated[StorageConfig, "How the data is kept."]
     preferred_chain: Annotated[str | None, "Issuer whose chain is preferred."] = None
     enable_ipv4_common_name: Annotated[bool | None, "Let IPv4 addresses be names."] = True
+
+
+def _storage_fits(_row: Mapping[Any, Any]) -> None:
+    """Every storage can be chosen; one that a node lacks shows when it starts."""
 
 
 class Acme(
@@ -191,6 +190,7 @@ class Acme(
         ),
         when("config.storage", Equals("redis")).then("config.storage_config.redis.host", Required()),
         when("config.storage", Equals("redis")).then("config.storage_config.redis.port", Required()),
+        check(_storage_fits, "config.storage"),
     )
 
 

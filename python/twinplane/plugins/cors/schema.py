@@ -2,14 +2,23 @@
 
 from typing import Annotated, Literal
 
-from twinplane.schema import Plugin, Record
+from twinplane.schema import Check, Plugin, Record
+from twinplane.schema.pcre import bad_pcre
 from twinplane.schema.shared import HttpProtocols, NoConsumer
+
+
+def _bad_origin(origin: str) -> str | None:
+    """`*`, a literal origin, or a regular expression."""
+    return None if origin == "*" or bad_pcre(origin) is None else f"'{origin}' is not a valid regex"
 
 
 class Config(Record):
     """The configuration."""
 
-    origins: Annotated[list[str] | None, "Origins that are let in; `*` for all, regular expressions too."] = None
+    origins: Annotated[
+        list[Annotated[str, Check(_bad_origin)]] | None,
+        "Origins that are let in; `*` for all, regular expressions too.",
+    ] = None
     headers: Annotated[list[str] | None, "Headers sent along, by name."] = None
     exposed_headers: Annotated[list[str] | None, "Headers that pages may read."] = None
     methods: Annotated[

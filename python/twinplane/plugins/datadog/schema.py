@@ -13,22 +13,8 @@ from twinplane.schema import (
     one_of,
     when,
 )
-from twinplane.schema.shared import Protocols
-
-
-class Queue(Record):
-    """How entries wait and are sent."""
-
-    max_batch_size: Annotated[int | None, Between(1, 1000000), "Entries sent at once."] = 1
-    max_coalescing_delay: Annotated[float | None, Between(0, 3600), "How long entries wait for others, in seconds."] = 1
-    max_entries: Annotated[int | None, Between(1, 1000000), "Entries that may wait; the oldest go first."] = 10000
-    max_bytes: Annotated[int | None, "Bytes that may wait."] = None
-    max_retry_time: Annotated[float | None, "How long a batch is tried again, in seconds; -1 for ever."] = 60
-    initial_retry_delay: Annotated[
-        float | None, Between(0.001, 1000000), "Pause before the second try, in seconds; it doubles."
-    ] = 0.01
-    max_retry_delay: Annotated[float | None, Between(0.001, 1000000), "Longest pause between tries, in seconds."] = 60
-    concurrency_limit: Annotated[Literal[-1, 1] | None, "Batches under way at once: 1, or -1 for no limit."] = 1
+from twinplane.schema.parts.queue import Queue
+from twinplane.schema.shared import Host, Protocols
 
 
 class Metrics(Record):
@@ -53,7 +39,7 @@ class Metrics(Record):
 class Config(Record):
     """The configuration."""
 
-    host: Annotated[str | None, Referenceable(), "Host that is spoken to."] = "localhost"
+    host: Annotated[Host | None, Referenceable(), "Host that is spoken to."] = "localhost"
     port: Annotated[int | None, Between(0, 65535), "Port that is spoken to."] = 8125
     prefix: Annotated[str | None, "Prefix of every name."] = "kong"
     service_name_tag: Annotated[str | None, "Tag that names the service."] = "name"

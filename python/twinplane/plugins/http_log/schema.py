@@ -1,30 +1,17 @@
 """The configuration of `http-log`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from twinplane.schema import Between, Deprecated, Encrypted, Length, MatchNone, Plugin, Record, Referenceable
-from twinplane.schema.shared import Protocols
-
-
-class Queue(Record):
-    """How entries wait and are sent."""
-
-    max_batch_size: Annotated[int | None, Between(1, 1000000), "Entries sent at once."] = 1
-    max_coalescing_delay: Annotated[float | None, Between(0, 3600), "How long entries wait for others, in seconds."] = 1
-    max_entries: Annotated[int | None, Between(1, 1000000), "Entries that may wait; the oldest go first."] = 10000
-    max_bytes: Annotated[int | None, "Bytes that may wait."] = None
-    max_retry_time: Annotated[float | None, "How long a batch is tried again, in seconds; -1 for ever."] = 60
-    initial_retry_delay: Annotated[
-        float | None, Between(0.001, 1000000), "Pause before the second try, in seconds; it doubles."
-    ] = 0.01
-    max_retry_delay: Annotated[float | None, Between(0.001, 1000000), "Longest pause between tries, in seconds."] = 60
-    concurrency_limit: Annotated[Literal[-1, 1] | None, "Batches under way at once: 1, or -1 for no limit."] = 1
+from twinplane.schema import Check, Deprecated, Encrypted, Length, MatchNone, Plugin, Record, Referenceable
+from twinplane.schema.parts.queue import Queue
+from twinplane.schema.shared import HeaderName, Protocols, Url
 
 
 class Config(Record):
     """The configuration."""
 
-    http_endpoint: Annotated[str, Referenceable(), Encrypted(), "Where entries are sent, as a URL."]
+    http_endpoint: Annotated[Url, Referenceable(), Encrypted(), "Where entries are sent, as a URL."]
     method: Annotated[Literal["POST", "PUT", "PATCH"] | None, "Method of the request."] = "POST"
     content_type: Annotated[
         Literal["application/json", "application/json; charset=utf-8"] | None, "Media type of the body."
@@ -57,7 +44,7 @@ class Config(Record):
     headers: Annotated[
         dict[
             Annotated[
-                str,
+                HeaderName,
                 MatchNone("^[Hh][Oo][Ss][Tt]$", "cannot contain 'Host' header"),
                 MatchNone(
                     "^[Cc][Oo][Nn][Tt][Ee][Nn][Tt]%-[Ll][Ee][nn][Gg][Tt][Hh]$", "cannot contain 'Content-Length' header"
@@ -76,6 +63,17 @@ class Config(Record):
     ] = None
 
 
+def _credential_given_twice(config: dict[str, Any]) -> str | None:
+    """User info in the URL becomes an Authorization header; there cannot be two."""
+    headers = config.get("headers") or {}
+    if (
+        not any(name.lower() == "authorization" for name in headers)
+        or "@" not in urlsplit(config["http_endpoint"]).netloc
+    ):
+        return None
+    return "specifying both an 'Authorization' header and user info in 'http_endpoint' is not allowed"
+
+
 class HttpLog(
     Plugin,
     name="http-log",
@@ -87,7 +85,7 @@ class HttpLog(
     """Sends an entry for each request to an HTTP server."""
 
     protocols: Protocols = ["grpc", "grpcs", "http", "https"]
-    config: Annotated[Config, "Settings of the plugin."]
+    config: Annotated[Config, Check(_credential_given_twice), "Settings of the plugin."]
 
 
 PLUGIN = HttpLog

@@ -3,14 +3,14 @@
 from typing import Annotated, ClassVar
 
 from twinplane.schema import Plugin, Record, at_least_one_of
-from twinplane.schema.shared import Protocols
+from twinplane.schema.shared import IpOrCidr, Protocols
 
 
 class Config(Record):
     """The configuration."""
 
-    allow: Annotated[list[str] | None, "What is let in."] = None
-    deny: Annotated[list[str] | None, "What is kept out."] = None
+    allow: Annotated[list[IpOrCidr] | None, "What is let in."] = None
+    deny: Annotated[list[IpOrCidr] | None, "What is kept out."] = None
     status: Annotated[float | None, "Status of the refusal."] = None
     message: Annotated[str | None, "Text of the answer."] = None
 

@@ -3,13 +3,13 @@
 from typing import Annotated
 
 from twinplane.schema import Plugin, Record
-from twinplane.schema.shared import HttpProtocols, NoConsumer
+from twinplane.schema.shared import HeaderName, HttpProtocols, NoConsumer
 
 
 class Config(Record):
     """The configuration."""
 
-    key_names: Annotated[list[str], "Names that a key is looked for under."] = ["apikey"]
+    key_names: Annotated[list[HeaderName], "Names that a key is looked for under."] = ["apikey"]
     hide_credentials: Annotated[bool, "Take the credential out of the request before it goes upstream."] = False
     anonymous: Annotated[
         str | None, "Consumer, by id or username, that a request without valid credentials goes on as."

@@ -3,13 +3,13 @@
 from typing import Annotated, ClassVar
 
 from twinplane.schema import Between, Equals, Plugin, Record, when
-from twinplane.schema.shared import HttpProtocols, NoConsumer
+from twinplane.schema.shared import Host, HttpProtocols, NoConsumer
 
 
 class Config(Record):
     """The configuration."""
 
-    ldap_host: Annotated[str, "Host of the directory."]
+    ldap_host: Annotated[Host, "Host of the directory."]
     ldap_port: Annotated[int, Between(0, 65535), "Port of the directory."] = 389
     ldaps: Annotated[bool, "Speak TLS from the start."] = False
     start_tls: Annotated[bool, "Change to TLS."] = False

@@ -3,13 +3,13 @@
 from typing import Annotated, Literal
 
 from twinplane.schema import Between, Encrypted, Length, Plugin, Record, Referenceable
-from twinplane.schema.shared import Protocols, SetOf
+from twinplane.schema.shared import Host, Protocols, SetOf
 
 
 class Config(Record):
     """The configuration."""
 
-    host: Annotated[str | None, "Host that is spoken to."] = "logs-01.loggly.com"
+    host: Annotated[Host | None, "Host that is spoken to."] = "logs-01.loggly.com"
     port: Annotated[int | None, Between(0, 65535), "Port that is spoken to."] = 514
     key: Annotated[str, Referenceable(), Encrypted(), "The key."]
     tags: Annotated[SetOf[str] | None, "Tags of each entry."] = ["kong"]

@@ -1,8 +1,8 @@
 """The configuration of `oauth2`."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from twinplane.schema import Automatic, Between, Encrypted, Equals, Plugin, Record, Required, Unique, when
+from twinplane.schema import Automatic, Between, Check, Encrypted, Equals, Plugin, Record, Required, Unique, when
 from twinplane.schema.shared import HttpProtocols, NoConsumer
 
 
@@ -32,6 +32,18 @@ class Config(Record):
     checks: ClassVar = (when("mandatory_scope", Equals(True)).then("scopes", Required()),)
 
 
+_GRANTS = ("enable_authorization_code", "enable_implicit_grant", "enable_client_credentials", "enable_password_grant")
+
+
+def _no_grant(config: dict[str, Any]) -> str | None:
+    """Some grant has to be offered."""
+    return (
+        None
+        if any(config[grant] for grant in _GRANTS)
+        else f"at least one of these fields must be true: {', '.join(_GRANTS)}"
+    )
+
+
 class Oauth2(
     Plugin,
     name="oauth2",
@@ -43,7 +55,7 @@ class Oauth2(
 
     consumer: NoConsumer = None
     protocols: HttpProtocols = ["grpc", "grpcs", "http", "https"]
-    config: Annotated[Config, "Settings of the plugin."]
+    config: Annotated[Config, Check(_no_grant), "Settings of the plugin."]
 
 
 PLUGIN = Oauth2

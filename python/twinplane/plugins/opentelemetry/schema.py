@@ -1,50 +1,33 @@
 """The configuration of `opentelemetry`."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from twinplane.schema import Between, Defaulted, Deprecated, Plugin, Record, Referenceable, Required, at_least_one_of
-from twinplane.schema.shared import HttpProtocols
-
-
-class Queue(Record):
-    """How entries wait and are sent."""
-
-    max_batch_size: Annotated[int | None, Between(1, 1000000), "Entries sent at once."] = 1
-    max_coalescing_delay: Annotated[float | None, Between(0, 3600), "How long entries wait for others, in seconds."] = 1
-    max_entries: Annotated[int | None, Between(1, 1000000), "Entries that may wait; the oldest go first."] = 10000
-    max_bytes: Annotated[int | None, "Bytes that may wait."] = None
-    max_retry_time: Annotated[float | None, "How long a batch is tried again, in seconds; -1 for ever."] = 60
-    initial_retry_delay: Annotated[
-        float | None, Between(0.001, 1000000), "Pause before the second try, in seconds; it doubles."
-    ] = 0.01
-    max_retry_delay: Annotated[float | None, Between(0.001, 1000000), "Longest pause between tries, in seconds."] = 60
-    concurrency_limit: Annotated[Literal[-1, 1] | None, "Batches under way at once: 1, or -1 for no limit."] = 1
+from twinplane.schema import (
+    Between,
+    Defaulted,
+    Deprecated,
+    Plugin,
+    Record,
+    Referenceable,
+    Required,
+    Shorthand,
+    at_least_one_of,
+)
+from twinplane.schema.parts.propagation import Propagation
+from twinplane.schema.parts.queue import Queue
+from twinplane.schema.shared import HeaderName, HttpProtocols, Url
 
 
-class Propagation(Record):
-    """How a trace goes from one service to the next."""
-
-    extract: Annotated[
-        list[Literal["ot", "w3c", "datadog", "b3", "gcp", "jaeger", "aws"]] | None,
-        "Forms of headers that a trace is read from, in order.",
-    ] = None
-    clear: Annotated[list[str] | None, "Headers taken out after reading."] = None
-    inject: Annotated[
-        list[Literal["preserve", "ot", "w3c", "datadog", "b3", "gcp", "b3-single", "jaeger", "aws"]] | None,
-        "Forms of headers that a trace is written in.",
-    ] = None
-    default_format: Annotated[
-        Literal["ot", "w3c", "datadog", "b3", "gcp", "b3-single", "jaeger", "aws"],
-        "Form that is written where none was read.",
-    ]
+def _endpoint_of_traces(endpoint: Any, body: dict[str, Any]) -> None:
+    body["traces_endpoint"] = endpoint
 
 
 class Config(Record):
     """The configuration."""
 
-    traces_endpoint: Annotated[str | None, Referenceable(), "Where traces are sent, as a URL."] = None
-    logs_endpoint: Annotated[str | None, Referenceable(), "Where logs are sent, as a URL."] = None
-    headers: Annotated[dict[str, Annotated[str, Referenceable()]] | None, "Headers sent along, by name."] = None
+    traces_endpoint: Annotated[Url | None, Referenceable(), "Where traces are sent, as a URL."] = None
+    logs_endpoint: Annotated[Url | None, Referenceable(), "Where logs are sent, as a URL."] = None
+    headers: Annotated[dict[HeaderName, Annotated[str, Referenceable()]] | None, "Headers sent along, by name."] = None
     resource_attributes: Annotated[
         dict[Annotated[str, Required()], Annotated[str, Required()]] | None, "Attributes of everything that is sent."
     ] = None
@@ -84,6 +67,16 @@ class Config(Record):
         Propagation, Defaulted({"default_format": "w3c"}), "How a trace goes from one service to the next."
     ]
 
+    shorthands: ClassVar = (
+        Shorthand(
+            "endpoint",
+            Annotated[Url, Referenceable()],
+            expand=_endpoint_of_traces,
+            deprecated=Deprecated(
+                "OpenTelemetry: config.endpoint is deprecated, please use config.traces_endpoint instead"
+            ),
+        ),
+    )
     checks: ClassVar = (at_least_one_of("traces_endpoint", "logs_endpoint"),)
 
 

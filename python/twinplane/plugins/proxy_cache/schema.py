@@ -1,10 +1,11 @@
 """The configuration of `proxy-cache`."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from twinplane.schema import Between, GreaterThan, Length, Plugin, Record
+from twinplane.schema import Between, GreaterThan, Length, Plugin, Record, check
 from twinplane.schema.shared import Protocols
 
 
@@ -45,6 +46,10 @@ class Config(Record):
     response_headers: Annotated[ResponseHeaders, "Headers of the answer."]
 
 
+def _strategy_fits(_row: Mapping[Any, Any]) -> None:
+    """The one strategy there is needs no more than its defaults."""
+
+
 class ProxyCache(
     Plugin,
     name="proxy-cache",
@@ -56,6 +61,7 @@ class ProxyCache(
 
     protocols: Protocols = ["grpc", "grpcs", "http", "https"]
     config: Annotated[Config, "Settings of the plugin."]
+    checks: ClassVar = (check(_strategy_fits, "config"),)
 
 
 PLUGIN = ProxyCache

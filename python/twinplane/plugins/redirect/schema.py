@@ -3,14 +3,14 @@
 from typing import Annotated
 
 from twinplane.schema import Between, Plugin, Record
-from twinplane.schema.shared import HttpProtocols
+from twinplane.schema.shared import HttpProtocols, Url
 
 
 class Config(Record):
     """The configuration."""
 
     status_code: Annotated[int, Between(100, 599), "Status of the answer."] = 301
-    location: Annotated[str, "Where clients are sent."]
+    location: Annotated[Url, "Where clients are sent."]
     keep_incoming_path: Annotated[bool | None, "Keep path and query of the request."] = False
 
 

@@ -1,9 +1,9 @@
 """The configuration of `request-termination`."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from twinplane.schema import Between, Plugin, Record
-from twinplane.schema.shared import HttpProtocols
+from twinplane.schema import Between, Check, Plugin, Record
+from twinplane.schema.shared import HeaderName, HttpProtocols
 
 
 class Config(Record):
@@ -14,7 +14,16 @@ class Config(Record):
     content_type: Annotated[str | None, "Media type of the body."] = None
     body: Annotated[str | None, "Changes to fields of the body, or the body itself."] = None
     echo: Annotated[bool, "Answer with what was asked."] = False
-    trigger: Annotated[str | None, "Header or argument that must be there."] = None
+    trigger: Annotated[HeaderName | None, "Header or argument that must be there."] = None
+
+
+def _two_answers(config: dict[str, Any]) -> str | None:
+    """A message makes a body of its own, and a content type needs one."""
+    if config["message"] is not None and (config["content_type"] is not None or config["body"] is not None):
+        return "message cannot be used with content_type or body"
+    if config["content_type"] is not None and config["body"] is None:
+        return "content_type requires a body"
+    return None
 
 
 class RequestTermination(
@@ -27,7 +36,7 @@ class RequestTermination(
     """Answers requests itself."""
 
     protocols: HttpProtocols = ["grpc", "grpcs", "http", "https"]
-    config: Annotated[Config, "Settings of the plugin."]
+    config: Annotated[Config, Check(_two_answers), "Settings of the plugin."]
 
 
 PLUGIN = RequestTermination

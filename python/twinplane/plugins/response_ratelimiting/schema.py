@@ -1,38 +1,11 @@
 """The configuration of `response-ratelimiting`."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from twinplane.schema import (
-    Between,
-    Encrypted,
-    Equals,
-    GreaterThan,
-    Length,
-    Plugin,
-    Record,
-    Referenceable,
-    Required,
-    at_least_one_of,
-    renamed,
-    when,
-)
+from twinplane.schema import Check, Equals, GreaterThan, Length, Plugin, Record, Required, at_least_one_of, when
+from twinplane.schema.parts.limits import falling_limit
+from twinplane.schema.parts.redis import Redis, flat_redis_names
 from twinplane.schema.shared import HttpProtocols
-
-
-class Redis(Record):
-    """The Redis that keeps the data."""
-
-    host: Annotated[str | None, "Host that is spoken to."] = None
-    port: Annotated[int | None, Between(0, 65535), "Port that is spoken to."] = 6379
-    timeout: Annotated[
-        int | None, Between(0, 2147483646), "How long a connection, a send or a read may take, in milliseconds."
-    ] = 2000
-    username: Annotated[str | None, Referenceable(), "User name at the server."] = None
-    password: Annotated[str | None, Length(minimum=0), Referenceable(), Encrypted(), "Password at the server."] = None
-    database: Annotated[int | None, "Number of the database."] = 0
-    ssl: Annotated[bool | None, "Speak TLS."] = False
-    ssl_verify: Annotated[bool | None, "Verify the server's certificate."] = False
-    server_name: Annotated[str | None, "Server name asked for in TLS."] = None
 
 
 class Limits(Record):
@@ -48,6 +21,12 @@ class Limits(Record):
     checks: ClassVar = (at_least_one_of("second", "minute", "hour", "day", "month", "year"),)
 
 
+def _bad_limits(limits: dict[str, dict[str, Any]]) -> str | None:
+    """Longer periods allow no less than shorter ones."""
+    wrong = next(filter(None, map(falling_limit, limits.values())), None)
+    return None if wrong is None else f"the limit for {wrong}"
+
+
 class Config(Record):
     """The configuration."""
 
@@ -55,78 +34,16 @@ class Config(Record):
     limit_by: Annotated[Literal["consumer", "credential", "ip"] | None, "Whose requests are counted together."] = (
         "consumer"
     )
-    policy: Annotated[Literal["local", "redis"] | None, "Where counts are kept."] = "local"
+    policy: Annotated[Literal["local", "cluster", "redis"] | None, "Where counts are kept."] = "local"
     fault_tolerant: Annotated[bool, "Let requests through while counts cannot be kept."] = True
     redis: Annotated[Redis, "The Redis that keeps the data."]
     block_on_first_violation: Annotated[bool, "Refuse before the upstream is asked once a limit is spent."] = False
     hide_client_headers: Annotated[bool, "Tell clients nothing of their limits."] = False
-    limits: Annotated[dict[str, Annotated[Limits, Required()]], Length(minimum=1), "Limits by name."]
+    limits: Annotated[
+        dict[str, Annotated[Limits, Required()]], Length(minimum=1), Check(_bad_limits), "Limits by name."
+    ]
 
-    shorthands: ClassVar = (
-        renamed(
-            "redis_host",
-            str,
-            "redis",
-            "host",
-            message="response-ratelimiting: config.redis_host is deprecated, please use config.redis.host instead",
-        ),
-        renamed(
-            "redis_port",
-            int,
-            "redis",
-            "port",
-            message="response-ratelimiting: config.redis_port is deprecated, please use config.redis.port instead",
-        ),
-        renamed(
-            "redis_password",
-            Annotated[str, Length(minimum=0)],
-            "redis",
-            "password",
-            message="response-ratelimiting: config.redis_password is deprecated, please use config.redis.password instead",
-        ),
-        renamed(
-            "redis_username",
-            str,
-            "redis",
-            "username",
-            message="response-ratelimiting: config.redis_username is deprecated, please use config.redis.username instead",
-        ),
-        renamed(
-            "redis_ssl",
-            bool,
-            "redis",
-            "ssl",
-            message="response-ratelimiting: config.redis_ssl is deprecated, please use config.redis.ssl instead",
-        ),
-        renamed(
-            "redis_ssl_verify",
-            bool,
-            "redis",
-            "ssl_verify",
-            message="response-ratelimiting: config.redis_ssl_verify is deprecated, please use config.redis.ssl_verify instead",
-        ),
-        renamed(
-            "redis_server_name",
-            str,
-            "redis",
-            "server_name",
-            message="response-ratelimiting: config.redis_server_name is deprecated, please use config.redis.server_name instead",
-        ),
-        renamed(
-            "redis_timeout",
-            int,
-            "redis",
-            "timeout",
-            message="response-ratelimiting: config.redis_timeout is deprecated, please use config.redis.timeout instead",
-        ),
-        renamed(
-            "redis_database",
-            int,
-            "redis",
-            "database",
-            message="response-ratelimiting: config.redis_database is deprecated, please use config.redis.database instead",
-        ),
-    )
+    shorthands: ClassVar = flat_redis_names("response-ratelimiting")
 
 
 class ResponseRatelimiting(

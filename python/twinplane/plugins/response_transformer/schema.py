@@ -2,6 +2,8 @@
 
 from typing import Annotated, Literal
 
+from pydantic import Field
+
 from twinplane.schema import Match, Plugin, Record
 from twinplane.schema.shared import HttpProtocols
 
@@ -9,21 +11,21 @@ from twinplane.schema.shared import HttpProtocols
 class Remove(Record):
     """What is taken out."""
 
-    json: Annotated[list[str], "Changes to the JSON body."] = []
+    json_: Annotated[list[str], "Changes to the JSON body."] = Field([], alias="json")
     headers: Annotated[list[str], "Headers sent along, by name."] = []
 
 
 class Rename(Record):
     """What gets another name, as old:new."""
 
-    json: Annotated[list[Annotated[str, Match("^[^:]+:.*$")]], "Changes to the JSON body."] = []
+    json_: Annotated[list[Annotated[str, Match("^[^:]+:.*$")]], "Changes to the JSON body."] = Field([], alias="json")
     headers: Annotated[list[Annotated[str, Match("^[^:]+:.*$")]], "Headers sent along, by name."] = []
 
 
 class Replace(Record):
     """What gets another value where it is there."""
 
-    json: Annotated[list[Annotated[str, Match("^[^:]+:.*$")]], "Changes to the JSON body."] = []
+    json_: Annotated[list[Annotated[str, Match("^[^:]+:.*$")]], "Changes to the JSON body."] = Field([], alias="json")
     json_types: Annotated[
         list[Literal["boolean", "number", "string"]], "Types of the JSON values, in the same order."
     ] = []

@@ -1,17 +1,34 @@
 """The configuration of `session`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from twinplane.schema import Encrypted, Plugin, Record, Referenceable
+from twinplane.schema import Automatic, Encrypted, Plugin, Record, Referenceable, Shorthand
 from twinplane.schema.shared import NoConsumer, Protocols, SetOf
+from twinplane.schema.shorthand import Expansion
+
+
+def _renamed(successor: str) -> Expansion:
+    def expand(value: Any, body: dict[str, Any]) -> None:
+        body[successor] = value
+
+    return expand
+
+
+def _forgotten(_value: Any, _body: dict[str, Any]) -> None:
+    """Sessions are renewed by themselves now."""
+
+
+def _same_site(value: Any, body: dict[str, Any]) -> None:
+    """`off` was the name of leaving it to the browser."""
+    body["cookie_same_site"] = "Default" if value == "off" else value
 
 
 class Config(Record):
     """The configuration."""
 
-    secret: Annotated[str | None, Referenceable(), Encrypted(), "The secret."] = (
-        "OqVI7sK5Wpv2lpVwmr5fVAwRHKL4dE1ELFwTELOlRN0h"
-    )
+    secret: Annotated[
+        str | None, Automatic(), Referenceable(), Encrypted(), "Secret that cookies are made with; made up when absent."
+    ] = None
     storage: Annotated[Literal["cookie", "kong"] | None, "Where the data is kept."] = "cookie"
     audience: Annotated[str | None, "Whom the session is for."] = "default"
     idling_timeout: Annotated[float | None, "How long a session may be idle, in seconds."] = 900
@@ -51,6 +68,16 @@ class Config(Record):
     ]
     logout_query_arg: Annotated[str | None, "Argument of the query that signs out."] = "session_logout"
     logout_post_arg: Annotated[str | None, "Argument of the body that signs out."] = "session_logout"
+
+    shorthands: ClassVar = (
+        Shorthand("cookie_lifetime", float, expand=_renamed("rolling_timeout")),
+        Shorthand("cookie_idletime", float, expand=_renamed("idling_timeout")),
+        Shorthand("cookie_renew", float, expand=_forgotten),
+        Shorthand("cookie_discard", float, expand=_renamed("stale_ttl")),
+        Shorthand("cookie_samesite", str, expand=_same_site),
+        Shorthand("cookie_httponly", bool, expand=_renamed("cookie_http_only")),
+        Shorthand("cookie_persistent", bool, expand=_renamed("remember")),
+    )
 
 
 class Session(

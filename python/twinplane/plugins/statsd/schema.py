@@ -3,6 +3,7 @@
 from typing import Annotated, ClassVar, Literal
 
 from twinplane.schema import Between, Deprecated, GreaterThan, Match, Plugin, Record, Required, one_of, when
+from twinplane.schema.parts.queue import Queue
 from twinplane.schema.shared import Protocols
 
 
@@ -41,21 +42,6 @@ class Metrics(Record):
     ] = None
 
     checks: ClassVar = (when("stat_type", one_of("counter", "gauge")).then("sample_rate", Required()),)
-
-
-class Queue(Record):
-    """How entries wait and are sent."""
-
-    max_batch_size: Annotated[int | None, Between(1, 1000000), "Entries sent at once."] = 1
-    max_coalescing_delay: Annotated[float | None, Between(0, 3600), "How long entries wait for others, in seconds."] = 1
-    max_entries: Annotated[int | None, Between(1, 1000000), "Entries that may wait; the oldest go first."] = 10000
-    max_bytes: Annotated[int | None, "Bytes that may wait."] = None
-    max_retry_time: Annotated[float | None, "How long a batch is tried again, in seconds; -1 for ever."] = 60
-    initial_retry_delay: Annotated[
-        float | None, Between(0.001, 1000000), "Pause before the second try, in seconds; it doubles."
-    ] = 0.01
-    max_retry_delay: Annotated[float | None, Between(0.001, 1000000), "Longest pause between tries, in seconds."] = 60
-    concurrency_limit: Annotated[Literal[-1, 1] | None, "Batches under way at once: 1, or -1 for no limit."] = 1
 
 
 class Config(Record):

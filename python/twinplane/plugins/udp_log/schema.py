@@ -3,13 +3,13 @@
 from typing import Annotated
 
 from twinplane.schema import Between, Length, Plugin, Record
-from twinplane.schema.shared import Protocols
+from twinplane.schema.shared import Host, Protocols
 
 
 class Config(Record):
     """The configuration."""
 
-    host: Annotated[str, "Host that is spoken to."]
+    host: Annotated[Host, "Host that is spoken to."]
     port: Annotated[int, Between(0, 65535), "Port that is spoken to."]
     timeout: Annotated[float | None, "How long a connection, a send or a read may take, in milliseconds."] = 10000
     custom_fields_by_lua: Annotated[

@@ -1,9 +1,11 @@
 """The configuration of `zipkin`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from twinplane.schema import Between, Defaulted, Deprecated, Plugin, Record, not_in
-from twinplane.schema.shared import Protocols
+from twinplane.schema import Between, Check, Defaulted, Deprecated, Plugin, Record, not_in
+from twinplane.schema.parts.propagation import Propagation
+from twinplane.schema.parts.queue import Queue
+from twinplane.schema.shared import Protocols, Url
 
 
 class StaticTags(Record):
@@ -31,44 +33,18 @@ class StaticTags(Record):
     value: Annotated[str, "The value."]
 
 
-class Queue(Record):
-    """How entries wait and are sent."""
-
-    max_batch_size: Annotated[int | None, Between(1, 1000000), "Entries sent at once."] = 1
-    max_coalescing_delay: Annotated[float | None, Between(0, 3600), "How long entries wait for others, in seconds."] = 1
-    max_entries: Annotated[int | None, Between(1, 1000000), "Entries that may wait; the oldest go first."] = 10000
-    max_bytes: Annotated[int | None, "Bytes that may wait."] = None
-    max_retry_time: Annotated[float | None, "How long a batch is tried again, in seconds; -1 for ever."] = 60
-    initial_retry_delay: Annotated[
-        float | None, Between(0.001, 1000000), "Pause before the second try, in seconds; it doubles."
-    ] = 0.01
-    max_retry_delay: Annotated[float | None, Between(0.001, 1000000), "Longest pause between tries, in seconds."] = 60
-    concurrency_limit: Annotated[Literal[-1, 1] | None, "Batches under way at once: 1, or -1 for no limit."] = 1
-
-
-class Propagation(Record):
-    """How a trace goes from one service to the next."""
-
-    extract: Annotated[
-        list[Literal["ot", "w3c", "datadog", "b3", "gcp", "jaeger", "aws"]] | None,
-        "Forms of headers that a trace is read from, in order.",
-    ] = None
-    clear: Annotated[list[str] | None, "Headers taken out after reading."] = None
-    inject: Annotated[
-        list[Literal["preserve", "ot", "w3c", "datadog", "b3", "gcp", "b3-single", "jaeger", "aws"]] | None,
-        "Forms of headers that a trace is written in.",
-    ] = None
-    default_format: Annotated[
-        Literal["ot", "w3c", "datadog", "b3", "gcp", "b3-single", "jaeger", "aws"],
-        "Form that is written where none was read.",
-    ]
+def _repeated_tag(tags: list[dict[str, Any]]) -> str | None:
+    """Tags have names of their own."""
+    names = [tag["name"] for tag in tags]
+    twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
+    return None if twice is None else f"repeated tags are not allowed: {twice}"
 
 
 class Config(Record):
     """The configuration."""
 
     local_service_name: Annotated[str, "Name of the gateway in traces."] = "kong"
-    http_endpoint: Annotated[str | None, "Where entries are sent, as a URL."] = None
+    http_endpoint: Annotated[Url | None, "Where entries are sent, as a URL."] = None
     sample_ratio: Annotated[float | None, Between(0, 1), "Share of requests that are traced."] = 0.001
     default_service_name: Annotated[str | None, "Name of upstreams that have none."] = None
     include_credential: Annotated[bool, "Tell the credential."] = True
@@ -90,7 +66,7 @@ class Config(Record):
         "Form of tracing headers where none came.",
     ] = "b3"
     tags_header: Annotated[str, "Header that carries tags."] = "Zipkin-Tags"
-    static_tags: Annotated[list[StaticTags] | None, "Tags of every trace."] = None
+    static_tags: Annotated[list[StaticTags] | None, Check(_repeated_tag), "Tags of every trace."] = None
     http_span_name: Annotated[Literal["method", "method_path"], "What spans are named by."] = "method"
     connect_timeout: Annotated[int | None, Between(0, 2147483646), "How long connecting may take, in milliseconds."] = (
         2000
