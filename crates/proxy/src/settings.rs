@@ -145,6 +145,7 @@ pub struct KeepaliveSettings {
     /// Requests after which a connection is closed; 0 sets no bound.
     pub max_requests: u64,
     /// Seconds after which an idle connection is closed; 0 sets no bound.
+    #[serde(deserialize_with = "seconds")]
     pub idle_timeout_s: u64,
 }
 
@@ -215,12 +216,16 @@ pub struct DnsSettings {
     /// Record types in the order they are asked for.
     pub order: Vec<String>,
     /// Seconds that replace the TTL of answers.
+    #[serde(deserialize_with = "optional_seconds")]
     pub valid_ttl: Option<u64>,
     /// Seconds an answer may be served past its TTL.
+    #[serde(deserialize_with = "seconds")]
     pub stale_ttl: u64,
     /// Seconds a missing name is remembered.
+    #[serde(deserialize_with = "seconds")]
     pub not_found_ttl: u64,
     /// Seconds a failure is remembered.
+    #[serde(deserialize_with = "seconds")]
     pub error_ttl: u64,
     /// Names kept.
     pub cache_size: usize,
@@ -466,6 +471,26 @@ fn port_maps(
         }
     }
     found
+}
+
+// Seconds may come with a fraction, which is rounded up: what is set is never cut to nothing.
+fn seconds<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    f64::deserialize(deserializer).map(whole_seconds)
+}
+
+fn optional_seconds<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<u64>, D::Error> {
+    Option::<f64>::deserialize(deserializer).map(|seconds| seconds.map(whole_seconds))
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "casts of floats saturate"
+)]
+fn whole_seconds(seconds: f64) -> u64 {
+    seconds.ceil() as u64
 }
 
 fn one() -> usize {

@@ -122,13 +122,11 @@ pub fn request(
         }
         let field = field(bytes, at..end).ok_or(RequestFault::Malformed)?;
         if !field.is_odd {
-            if let Some(known) = known(&bytes[field.name.clone()])
-                && seen.put(known)
-                && known.is_single()
-            {
+            let known = known(&bytes[field.name.clone()]);
+            headers.push_span(bytes, field.name, field.value);
+            if known.is_some_and(|known| seen.put(known) && known.is_single()) {
                 return Err(RequestFault::Malformed);
             }
-            headers.push_span(bytes, field.name, field.value);
         }
         at = end + 2;
     }
@@ -264,9 +262,7 @@ fn request_line(
         return Err(RequestFault::Malformed);
     }
     let target = &text[method + 1..version];
-    if target.iter().fold(false, |is_bad, byte| {
-        is_bad | (*byte <= b' ') | (*byte == 0x7f)
-    }) {
+    if has_any(target, |byte| byte <= b' ' || byte == 0x7f) {
         return Err(RequestFault::Malformed);
     }
     let version_of = |text: &[u8]| match text {
@@ -352,11 +348,17 @@ fn field(bytes: &[u8], line: Range<usize>) -> Option<FieldSpan> {
     })
 }
 
-// No control byte but the tab. Written so that it is checked many bytes at a time.
+// No control byte but the tab.
 fn is_value(bytes: &[u8]) -> bool {
-    !bytes.iter().fold(false, |is_bad, byte| {
-        is_bad | ((*byte < b' ') & (*byte != b'\t')) | (*byte == 0x7f)
-    })
+    !has_any(bytes, |byte| (byte < b' ' && byte != b'\t') || byte == 0x7f)
+}
+
+// Looks at every byte, whatever it has found, so that many are looked at at a time.
+fn has_any(bytes: &[u8], is_bad: impl Fn(u8) -> bool) -> bool {
+    bytes
+        .iter()
+        .fold(0, |found, byte| found | u8::from(is_bad(*byte)))
+        != 0
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use twinplane_engine::exchange::{BodyChunk, Exchange};
 
 use super::Stop;
+use super::asking::{Upload, poll_upload};
 use super::phases;
-use super::proxy::{Upload, poll_upload};
 use crate::client_side::{ClientFault, ClientSide};
 use crate::h1::body::IncomingBody;
 use crate::h1::chunked::Decoded;

@@ -10,8 +10,9 @@ use twinplane_engine::filter::Phase;
 use twinplane_engine::text::Text;
 
 use super::Stop;
+use super::asking::Upload;
 use super::phases;
-use super::proxy::{Answered, Upload};
+use super::proxy::Answered;
 use super::relay::Relayed;
 use crate::client_side::{ClientSide, ResponseBody};
 use crate::error_page::{self, GatewayError, Page};
@@ -135,9 +136,6 @@ fn receive_head(
         .map(|reason| Text::from(head.slice(reason)));
     response.source = Source::Upstream;
     response.headers.attach(head);
-    if let Some(last) = x.tries.last_mut() {
-        last.code = Some(line.status);
-    }
     if !line.seen.has(Known::Connection) {
         return line.version == HttpVersion::Http11;
     }
@@ -347,6 +345,7 @@ fn filtered(worker: &Worker, x: &mut Exchange, page: Page) -> Option<bytes::Byte
 }
 
 fn prepare(x: &mut Exchange, answer: &Answer, page: &Page) {
+    let is_server_page = matches!(answer.body, twinplane_engine::answer::AnswerBody::Page);
     let response = &mut x.response;
     response.headers.clear_spans();
     response.status = answer.status;
@@ -354,14 +353,18 @@ fn prepare(x: &mut Exchange, answer: &Answer, page: &Page) {
     response.source = Source::Kong;
     response.content_length = Some(page.body.len() as u64);
     if let Some(content_type) = &page.content_type {
-        response.headers.set("Content-Type", content_type.clone());
+        let with_charset = (!is_server_page && gets_charset(content_type.as_bytes()))
+            .then(|| Text::from([content_type.as_bytes(), b"; charset=UTF-8"].concat()));
+        response.headers.set(
+            "Content-Type",
+            with_charset.unwrap_or_else(|| content_type.clone()),
+        );
     }
     for (name, value) in answer.headers.iter() {
         response
             .headers
             .append(Text::copy_from(name), Text::copy_from(value));
     }
-    let is_server_page = matches!(answer.body, twinplane_engine::answer::AnswerBody::Page);
     if !is_server_page && !matches!(answer.status, 204 | 304) {
         response
             .headers

@@ -163,7 +163,7 @@ fn bare(status: u16) -> Box<Answer> {
         402 | 403 | 406 | 409 | 410 | 415 | 416 | 421 | 429 | 501 | 505 | 507 => {
             return Answer::page(status);
         }
-        _ => return Answer::empty(status),
+        _ => return Answer::page(status),
     };
     Answer::error(status, message)
 }
