@@ -1,194 +1,15 @@
-"""Statements on entities, their unique keys, references and tags. Every one is bound to a realm."""
+"""Entities, their unique keys, references and tags, as calls. Every one is bound to a realm."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    and_,
-    bindparam,
-    delete,
-    distinct,
-    func,
-    insert,
-    or_,
-    select,
-    tuple_,
-    update,
-)
+from sqlalchemy import Connection, insert, select
 
+from twinplane.store.sql import entity_statements as statements
 from twinplane.store.sql.rows import EntityKey, EntityRow, Realm, ReferenceRow, Referrer, TagRow, UniqueKeyRow
 from twinplane.store.sql.tables import ENTITY, REFERENCE, TAG, UNIQUE_KEY
-
-_E = ENTITY.c
-_COLUMNS = (
-    _E.workspace,
-    _E.type,
-    _E.id,
-    _E.body,
-    _E.enabled,
-    _E.created_at,
-    _E.updated_at,
-    _E.expires_at,
-    _E.revision,
-)
-
-
-def _in_realm(table: Any) -> ColumnElement[bool]:
-    return and_(table.organization_id == bindparam("o"), table.control_plane_id == bindparam("c"))
-
-
-def _at_key(table: Any) -> ColumnElement[bool]:
-    return and_(
-        _in_realm(table), table.workspace == bindparam("w"), table.type == bindparam("t"), table.id == bindparam("i")
-    )
-
-
-_ALIVE = or_(_E.expires_at.is_(None), _E.expires_at > bindparam("now"))
-_OF_TYPE = and_(_in_realm(_E), _E.workspace == bindparam("w"), _E.type == bindparam("t"))
-
-_GET = select(*_COLUMNS).where(_at_key(_E))
-_EXISTS = select(_E.id).where(_at_key(_E))
-_INSERT = insert(ENTITY)
-_UPDATE = (
-    update(ENTITY)
-    .where(_at_key(_E))
-    .values(
-        body=bindparam("body_"),
-        enabled=bindparam("enabled_"),
-        created_at=bindparam("created_at_"),
-        updated_at=bindparam("updated_at_"),
-        expires_at=bindparam("expires_at_"),
-        revision=bindparam("revision_"),
-    )
-)
-_DELETE = delete(ENTITY).where(_at_key(_E))
-
-_HOLDER = select(UNIQUE_KEY.c.workspace, UNIQUE_KEY.c.id).where(
-    _in_realm(UNIQUE_KEY.c),
-    UNIQUE_KEY.c.type == bindparam("t"),
-    UNIQUE_KEY.c.shared_by == bindparam("s"),
-    UNIQUE_KEY.c.field == bindparam("f"),
-    UNIQUE_KEY.c.value == bindparam("v"),
-)
-_KEYS_OF = select(UNIQUE_KEY.c.shared_by, UNIQUE_KEY.c.field, UNIQUE_KEY.c.value).where(_at_key(UNIQUE_KEY.c))
-_DROP_KEYS = delete(UNIQUE_KEY).where(_at_key(UNIQUE_KEY.c))
-_REFERENCES_OF = select(
-    REFERENCE.c.field, REFERENCE.c.target_workspace, REFERENCE.c.target_type, REFERENCE.c.target_id
-).where(_at_key(REFERENCE.c))
-_DROP_REFERENCES = delete(REFERENCE).where(_at_key(REFERENCE.c))
-_DROP_TAGS = delete(TAG).where(_at_key(TAG.c))
-
-_TO_TARGET = and_(
-    _in_realm(REFERENCE.c),
-    REFERENCE.c.target_workspace == bindparam("tw"),
-    REFERENCE.c.target_type == bindparam("tt"),
-    REFERENCE.c.target_id == bindparam("ti"),
-)
-_REFERRERS = (
-    select(REFERENCE.c.workspace, REFERENCE.c.type, REFERENCE.c.id, REFERENCE.c.field)
-    .where(_TO_TARGET)
-    .order_by(REFERENCE.c.type, REFERENCE.c.field, REFERENCE.c.id)
-)
-_OWNER = and_(
-    REFERENCE.c.organization_id == _E.organization_id,
-    REFERENCE.c.control_plane_id == _E.control_plane_id,
-    REFERENCE.c.workspace == _E.workspace,
-    REFERENCE.c.type == _E.type,
-    REFERENCE.c.id == _E.id,
-)
-
-_PAGE = select(*_COLUMNS).where(_OF_TYPE, _E.id > bindparam("after"), _ALIVE).order_by(_E.id).limit(bindparam("n"))
-# Driven by the index on targets, which has the ids in order: a page costs its size, however many children there are.
-_PAGE_UNDER = (
-    select(*_COLUMNS)
-    .select_from(REFERENCE)
-    .join(ENTITY, _OWNER)
-    .where(
-        _TO_TARGET,
-        REFERENCE.c.type == bindparam("t"),
-        REFERENCE.c.field == bindparam("f"),
-        REFERENCE.c.workspace == bindparam("w"),
-        REFERENCE.c.id > bindparam("after"),
-        _ALIVE,
-    )
-    .order_by(REFERENCE.c.id)
-    .limit(bindparam("n"))
-)
-_NAMING = (
-    select(REFERENCE.c.target_id, _E.body)
-    .select_from(REFERENCE)
-    .join(ENTITY, _OWNER)
-    .where(
-        _in_realm(REFERENCE.c),
-        REFERENCE.c.target_workspace == bindparam("w"),
-        REFERENCE.c.target_type == bindparam("tt"),
-        REFERENCE.c.target_id.in_(bindparam("ids", expanding=True)),
-        REFERENCE.c.type == bindparam("t"),
-        REFERENCE.c.field == bindparam("f"),
-    )
-)
-
-_WITH_ANY_TAG = select(TAG.c.id).where(
-    _in_realm(TAG.c),
-    TAG.c.workspace == bindparam("w"),
-    TAG.c.type == bindparam("t"),
-    TAG.c.tag.in_(bindparam("tags", expanding=True)),
-)
-_PAGE_ANY_TAG = (
-    select(*_COLUMNS)
-    .where(_OF_TYPE, _E.id > bindparam("after"), _ALIVE, _E.id.in_(_WITH_ANY_TAG))
-    .order_by(_E.id)
-    .limit(bindparam("n"))
-)
-_PAGE_ALL_TAGS = (
-    select(*_COLUMNS)
-    .where(
-        _OF_TYPE,
-        _E.id > bindparam("after"),
-        _ALIVE,
-        _E.id.in_(_WITH_ANY_TAG.group_by(TAG.c.id).having(func.count(distinct(TAG.c.tag)) == bindparam("many"))),
-    )
-    .order_by(_E.id)
-    .limit(bindparam("n"))
-)
-_TAGS = (
-    select(TAG.c.type, TAG.c.id, TAG.c.position, TAG.c.tag)
-    .where(
-        _in_realm(TAG.c),
-        TAG.c.workspace.in_(bindparam("ws", expanding=True)),
-        tuple_(TAG.c.id, TAG.c.position) > tuple_(bindparam("i"), bindparam("p")),
-    )
-    .order_by(TAG.c.id, TAG.c.position)
-    .limit(bindparam("n"))
-)
-_TAGS_NAMED = _TAGS.where(TAG.c.tag == bindparam("tag_"))
-
-_ALL = (
-    select(_E.type, _E.id, _E.revision, _E.body)
-    .where(_in_realm(_E), _E.workspace.in_(bindparam("ws", expanding=True)))
-    .order_by(_E.type, _E.id)
-)
-_DISABLED = select(_E.workspace, _E.type, _E.id).where(
-    _in_realm(_E), _E.workspace.in_(bindparam("ws", expanding=True)), _E.enabled.is_(False)
-)
-_ALL_REFERENCES = select(REFERENCE.c.type, REFERENCE.c.id, REFERENCE.c.target_type, REFERENCE.c.target_id).where(
-    _in_realm(REFERENCE.c), REFERENCE.c.workspace.in_(bindparam("ws", expanding=True))
-)
-_NAMING_TYPES = select(REFERENCE.c.type, REFERENCE.c.id).where(
-    _in_realm(REFERENCE.c),
-    REFERENCE.c.target_workspace.in_(bindparam("ws", expanding=True)),
-    REFERENCE.c.target_type.in_(bindparam("types", expanding=True)),
-)
-_EXPIRED = (
-    select(_E.organization_id, _E.control_plane_id, _E.workspace, _E.type, _E.id)
-    .where(_E.expires_at <= bindparam("now"))
-    .limit(bindparam("n"))
-)
-_COUNT = select(func.count()).select_from(ENTITY).where(_in_realm(_E))
 
 
 class EntityTable:
@@ -199,17 +20,17 @@ class EntityTable:
 
     def get(self, realm: Realm, key: EntityKey) -> EntityRow | None:
         """The entity at `key`, also an expired one."""
-        found = self._connection.execute(_GET, _key(realm, key)).one_or_none()
+        found = self._connection.execute(statements.GET, _key(realm, key)).one_or_none()
         return None if found is None else _entity(found)
 
     def exists(self, realm: Realm, key: EntityKey) -> bool:
         """Whether an entity is at `key`."""
-        return self._connection.execute(_EXISTS, _key(realm, key)).first() is not None
+        return self._connection.execute(statements.EXISTS, _key(realm, key)).first() is not None
 
     def holder(self, realm: Realm, type_name: str, unique: UniqueKeyRow) -> EntityKey | None:
         """Which entity holds a unique value."""
         found = self._connection.execute(
-            _HOLDER,
+            statements.HOLDER,
             {
                 **_realm(realm),
                 "t": type_name,
@@ -231,7 +52,7 @@ class EntityTable:
     ) -> None:
         """Add an entity with its keys, references and tags."""
         self._connection.execute(
-            _INSERT,
+            statements.INSERT,
             {
                 "organization_id": realm.organization_id,
                 "control_plane_id": realm.control_plane_id,
@@ -263,7 +84,7 @@ class EntityTable:
         """Replace what is at the row's key. Side tables are touched only where they differ."""
         at = _key(realm, row.key)
         self._connection.execute(
-            _UPDATE,
+            statements.UPDATE,
             {
                 **at,
                 "body_": row.body,
@@ -274,28 +95,28 @@ class EntityTable:
                 "revision_": row.revision,
             },
         )
-        old_keys = {UniqueKeyRow(*found) for found in self._connection.execute(_KEYS_OF, at)}
+        old_keys = {UniqueKeyRow(*found) for found in self._connection.execute(statements.KEYS_OF, at)}
         if old_keys != set(keys):
-            self._connection.execute(_DROP_KEYS, at)
+            self._connection.execute(statements.DROP_KEYS, at)
             self._add_keys(realm, row.key, keys)
         old_references = {
             ReferenceRow(found.field, EntityKey(found.target_workspace, found.target_type, found.target_id))
-            for found in self._connection.execute(_REFERENCES_OF, at)
+            for found in self._connection.execute(statements.REFERENCES_OF, at)
         }
         if old_references != set(references):
-            self._connection.execute(_DROP_REFERENCES, at)
+            self._connection.execute(statements.DROP_REFERENCES, at)
             self._add_references(realm, row.key, references)
         if list(old_tags) != list(tags):
-            self._connection.execute(_DROP_TAGS, at)
+            self._connection.execute(statements.DROP_TAGS, at)
             self._add_tags(realm, row.key, tags)
 
     def delete(self, realm: Realm, key: EntityKey) -> None:
         """Remove an entity with its keys, references and tags. Those that name it must be gone before."""
-        self._connection.execute(_DELETE, _key(realm, key))
+        self._connection.execute(statements.DELETE, _key(realm, key))
 
     def referrers(self, realm: Realm, target: EntityKey) -> list[Referrer]:
         """Every entity that names `target`."""
-        found = self._connection.execute(_REFERRERS, {**_realm(realm), **_target(target)})
+        found = self._connection.execute(statements.REFERRERS, {**_realm(realm), **_target(target)})
         return [Referrer(EntityKey(row.workspace, row.type, row.id), row.field) for row in found]
 
     def page(
@@ -303,7 +124,7 @@ class EntityTable:
     ) -> list[EntityRow]:
         """Entities of a type by id, above `after`."""
         at = {**_realm(realm), "w": workspace, "t": type_name, "after": after, "n": limit, "now": now}
-        return [_entity(row) for row in self._connection.execute(_PAGE, at)]
+        return [_entity(row) for row in self._connection.execute(statements.PAGE, at)]
 
     def page_under(
         self,
@@ -328,7 +149,7 @@ class EntityTable:
             "n": limit,
             "now": now,
         }
-        return [_entity(row) for row in self._connection.execute(_PAGE_UNDER, at)]
+        return [_entity(row) for row in self._connection.execute(statements.PAGE_UNDER, at)]
 
     def naming(
         self,
@@ -349,7 +170,7 @@ class EntityTable:
             "tt": target_type,
             "ids": list(target_ids),
         }
-        return [(row.target_id, row.body) for row in self._connection.execute(_NAMING, at)]
+        return [(row.target_id, row.body) for row in self._connection.execute(statements.NAMING, at)]
 
     def page_tagged(
         self,
@@ -375,9 +196,9 @@ class EntityTable:
             "now": now,
         }
         if match_all:
-            found = self._connection.execute(_PAGE_ALL_TAGS, {**at, "many": len(wanted)})
+            found = self._connection.execute(statements.PAGE_ALL_TAGS, {**at, "many": len(wanted)})
         else:
-            found = self._connection.execute(_PAGE_ANY_TAG, at)
+            found = self._connection.execute(statements.PAGE_ANY_TAG, at)
         return [_entity(row) for row in found]
 
     def tags(
@@ -386,35 +207,35 @@ class EntityTable:
         """Tags of all types by entity id and place, above `after`; only those named `tag` where it is given."""
         at = {**_realm(realm), "ws": list(workspaces), "i": after[0], "p": after[1], "n": limit}
         if tag is None:
-            found = self._connection.execute(_TAGS, at)
+            found = self._connection.execute(statements.TAGS, at)
         else:
-            found = self._connection.execute(_TAGS_NAMED, {**at, "tag_": tag})
+            found = self._connection.execute(statements.TAGS_NAMED, {**at, "tag_": tag})
         return [TagRow(*row) for row in found]
 
     def all(self, realm: Realm, workspaces: Sequence[str]) -> Iterator[tuple[str, str, int, str]]:
         """(type, id, revision, body) of every entity, by type and id."""
         at = {**_realm(realm), "ws": list(workspaces)}
-        for row in self._connection.execute(_ALL, at):
+        for row in self._connection.execute(statements.ALL, at):
             yield row[0], row[1], row[2], row[3]
 
     def disabled(self, realm: Realm, workspaces: Sequence[str]) -> list[tuple[str, str]]:
         """(type, id) of every entity that is switched off."""
-        found = self._connection.execute(_DISABLED, {**_realm(realm), "ws": list(workspaces)})
+        found = self._connection.execute(statements.DISABLED, {**_realm(realm), "ws": list(workspaces)})
         return [(row.type, row.id) for row in found]
 
     def references(self, realm: Realm, workspaces: Sequence[str]) -> Iterator[tuple[str, str, str, str]]:
         """(type, id, target type, target id) of every reference."""
-        for row in self._connection.execute(_ALL_REFERENCES, {**_realm(realm), "ws": list(workspaces)}):
+        for row in self._connection.execute(statements.ALL_REFERENCES, {**_realm(realm), "ws": list(workspaces)}):
             yield row[0], row[1], row[2], row[3]
 
     def naming_types(self, realm: Realm, workspaces: Sequence[str], types: Sequence[str]) -> list[tuple[str, str]]:
         """(type, id) of every entity that names one of some types."""
         at = {**_realm(realm), "ws": list(workspaces), "types": list(types)}
-        return [(row[0], row[1]) for row in self._connection.execute(_NAMING_TYPES, at)]
+        return [(row[0], row[1]) for row in self._connection.execute(statements.NAMING_TYPES, at)]
 
     def expired(self, *, now: float, limit: int) -> list[tuple[Realm, EntityKey]]:
         """Entities of all realms whose time is over."""
-        found = self._connection.execute(_EXPIRED, {"now": now, "n": limit})
+        found = self._connection.execute(statements.EXPIRED, {"now": now, "n": limit})
         return [
             (Realm(row.organization_id, row.control_plane_id), EntityKey(row.workspace, row.type, row.id))
             for row in found
@@ -423,16 +244,20 @@ class EntityTable:
     def mentioning(self, realm: Realm, types: Sequence[str], word: str) -> list[EntityRow]:
         """Entities of some types in whose body a word stands, for references that are no foreign keys."""
         found = self._connection.execute(
-            select(*_COLUMNS)
-            .where(_in_realm(_E), _E.type.in_(types), _E.body.contains(word, autoescape=True))
-            .order_by(_E.type, _E.id),
+            select(*statements.COLUMNS)
+            .where(
+                statements.in_realm(ENTITY.c),
+                ENTITY.c.type.in_(types),
+                ENTITY.c.body.contains(word, autoescape=True),
+            )
+            .order_by(ENTITY.c.type, ENTITY.c.id),
             _realm(realm),
         )
         return [_entity(row) for row in found]
 
     def count(self, realm: Realm) -> int:
         """How many entities a control plane holds."""
-        return int(self._connection.execute(_COUNT, _realm(realm)).scalar_one())
+        return int(self._connection.execute(statements.COUNT, _realm(realm)).scalar_one())
 
     def _add_keys(self, realm: Realm, key: EntityKey, keys: Sequence[UniqueKeyRow]) -> None:
         if keys:
