@@ -281,19 +281,12 @@ impl Headers {
 
 impl HeaderValues for Headers {
     fn any(&self, folded_name: &str, test: &mut dyn FnMut(&[u8]) -> bool) -> bool {
-        let unfolded = |byte: u8| {
-            if byte == b'-' {
-                b'_'
-            } else {
-                byte.to_ascii_lowercase()
-            }
-        };
         self.iter().any(|(name, value)| {
             name.len() == folded_name.len()
                 && name
                     .iter()
                     .zip(folded_name.as_bytes())
-                    .all(|(a, b)| unfolded(*a) == *b)
+                    .all(|(a, b)| fold(*a) == *b)
                 && test(value)
         })
     }
@@ -385,6 +378,15 @@ mod tests {
         assert!(headers.remove("B"));
         assert!(!headers.remove("B"));
         assert_eq!(written(&headers), "a: 9\r\nC: 4\r\n");
+    }
+
+    #[test]
+    fn routes_find_a_header_by_its_folded_name() {
+        let headers = received("X-V: 1\r\nx_V: 2\r\n");
+        for wanted in [b"1", b"2"] {
+            assert!(headers.any("x-v", &mut |value| value == wanted));
+        }
+        assert!(!headers.any("x-w", &mut |_| true));
     }
 
     #[test]
