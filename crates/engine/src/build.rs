@@ -25,6 +25,8 @@ pub struct BuildInput<'a> {
     pub node: &'a Arc<NodeState>,
     /// How routes are ranked.
     pub calculation: Calculation,
+    /// The configuration in force, from which what was compiled is taken over.
+    pub previous: Option<&'a Snapshot>,
     /// Whether this is the front door's built-in configuration, in which a service may be a Unix socket.
     pub is_edge: bool,
 }
@@ -60,7 +62,11 @@ pub fn build(table: ConfigTable, input: BuildInput<'_>) -> Result<Snapshot, Vec<
     let consumers = consumers::build(&table, &mut scoped, &mut faults);
     let pools = upstreams::build(&table, &mut faults);
     let keyauth = consumers::keyauth(&table, &consumers, &mut faults);
-    let found = Router::build(routes.iter().map(|(route, _)| route), input.calculation);
+    let found = Router::build_after(
+        routes.iter().map(|(route, _)| route),
+        input.calculation,
+        input.previous.map(|snapshot| &snapshot.router),
+    );
     let matching = found.unwrap_or_else(|unmatchable| {
         faults.extend(unmatchable.into_iter().map(|fault| Fault {
             entity: "routes",

@@ -2,12 +2,18 @@
 //!
 //! A route is split into matchers, ranked once; a look-up visits only matchers whose host and path can match, and takes
 //! the first in rank that matches wholly. The order is a fact to imitate, see `priority`.
+mod few;
 mod index;
 mod matcher;
+mod pattern;
 mod priority;
+mod split;
+mod texts;
 
 use index::Index;
-use matcher::Matcher;
+use matcher::{Asked, Matcher, Methods, RequestHost};
+use split::{Patterns, Splitter};
+use texts::Texts;
 use twinplane_model::Route;
 
 pub use priority::Calculation;
@@ -72,7 +78,9 @@ pub struct RouteFault {
 pub struct Router {
     /// In rank order: the first that matches wins.
     matchers: Vec<Matcher>,
+    texts: Texts,
     index: Index,
+    patterns: Patterns,
 }
 
 impl Router {
@@ -81,34 +89,59 @@ impl Router {
         routes: impl IntoIterator<Item = &'a Route>,
         calculation: Calculation,
     ) -> Result<Self, Vec<RouteFault>> {
-        let mut matchers = Vec::new();
+        Self::build_after(routes, calculation, None)
+    }
+
+    /// As [`Self::build`]; what was compiled for the router before is taken over.
+    pub fn build_after<'a>(
+        routes: impl IntoIterator<Item = &'a Route>,
+        calculation: Calculation,
+        previous: Option<&Self>,
+    ) -> Result<Self, Vec<RouteFault>> {
+        let mut splitter = Splitter {
+            calculation,
+            previous: previous.map(|router| &router.patterns),
+            texts: Texts::default(),
+            patterns: Patterns::default(),
+        };
+        let mut ranked = Vec::new();
         let mut faults = Vec::new();
         for (position, route) in (0u32..).zip(routes) {
-            match Matcher::split(route, position, calculation) {
-                Ok(split) => matchers.extend(split),
-                Err(message) => faults.push(RouteFault {
+            if let Err(message) = splitter.split(route, position, &mut ranked) {
+                faults.push(RouteFault {
                     route: position,
                     message,
-                }),
+                });
             }
         }
         if !faults.is_empty() {
             return Err(faults);
         }
-        matchers.sort_by_cached_key(|matcher| {
-            std::cmp::Reverse((matcher.priority, matcher.uuid.clone()))
-        });
-        let index = Index::build(&matchers);
-        Ok(Self { matchers, index })
+        // Stable: routes of one rank (there are none with ids of their own) stay in the order of the configuration.
+        ranked.sort_by_key(|each| std::cmp::Reverse(each.rank));
+        let matchers: Vec<Matcher> = ranked.into_iter().map(|each| each.matcher).collect();
+        let mut texts = splitter.texts;
+        texts.shrink();
+        let index = Index::build(&matchers, &texts);
+        Ok(Self {
+            matchers,
+            texts,
+            index,
+            patterns: splitter.patterns,
+        })
     }
 
     /// The route that a request is for.
     pub fn find(&self, input: &MatchInput<'_>) -> Option<Match> {
-        let host = matcher::RequestHost::parse(input.host, input.listener_port);
-        let best = self.index.first(&host, input.path, |rank| {
-            self.matchers[rank as usize].matches(input, &host)
+        let asked = Asked {
+            input,
+            host: RequestHost::parse(input.host, input.listener_port),
+            method: Methods::of(input.method),
+        };
+        let best = self.index.first(&asked.host, input.path, |rank| {
+            self.matchers[rank as usize].matches(&asked, &self.texts)
         })?;
-        self.matchers[best as usize].describe(input)
+        Some(self.matchers[best as usize].describe(input, &self.texts))
     }
 
     /// Number of matchers that the routes were split into.

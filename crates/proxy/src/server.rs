@@ -125,10 +125,12 @@ impl Server {
         let table: ConfigTable = serde_json::from_slice(payload).map_err(ApplyError::unreadable)?;
         let certificates = CertificateTable::build(&table.certificates, &table.snis);
         let is_edge = self.node.settings.start.edge.is_some();
+        let in_force = self.node.snapshot.load_full();
         let input = BuildInput {
             plugins: self.plugins,
             node: &self.node.state,
             calculation: self.node.settings.calculation(),
+            previous: Some(&in_force),
             is_edge,
         };
         let (snapshot, certificates) = match (build(table, input), certificates) {

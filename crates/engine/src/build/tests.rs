@@ -79,6 +79,7 @@ fn build_json(table: &serde_json::Value) -> Result<Snapshot, Vec<Fault>> {
             plugins: &PLUGINS,
             node: &node,
             calculation: Calculation::Original,
+            previous: None,
             is_edge: false,
         },
     )

@@ -1,81 +1,107 @@
 //! Which matchers can match a host and a path, without asking all of them.
 //!
-//! Matchers lie in buckets by host pattern, and in a bucket by path: prefixes in a table by their bytes, regexes and
-//! those without path in lists. Every list is in rank order, so that the first that matches in a list is its best.
-use super::matcher::{HostPattern, Matcher, PathPattern, RequestHost};
-use crate::snapshot::Index as Table;
+//! A matcher lies under each of its hosts (or under "any") together with each of its paths: the prefix itself, or the
+//! bytes that everything begins with that a regex matches. A look-up asks for the request's host, the wildcards that cover
+//! it and "any", each with those prefixes of the path whose length occurs there. Places are found by hash alone: two
+//! texts of one hash share a place, and since every candidate is then tested wholly, that costs time only.
+//!
+//! Every list is in rank order, so that the first that matches in a list is its best.
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
-type Ranks = Vec<u32>;
+use super::matcher::{HostKind, Matcher, RequestHost};
+use super::texts::Texts;
 
-#[derive(Debug, Default)]
-struct Bucket {
-    prefixes: Table<Box<[u8]>, Ranks>,
-    /// Distinct lengths of the keys of `prefixes`, rising.
-    lengths: Vec<usize>,
-    regexes: Ranks,
-    pathless: Ranks,
-}
-
-impl Bucket {
-    fn add(&mut self, rank: u32, matcher: &Matcher) {
-        if matcher.paths.is_empty() {
-            push(&mut self.pathless, rank);
-        }
-        for path in &matcher.paths {
-            match path {
-                PathPattern::Regex(_) => push(&mut self.regexes, rank),
-                PathPattern::Prefix(prefix) => {
-                    push(self.prefixes.entry(prefix.clone()).or_default(), rank);
-                    if let Err(place) = self.lengths.binary_search(&prefix.len()) {
-                        self.lengths.insert(place, prefix.len());
-                    }
-                }
-            }
-        }
-    }
-
-    /// Lowers `best` to the best rank of this bucket that passes `test`, if there is a better one.
-    fn improve(&self, path: &[u8], best: &mut Option<u32>, test: &impl Fn(u32) -> bool) {
-        for &length in self
-            .lengths
-            .iter()
-            .rev()
-            .filter(|length| **length <= path.len())
-        {
-            if let Some(ranks) = self.prefixes.get(&path[..length]) {
-                improve(ranks, best, test);
-            }
-        }
-        improve(&self.regexes, best, test);
-        improve(&self.pathless, best, test);
-    }
-}
+/// Distinct long prefixes of one host that one look-up keeps before it tests them.
+const HITS_KEPT: usize = 16;
 
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    exact: Table<Box<[u8]>, Bucket>,
-    suffixes: Table<Box<[u8]>, Bucket>,
-    prefixes: Table<Box<[u8]>, Bucket>,
-    any_host: Bucket,
+    hosts: HashMap<u64, Lengths, BuildHasherDefault<AsIs>>,
+    places: HashMap<u64, Place, BuildHasherDefault<AsIs>>,
+    lists: Vec<Vec<u32>>,
+    has_suffixes: bool,
+    has_prefixes: bool,
+}
+
+/// Lengths of the paths under one host.
+#[derive(Debug, Default)]
+struct Lengths {
+    /// Bit n: length n.
+    short: u128,
+    /// Those from 128 on, rising.
+    long: Vec<u32>,
+}
+
+/// Matchers under one host and path.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    /// The best.
+    first: u32,
+    /// Where the others are in `lists`, from 1; 0: there are none.
+    others: u32,
 }
 
 impl Index {
-    pub(super) fn build(matchers: &[Matcher]) -> Self {
+    /// An index of matchers in rank order.
+    pub(super) fn build(matchers: &[Matcher], texts: &Texts) -> Self {
         let mut index = Self::default();
+        index.places.reserve(matchers.len());
         for (rank, matcher) in (0u32..).zip(matchers) {
-            if matcher.hosts.is_empty() {
-                index.any_host.add(rank, matcher);
+            let hosts = matcher.hosts.as_slice();
+            for host in hosts {
+                index.has_suffixes |= host.kind == HostKind::Suffix;
+                index.has_prefixes |= host.kind == HostKind::Prefix;
+                index.add(
+                    rank,
+                    host_hash(host.kind, texts.get(host.text)),
+                    matcher,
+                    texts,
+                );
             }
-            for host in &matcher.hosts {
-                let bucket = match &host.pattern {
-                    HostPattern::Exact(name) => index.exact.entry(name.clone()),
-                    HostPattern::Suffix(suffix) => index.suffixes.entry(suffix.clone()),
-                    HostPattern::Prefix(prefix) => index.prefixes.entry(prefix.clone()),
-                };
-                bucket.or_default().add(rank, matcher);
+            if hosts.is_empty() {
+                index.add(rank, host_hash(HostKind::Any, b""), matcher, texts);
             }
         }
+        index.places.shrink_to_fit();
+        index.hosts.shrink_to_fit();
+        index.lists.shrink_to_fit();
+        for list in &mut index.lists {
+            list.shrink_to_fit();
+        }
         index
+    }
+
+    fn add(&mut self, rank: u32, host: u64, matcher: &Matcher, texts: &Texts) {
+        let paths = matcher.paths.as_slice();
+        for path in paths {
+            self.add_path(rank, host, texts.get(path.start()));
+        }
+        if paths.is_empty() {
+            self.add_path(rank, host, b"");
+        }
+    }
+
+    fn add_path(&mut self, rank: u32, host: u64, path: &[u8]) {
+        self.hosts.entry(host).or_default().add(path.len());
+        let mut hash = PrefixHash::of(host);
+        let key = hash.at(path, path.len());
+        let place = self.places.entry(key).or_insert(Place {
+            first: rank,
+            others: 0,
+        });
+        if place.first == rank {
+            return;
+        }
+        if place.others == 0 {
+            self.lists.push(Vec::new());
+            place.others = u32::try_from(self.lists.len()).unwrap_or(u32::MAX);
+        }
+        // Ranks come rising; a matcher with two paths of one start comes twice.
+        let list = &mut self.lists[place.others as usize - 1];
+        if list.last() != Some(&rank) {
+            list.push(rank);
+        }
     }
 
     /// The best rank among those that can match and pass `test`.
@@ -85,44 +111,181 @@ impl Index {
         path: &[u8],
         test: impl Fn(u32) -> bool,
     ) -> Option<u32> {
-        let mut best = None;
-        if let Some(bucket) = self.exact.get(host.name) {
-            bucket.improve(path, &mut best, &test);
-        }
-        if !self.suffixes.is_empty() {
-            for start in 0..=host.name.len() {
-                if let Some(bucket) = self.suffixes.get(&host.name[start..]) {
-                    bucket.improve(path, &mut best, &test);
-                }
+        let mut search = Search {
+            index: self,
+            path,
+            test,
+            best: None,
+            hits: [Place {
+                first: 0,
+                others: 0,
+            }; HITS_KEPT],
+            kept: 0,
+        };
+        let name = host.name;
+        search.under(host_hash(HostKind::Exact, name));
+        if self.has_suffixes {
+            for dot in memchr::memchr_iter(b'.', name) {
+                search.under(host_hash(HostKind::Suffix, &name[dot..]));
             }
         }
-        if !self.prefixes.is_empty() {
-            for end in 0..=host.name.len() {
-                if let Some(bucket) = self.prefixes.get(&host.name[..end]) {
-                    bucket.improve(path, &mut best, &test);
-                }
+        if self.has_prefixes {
+            for dot in memchr::memchr_iter(b'.', name) {
+                search.under(host_hash(HostKind::Prefix, &name[..=dot]));
             }
         }
-        self.any_host.improve(path, &mut best, &test);
-        best
+        search.under(host_hash(HostKind::Any, b""));
+        search.best
     }
 }
 
-/// Ranks come in rising order; a matcher with two paths of one kind comes twice.
-fn push(ranks: &mut Ranks, rank: u32) {
-    if ranks.last() != Some(&rank) {
-        ranks.push(rank);
+impl Lengths {
+    fn add(&mut self, length: usize) {
+        if length < 128 {
+            self.short |= 1 << length;
+        } else if let Err(place) = self
+            .long
+            .binary_search_by(|known| (*known as usize).cmp(&length))
+        {
+            let length = u32::try_from(length).unwrap_or(u32::MAX);
+            self.long.insert(place, length);
+        }
+    }
+
+    /// Those up to `longest`, rising.
+    fn up_to(&self, longest: usize) -> impl Iterator<Item = usize> {
+        let mut left = if longest >= 127 {
+            self.short
+        } else {
+            self.short & ((1 << (longest + 1)) - 1)
+        };
+        let short = std::iter::from_fn(move || {
+            let length = left.trailing_zeros() as usize;
+            left &= left.wrapping_sub(1);
+            (length < 128).then_some(length)
+        });
+        let long = self.long.iter().map(|length| *length as usize);
+        short.chain(long.take_while(move |length| *length <= longest))
     }
 }
 
-fn improve(ranks: &[u32], best: &mut Option<u32>, test: &impl Fn(u32) -> bool) {
-    for &rank in ranks {
-        if best.is_some_and(|found| rank >= found) {
+/// One look-up on its way.
+struct Search<'a, F> {
+    index: &'a Index,
+    path: &'a [u8],
+    test: F,
+    best: Option<u32>,
+    hits: [Place; HITS_KEPT],
+    kept: usize,
+}
+
+impl<F: Fn(u32) -> bool> Search<'_, F> {
+    /// Looks at the matchers under a host.
+    fn under(&mut self, host: u64) {
+        let Some(lengths) = self.index.hosts.get(&host) else {
             return;
+        };
+        let mut hash = PrefixHash::of(host);
+        for length in lengths.up_to(self.path.len()) {
+            if let Some(place) = self.index.places.get(&hash.at(self.path, length)) {
+                if self.kept == HITS_KEPT {
+                    self.settle();
+                }
+                self.hits[self.kept] = *place;
+                self.kept += 1;
+            }
         }
-        if test(rank) {
-            *best = Some(rank);
-            return;
+        self.settle();
+    }
+
+    /// Tests what was found, longest prefix first: it mostly wins and so spares the others their test.
+    fn settle(&mut self) {
+        for at in (0..self.kept).rev() {
+            let place = self.hits[at];
+            if self.improves(place.first) || place.others == 0 {
+                continue;
+            }
+            for &rank in &self.index.lists[place.others as usize - 1] {
+                if self.best.is_some_and(|best| rank >= best) || self.improves(rank) {
+                    break;
+                }
+            }
         }
+        self.kept = 0;
+    }
+
+    fn improves(&mut self, rank: u32) -> bool {
+        let is_better = self.best.is_none_or(|best| rank < best) && (self.test)(rank);
+        if is_better {
+            self.best = Some(rank);
+        }
+        is_better
+    }
+}
+
+/// Hashes of prefixes of one text, asked by rising length.
+struct PrefixHash {
+    state: u64,
+    taken: usize,
+}
+
+const MULTIPLIER: u64 = 0x9E37_79B9_7F4A_7C15;
+const FINISH: u64 = 0xD6E8_FEB8_6659_FD93;
+
+fn fold(left: u64, right: u64) -> u64 {
+    let product = u128::from(left) * u128::from(right);
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves")]
+    {
+        (product as u64) ^ (product >> 64) as u64
+    }
+}
+
+fn word(bytes: &[u8]) -> u64 {
+    let mut word = [0; 8];
+    word[..bytes.len()].copy_from_slice(bytes);
+    u64::from_le_bytes(word)
+}
+
+impl PrefixHash {
+    const fn of(seed: u64) -> Self {
+        Self {
+            state: seed,
+            taken: 0,
+        }
+    }
+
+    /// The hash of the first `length` bytes.
+    fn at(&mut self, text: &[u8], length: usize) -> u64 {
+        while self.taken + 8 <= length {
+            self.state = fold(
+                self.state ^ word(&text[self.taken..self.taken + 8]),
+                MULTIPLIER,
+            );
+            self.taken += 8;
+        }
+        let tail = word(&text[self.taken..length]);
+        fold(self.state ^ tail, FINISH ^ length as u64)
+    }
+}
+
+fn host_hash(kind: HostKind, name: &[u8]) -> u64 {
+    PrefixHash::of(FINISH.rotate_left(17 * kind as u32)).at(name, name.len())
+}
+
+/// Keys are hashes already.
+#[derive(Default)]
+struct AsIs(u64);
+
+impl Hasher for AsIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _bytes: &[u8]) {
+        debug_assert!(false, "keys are numbers");
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
     }
 }

@@ -32,44 +32,139 @@ pub(super) struct Traits {
 
 const PLAIN_HOST: u64 = 1 << 60;
 const REGEX: u64 = 1 << 51;
-const LENGTH_MASK: u64 = 0x7_FFFF;
+const LENGTH_MAX: u64 = 0x7_FFFF;
 const HEADERS_MAX: u32 = 255;
 
 /// The rank as a number: higher wins.
 pub(super) fn priority(traits: Traits, calculation: Calculation) -> u64 {
     let flags =
         u64::from(traits.plain_hosts_only) * PLAIN_HOST + u64::from(traits.has_regex) * REGEX;
-    let headers = u64::from(traits.headers.min(HEADERS_MAX));
+    let headers = traits.headers.min(HEADERS_MAX);
     let regex_priority = if traits.has_regex {
-        traits.regex_priority.cast_unsigned()
+        traits.regex_priority
     } else {
         0
     };
-    let length = traits.prefix_bytes as u64 & LENGTH_MASK;
+    let length = (traits.prefix_bytes as u64).min(LENGTH_MAX);
     match calculation {
         Calculation::Strict => {
-            flags
-                | u64::from(traits.attributes) << 61
-                | headers << 52
-                | regex_priority << 19
-                | length
+            let attributes = u64::from(traits.attributes) << 61;
+            flags | attributes | u64::from(headers) << 52 | rising(regex_priority) << 19 | length
         }
         Calculation::Original => {
             // Shift counts of 61, 52 and 19 taken modulo 32, on a signed 32-bit number that is then widened.
-            let attributes = traits.attributes.wrapping_shl(61).cast_signed();
-            let headers = traits
-                .headers
-                .min(HEADERS_MAX)
-                .wrapping_shl(52)
-                .cast_signed();
-            let regex_priority = u32::try_from(regex_priority & u64::from(u32::MAX))
-                .unwrap_or_default()
-                .wrapping_shl(19)
-                .cast_signed();
-            flags
-                | (i64::from(attributes) | i64::from(headers) | i64::from(regex_priority))
-                    .cast_unsigned()
-                | length
+            let attributes = traits.attributes.wrapping_shl(61);
+            let headers = headers.wrapping_shl(52);
+            let regex_priority = low_word(regex_priority).wrapping_shl(19);
+            let low = (attributes | headers | regex_priority).cast_signed();
+            flags | i64::from(low).cast_unsigned() | length
         }
+    }
+}
+
+/// Priorities as 32 bits that rise with them, negative ones first.
+fn rising(priority: i64) -> u64 {
+    let priority = priority.clamp(i64::from(i32::MIN), i64::from(i32::MAX));
+    (priority - i64::from(i32::MIN)).cast_unsigned()
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "numbers wrap at 32 bits")]
+const fn low_word(number: i64) -> u32 {
+    number.cast_unsigned() as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Calculation::{Original, Strict};
+
+    const PATH: Traits = Traits {
+        attributes: 1,
+        plain_hosts_only: false,
+        headers: 0,
+        has_regex: false,
+        regex_priority: 0,
+        prefix_bytes: 10,
+    };
+
+    #[test]
+    fn plain_hosts_outrank_any_number_of_attributes_but_not_in_strict() {
+        let host = Traits {
+            plain_hosts_only: true,
+            prefix_bytes: 0,
+            ..PATH
+        };
+        let three = Traits {
+            attributes: 3,
+            ..PATH
+        };
+        assert!(priority(host, Original) > priority(three, Original));
+        assert!(priority(host, Strict) < priority(three, Strict));
+    }
+
+    #[test]
+    fn a_regex_outranks_attributes_but_not_in_strict() {
+        let regex = Traits {
+            has_regex: true,
+            prefix_bytes: 0,
+            ..PATH
+        };
+        let two = Traits {
+            attributes: 2,
+            ..PATH
+        };
+        assert!(priority(regex, Original) > priority(two, Original));
+        assert!(priority(regex, Strict) < priority(two, Strict));
+    }
+
+    #[test]
+    fn four_attributes_outrank_everything() {
+        let four = Traits {
+            attributes: 4,
+            ..PATH
+        };
+        let host = Traits {
+            plain_hosts_only: true,
+            has_regex: true,
+            attributes: 3,
+            ..PATH
+        };
+        assert!(priority(four, Original) > priority(host, Original));
+    }
+
+    #[test]
+    fn in_original_two_of_regex_priority_are_one_header() {
+        let regex = Traits {
+            has_regex: true,
+            regex_priority: 2,
+            ..PATH
+        };
+        let header = Traits {
+            has_regex: true,
+            headers: 1,
+            ..PATH
+        };
+        assert_eq!(priority(regex, Original), priority(header, Original));
+        assert!(priority(regex, Strict) < priority(header, Strict));
+    }
+
+    #[test]
+    fn in_strict_regex_priorities_rise_through_zero() {
+        let with = |regex_priority| Traits {
+            has_regex: true,
+            regex_priority,
+            ..PATH
+        };
+        let ranks = [i64::MIN, -1, 0, 1, i64::from(i32::MAX)].map(|p| priority(with(p), Strict));
+        assert!(ranks.is_sorted(), "{ranks:?}");
+    }
+
+    #[test]
+    fn long_prefixes_keep_their_number_within_its_bits() {
+        let long = Traits {
+            prefix_bytes: 0x10_0000,
+            ..PATH
+        };
+        assert_eq!(priority(long, Original) & 0xF_FFFF, 0x7_FFFF);
     }
 }
