@@ -338,6 +338,19 @@ async def test_a_node_that_says_nothing_is_dropped(running: Running, monkeypatch
     assert await node.ended()
 
 
+async def test_a_node_that_does_not_take_its_configuration_is_dropped(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_module, "PUSH_TIMEOUT_S", 0.3)
+    node, _ = await running.joined()
+    other, _ = await running.joined(node_id=str(uuid.uuid4()))
+    node.reader._transport.pause_reading()  # type: ignore[attr-defined]
+    rows = [{"id": f"s{number}", "name": uuid.uuid4().hex * 4} for number in range(20_000)]
+    running.publish(1, services=rows)
+    assert len((await other.configuration())["config_table"]["services"]) == 20_000
+    await eventually(lambda: running.server.facts.connections == 1)
+
+
 async def test_unknown_reports_are_passed_over(running: Running) -> None:
     node, _ = await running.joined()
     await node.send(BINARY, b'{"type":"weather","is":"fine"}')

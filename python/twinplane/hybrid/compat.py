@@ -10,6 +10,7 @@ from typing import Any
 
 from twinplane.control import NodeIssue
 from twinplane.hybrid.compat_rules import ENTITY_FIELDS, PLUGIN_FIELDS, REWRITES, FieldRule
+from twinplane.hybrid.compat_schema import SchemaRule, entity_rules, plugin_rules
 from twinplane.hybrid.wire import NodeVersion, parse_version
 
 CONTROL_PLANE_VERSION = NodeVersion(3, 15, 0)
@@ -54,30 +55,56 @@ def lower_table(table: dict[str, Any], version: NodeVersion) -> list[NodeIssue]:
         if version.number < rewrite.before:
             issues += [_issue(rewrite.code, rewrite.text, kind, row) for kind, row in rewrite.apply(table)]
     for plugin in table.get("plugins") or ():
-        config = plugin.get("config") or {}
-        for rule in PLUGIN_FIELDS.get(str(plugin.get("name")), ()):
-            if version.number < rule.before and _remove(config, rule):
-                text = f"the field {rule.path} of the plugin {plugin['name']} is not known before {rule.since}"
-                issues.append(_issue(rule.code, text, "plugin", plugin))
-    for collection, rules in ENTITY_FIELDS.items():
-        for row in table.get(collection) or ():
-            for rule in rules:
-                if version.number < rule.before and _remove(row, rule):
-                    text = f"the field {rule.path} of {collection} is not known before {rule.since}"
-                    issues.append(_issue(rule.code, text, collection.removesuffix("s"), row))
-    return _merged(issues)
+        issues += _lower_config(plugin, version)
+    for collection in {*ENTITY_FIELDS, *entity_rules()} & table.keys():
+        for row in table[collection] or ():
+            issues += _lower_row(collection, row, version)
+    return list(_merge(issues))
+
+
+def _lower_config(plugin: dict[str, Any], version: NodeVersion) -> Iterator[NodeIssue]:
+    name, config = str(plugin.get("name")), plugin.get("config") or {}
+    for rule in PLUGIN_FIELDS.get(name, ()):
+        if version.number < rule.before and _remove(config, rule):
+            text = f"the field {rule.path} of the plugin {name} is not known before {rule.since}"
+            yield _issue(rule.code, text, "plugin", plugin)
+    for known in plugin_rules().get(name, ()):
+        if not known.is_known(version) and _remove_at(config, known.path, known.default):
+            yield _unknown(f"the plugin {name}", known, "plugin", plugin)
+
+
+def _lower_row(collection: str, row: dict[str, Any], version: NodeVersion) -> Iterator[NodeIssue]:
+    kind = collection.removesuffix("s")
+    for rule in ENTITY_FIELDS.get(collection, ()):
+        if version.number < rule.before and _remove(row, rule):
+            text = f"the field {rule.path} of {collection} is not known before {rule.since}"
+            yield _issue(rule.code, text, kind, row)
+    for known in entity_rules().get(collection, ()):
+        if not known.is_known(version) and _remove_at(row, known.path, known.default):
+            yield _unknown(collection, known, kind, row)
 
 
 def _remove(record: dict[str, Any], rule: FieldRule) -> bool:
     """Remove a field. True where that changes what the node does: its value was another than the default."""
-    *parents, name = rule.path.split(".")
-    for parent in parents:
-        inner = record.get(parent)
-        if not isinstance(inner, dict):
-            return False
-        record = inner
-    value = record.pop(name, _ABSENT)
-    return value is not _ABSENT and not rule.is_silent and value not in (None, rule.default, [], {})
+    return _remove_at(record, tuple(rule.path.split(".")), rule.default) and not rule.is_silent
+
+
+def _remove_at(record: Any, path: tuple[str, ...], default: Any) -> bool:
+    if isinstance(record, list):
+        # Each element loses the field: no stopping at the first.
+        return True in [_remove_at(element, path, default) for element in record]
+    if not isinstance(record, dict):
+        return False
+    if len(path) > 1:
+        return _remove_at(record.get(path[0]), path[1:], default)
+    value = record.pop(path[0], _ABSENT)
+    return value is not _ABSENT and value not in (None, default, [], {})
+
+
+def _unknown(owner: str, rule: SchemaRule, kind: str, row: Mapping[str, Any]) -> NodeIssue:
+    path = ".".join(rule.path)
+    why = f"is not known before {rule.since}" if rule.since else "is known to enterprise nodes only"
+    return _issue(f"field_unknown:{owner}.{path}", f"the field {path} of {owner} {why}", kind, row)
 
 
 def _issue(code: str, text: str, kind: str, row: Mapping[str, Any]) -> NodeIssue:
@@ -90,12 +117,8 @@ def _issue(code: str, text: str, kind: str, row: Mapping[str, Any]) -> NodeIssue
     )
 
 
-def _merged(issues: list[NodeIssue]) -> list[NodeIssue]:
-    """One issue for each kind, with all that it is about."""
-    return list(_merge(issues))
-
-
 def _merge(issues: list[NodeIssue]) -> Iterator[NodeIssue]:
+    """One issue for each kind, with all that it is about."""
     by_kind: dict[tuple[str, str], list[NodeIssue]] = {}
     for issue in issues:
         by_kind.setdefault((issue.code, issue.description), []).append(issue)

@@ -40,6 +40,7 @@ from twinplane.hybrid.wire import (
 
 STALE_PINGS = 2
 PUSHES_AGAIN_MAX = 3
+PUSH_TIMEOUT_S = 60.0
 _log = logging.getLogger(__name__)
 
 
@@ -226,7 +227,13 @@ class ConfigSession:
             self._record_issues()
             _log.error("payload_too_large bytes=%d %s", shipment.payload_bytes, self._who())
             return
-        await self._stream.send_ready(shipment.frame)
+        try:
+            async with asyncio.timeout(PUSH_TIMEOUT_S):
+                await self._stream.send_ready(shipment.frame)
+        except TimeoutError:
+            # It holds one of few places: others wait for theirs.
+            self.end("push_not_taken")
+            raise PeerSilent(f"the configuration was not taken within {PUSH_TIMEOUT_S:g} s") from None
         self._sent = publication
         self._stale_pings = 0
         self._set_sync_status(NORMAL)

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import copy
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.control_room import open_platform
 
+from twinplane.control import Actor, Parent
 from twinplane.hybrid.compat import check_plugins, is_version_served, lower_table
 from twinplane.hybrid.wire import NodeVersion, parse_version
+
+SCHEMAS = Path(__file__).resolve().parents[4] / "shared" / "kong-3.9.3" / "schemas"
 
 
 def version(text: str) -> NodeVersion:
@@ -144,3 +150,59 @@ def test_plugins_of_a_node(installed: dict[str, str | None], status: str | None)
 
 def test_an_old_opentelemetry_is_taken_as_it_is() -> None:
     assert check_plugins(frozenset({"opentelemetry"}), {"opentelemetry": "0.1.0"}) is None
+
+
+@pytest.mark.parametrize(
+    ("to", "left", "is_loss"),
+    [
+        ("3.9.3", {"id": "s", "host": "h"}, True),
+        ("3.10.0.1", {"id": "s", "host": "h", "tls_sans": {"dnsnames": ["a"]}}, False),
+    ],
+)
+def test_fields_of_the_enterprise_edition_are_for_its_nodes(to: str, left: dict[str, Any], is_loss: bool) -> None:
+    service = {"id": "s", "host": "h", "tls_sans": {"dnsnames": ["a"]}}
+    table, lost = lowered(to, services=[service])
+    assert table["services"] == [left]
+    assert lost == (["s"] if is_loss else [])
+    table, lost = lowered("3.9.3", services=[{**service, "tls_sans": None}])
+    assert (table["services"], lost) == ([{"id": "s", "host": "h"}], [])
+
+
+def test_fields_that_the_schema_says_are_newer_are_left_out() -> None:
+    given = plugin("cors", {}, condition="true", partials=None, ordering=None, consumer_group=None)
+    table, lost = lowered("3.9.3", given, keys=[{"id": "k", "x5t": "t"}])
+    assert table["plugins"] == [plugin("cors", {})]
+    assert table["keys"] == [{"id": "k"}]
+    assert set(lost) == {"cors", "k"}
+
+
+@pytest.mark.skipif(not SCHEMAS.exists(), reason="recorded schemas not present")
+def test_a_real_node_of_3_9_3_knows_every_field_that_it_is_sent(tmp_path: Path) -> None:
+    """Rows as they are exported, lowered, hold no field that the recorded schemas do not name."""
+    actor = Actor("user", "u", "tester")
+    with open_platform(tmp_path) as platform:
+        create, scope = platform.control.changes.create, platform.default.scope
+        service = create(scope, actor, "services", {"name": "s", "host": "h"})
+        create(scope, actor, "routes", {"service": {"id": service["id"]}, "paths": ["/"]})
+        upstream = create(scope, actor, "upstreams", {"name": "u"})
+        create(scope, actor, "targets", {"target": "10.0.0.1:80"}, parent=Parent("upstreams", upstream["id"]))
+        create(scope, actor, "consumers", {"username": "c"})
+        create(scope, actor, "key_sets", {"name": "k"})
+        for name in ("key-auth", "rate-limiting", "cors", "prometheus", "request-transformer"):
+            create(scope, actor, "plugins", {"name": name, "config": {"minute": 1} if name == "rate-limiting" else {}})
+        table = copy.deepcopy(platform.control.export.payload(platform.default.id).config_table)
+    assert lower_table(table, version("3.9.3")) == []
+    for collection, rows in table.items():
+        if isinstance(rows, list) and (SCHEMAS / "entities" / f"{collection}.json").exists():
+            known = _fields(SCHEMAS / "entities" / f"{collection}.json")
+            assert {name for row in rows for name in row} <= known | {"id", "created_at", "updated_at"}, collection
+    for row in table["plugins"]:
+        document = json.loads((SCHEMAS / "plugins" / f"{row['name']}.json").read_text())
+        config = next(field["config"] for field in document["fields"] if "config" in field)
+        names = {name for field in config["fields"] for name in field}
+        names |= {name for field in config.get("shorthand_fields", ()) for name in field}
+        assert set(row["config"]) <= names, row["name"]
+
+
+def _fields(path: Path) -> set[str]:
+    return {name for field in json.loads(path.read_text())["fields"] for name in field}
