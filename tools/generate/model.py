@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tools.generate.rust import Structs, camel, formatted
+
 from twinplane.registry import EntityType, entity_types
 from twinplane.schema import Field
 
@@ -18,7 +19,7 @@ _HEAD = """//! Configuration structs of the data plane: one struct per entity ro
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 /// The id of an entity: a UUID as text.
@@ -54,11 +55,12 @@ def _structs_of(kind: EntityType) -> list[str]:
     def record(path: str, known: Field) -> str:
         if known.record is None or known.abstract or not known.record.fields:
             return "Box<RawValue>"
-        nested = "".join(camel(part) for part in path.split("."))
+        parent, _, own = path.partition(".")
+        nested = parent + camel(own)
         structs.add(nested, f"Part of a row of `{kind.name}`.", known.record)
         return nested
 
-    structs = Structs("pub", record)
+    structs = Structs("pub", record, derive="Clone, Debug, Deserialize, Serialize")
     transient = frozenset(key for key, known in kind.fields.items() if known.transient)
     structs.add(name, f"A row of `{kind.name}`.", kind.shape, leave_out=transient)
     texts = [text.replace("pub id: Option<Id>", "pub id: Id") for text in structs.texts]

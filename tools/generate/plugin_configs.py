@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tools.generate.rust import Structs, formatted, imports
+
 from twinplane.registry import PluginType, plugin_types
 from twinplane.schema import Field
 
@@ -53,16 +54,18 @@ def _row(plugin: PluginType) -> str:
 
 
 def _config(plugin: PluginType) -> str:
-    names: dict[int, str] = {}
+    names: dict[tuple[str, ...], str] = {}
 
     def record(_path: str, known: Field) -> str:
         shape = known.record
         if shape is None:
             return "Box<RawValue>"
-        if id(shape) not in names:
-            names[id(shape)] = shape.name
+        # Records that differ in their checks alone are one struct here.
+        fields = tuple(f"{name} {inner.kind} {inner.required}" for name, inner in shape.fields.items())
+        if fields not in names:
+            names[fields] = shape.name
             structs.add(shape.name, shape.description, shape)
-        return names[id(shape)]
+        return names[fields]
 
     structs = Structs("pub(crate)", record, narrow=True)
     structs.add("Config", f"`config` of {plugin.name}.", plugin.config)

@@ -20,6 +20,7 @@ class Structs:
     visibility: str
     record: Callable[[str, Field], str]
     narrow: bool = False
+    derive: str = "Clone, Debug, Deserialize"
     texts: list[str] = field(default_factory=list)
 
     def add(self, name: str, doc: str, shape: Shape, *, leave_out: frozenset[str] = frozenset()) -> None:
@@ -33,7 +34,7 @@ class Structs:
         allowed = ["dead_code"] if self.visibility != "pub" else []
         allowed += ["clippy::struct_excessive_bools"] if bools > _BOOLS_MAX else []
         lint = f'#[allow({", ".join(allowed)}, reason = "as declared")]\n' if allowed else ""
-        derive = "#[derive(Clone, Debug, Deserialize)]\n#[serde(deny_unknown_fields)]\n"
+        derive = f"#[derive({self.derive})]\n#[serde(deny_unknown_fields)]\n"
         self.texts.append(f"/// {doc}\n{derive}{lint}{self.visibility} struct {name} {{\n" + "\n".join(rows) + "\n}\n")
 
     def _attribute(self, key: str) -> str:
@@ -41,7 +42,8 @@ class Structs:
 
     def _type(self, path: str, known: Field) -> str:
         bare = self._bare(path, known)
-        return bare if known.required and known.kind != "foreign" or _is_key(path, known) else f"Option<{bare}>"
+        is_there = known.required or known.abstract or path.endswith(".id")
+        return bare if is_there else f"Option<{bare}>"
 
     def _bare(self, path: str, known: Field) -> str:
         match known.kind:
@@ -59,10 +61,6 @@ class Structs:
                 return "u16"
             case kind:
                 return _SCALARS[kind]
-
-
-def _is_key(path: str, known: Field) -> bool:
-    return path.endswith(".id") or (known.kind == "foreign" and known.required)
 
 
 def _inner(known: Field | None) -> Field:
