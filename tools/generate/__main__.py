@@ -1,4 +1,4 @@
-"""`python -m tools.generate [--dry]`: write every generated file, or fail where one differs from what would be written."""
+"""`python -m tools.generate [--dry]`: write every generated file, or fail where one differs from its source."""
 
 from __future__ import annotations
 

@@ -13,8 +13,8 @@ PLUGINS = "python/twinplane/plugins"
 TABLE = f"{PLUGINS}/table.rs"
 _ROOT = Path(__file__).resolve().parents[2]
 
-_TABLE = """//! All bundled plugins in the order in which they run: name, priority, version, and how to build those that have
-//! behaviour here. A plugin without one is known, validated and stored, and guards its routes with 503.
+_TABLE = """//! All bundled plugins in the order in which they run: name, priority, version, and how to build those that
+//! have behaviour here. A plugin without one is known, validated and stored, and guards its routes with 503.
 //!
 //! Generated from `python/twinplane/plugins/*/schema.py` by `make generate`; do not edit.
 use twinplane_engine::plugin::{{BuildFilter, PluginSpec}};
@@ -72,7 +72,7 @@ def _config(plugin: PluginType) -> str:
     # The whole comes first, its parts after it.
     body = "\n".join(reversed(structs.texts)).replace("Id", "Box<str>")
     head = (
-        f"//! Configuration of {plugin.name}, as it crosses the door from Python: every field present, null where unset.\n"
+        f"//! Configuration of {plugin.name}, as it crosses the door from Python: every field there, null where unset.\n"
         f"//!\n//! Generated from `{PLUGINS}/{_module(plugin)}/schema.py` by `make generate`; do not edit.\n"
     )
     return formatted(head + "\n".join([*imports(body), body]))

@@ -1,4 +1,4 @@
-//! Configuration of acl, as it crosses the door from Python: every field present, null where unset.
+//! Configuration of acl, as it crosses the door from Python: every field there, null where unset.
 //!
 //! Generated from `python/twinplane/plugins/acl/schema.py` by `make generate`; do not edit.
 use serde::Deserialize;

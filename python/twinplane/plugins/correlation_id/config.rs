@@ -1,4 +1,4 @@
-//! Configuration of correlation-id, as it crosses the door from Python: every field present, null where unset.
+//! Configuration of correlation-id, as it crosses the door from Python: every field there, null where unset.
 //!
 //! Generated from `python/twinplane/plugins/correlation_id/schema.py` by `make generate`; do not edit.
 use serde::Deserialize;

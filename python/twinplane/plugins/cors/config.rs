@@ -1,4 +1,4 @@
-//! Configuration of cors, as it crosses the door from Python: every field present, null where unset.
+//! Configuration of cors, as it crosses the door from Python: every field there, null where unset.
 //!
 //! Generated from `python/twinplane/plugins/cors/schema.py` by `make generate`; do not edit.
 use serde::Deserialize;

@@ -1,4 +1,4 @@
-//! Configuration of http-log, as it crosses the door from Python: every field present, null where unset.
+//! Configuration of http-log, as it crosses the door from Python: every field there, null where unset.
 //!
 //! Generated from `python/twinplane/plugins/http_log/schema.py` by `make generate`; do not edit.
 use std::collections::BTreeMap;

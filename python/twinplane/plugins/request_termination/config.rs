@@ -1,4 +1,4 @@
-//! Configuration of request-termination, as it crosses the door from Python: every field present, null where unset.
+//! Configuration of request-termination, as it crosses the door from Python: every field there, null where unset.
 //!
 //! Generated from `python/twinplane/plugins/request_termination/schema.py` by `make generate`; do not edit.
 use serde::Deserialize;
