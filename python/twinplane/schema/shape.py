@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 from twinplane.schema.checks import EntityCheck
 from twinplane.schema.facts import Deprecated, Json, References, Rule, Unique
 from twinplane.schema.shorthand import AliasRefused, Shorthand
+from twinplane.schema.violations import ENTITY
 
 Kind = Literal["string", "integer", "number", "boolean", "array", "set", "map", "record", "foreign", "json"]
 Violation = str | dict[str, Any] | list[Any] | None
@@ -124,7 +125,8 @@ class Shape:
         for name, value in row.items():
             known = fields.get(name)
             if known is None:
-                errors[name] = "unknown field"
+                # Under the name for the whole stand lists: further checks add to them.
+                errors[name] = ["unknown field"] if name == ENTITY else "unknown field"
             elif value is None:
                 if known.required:
                     errors[name] = "required field missing"
