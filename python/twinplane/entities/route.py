@@ -79,6 +79,10 @@ def _is_set(row: Mapping[Any, Any], name: str) -> bool:
     return row.get(name) not in (None, [], {})
 
 
+def _matches_something(row: Mapping[Any, Any]) -> str | None:
+    return _needs_a_matcher(row) or _uncompilable_path(row)
+
+
 def _needs_a_matcher(row: Mapping[Any, Any], extra: tuple[str, ...] = ()) -> str | None:
     """A route has to match on something that its protocols carry."""
     protocols = row.get("protocols") or ()
@@ -108,6 +112,16 @@ def _any_path_handling(_row: Mapping[Any, Any]) -> None:
 
 
 NO_PROTOCOL = "nil"
+
+
+def _uncompilable_path(row: Mapping[Any, Any]) -> str | None:
+    """Nodes turn each path into an expression; one whose regular expression they cannot compile is refused here."""
+    for path in row.get("paths") or ():
+        if path.startswith("~"):
+            wrong = bad_expression(f'(http.path ~ r#"^{path[1:]}"#)', stream=False)
+            if wrong is not None:
+                return f"Router Expression failed validation: {wrong}"
+    return None
 
 
 def _first_protocol(row: Mapping[str, Any]) -> Any:
@@ -168,11 +182,11 @@ class Route(Entity, collection="routes", endpoint_key="name"):
         ),
         check(_any_path_handling, "path_handling"),
         check(
-            _needs_a_matcher,
+            _matches_something,
             *("id", "protocols", "snis", "sources", "destinations", "methods", "hosts", "paths", "headers"),
             *("expression", "regex_priority", "priority"),
             with_missing=True,
-            unless_broken=("protocols",),
+            unless_broken=("protocols", "paths"),
         ),
     )
 
@@ -210,6 +224,7 @@ class ExpressionRoute(Route, collection="routes", endpoint_key="name"):
             _expression_or_matchers,
             *("id", "protocols", *MATCHERS, "expression", "regex_priority", "priority"),
             with_missing=True,
+            unless_broken=MATCHERS,
         ),
         check(
             lambda row: _needs_a_matcher(row, ("expression",)),

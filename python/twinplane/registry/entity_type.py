@@ -78,7 +78,7 @@ class EntityType:
     def prepare_update(self, patch: Mapping[str, Any], *, existing: Row, now: float) -> Row:
         """The row `existing` with `patch` merged in: records merge, maps and lists are replaced. Raises SchemaViolation."""
         patch = self._taken(patch)
-        shape = self._shape_for({**existing, **patch})
+        shape = self.shape_for({**existing, **patch})
         with _aliases_resolved():
             given = shape.fill_given(patch)
             row = shape.fill(shape.merge(given, existing))
@@ -94,7 +94,14 @@ class EntityType:
 
     def answer(self, row: Row, *, beyond: bool = False) -> Row:
         """The row as an API shows it: with deprecated names beside their successors, and without what Kong 3.9 does not know."""
-        return answer(self._shape_for(row), row, beyond=beyond)
+        return answer(self.shape_for(row), row, beyond=beyond)
+
+    def violations(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Everything that is wrong with a row as it stands; empty if nothing is."""
+        try:
+            return self.shape_for(row).violations(row)
+        except SchemaViolation as violation:
+            return violation.errors
 
     def key_violation(self, name: str, value: str) -> str | None:
         """What is wrong with a value used as key in a path, or None."""
@@ -119,7 +126,7 @@ class EntityType:
 
     def _written(self, body: Mapping[str, Any], *, now: float) -> Row:
         body = self._taken(body)
-        shape = self._shape_for(body)
+        shape = self.shape_for(body)
         with _aliases_resolved():
             row = shape.fill(body)
         self._stamp(row, given=body, before=None, now=now)
@@ -137,7 +144,7 @@ class EntityType:
                 transformation.change(row)
         return row
 
-    def _shape_for(self, body: Mapping[str, Any]) -> Shape:
+    def shape_for(self, body: Mapping[str, Any]) -> Shape:
         """The shape of this row. Where its kind is not known nothing else can be said about it."""
         chosen_by = self.declared.chosen_by
         if self.variant is None or chosen_by is None:

@@ -201,7 +201,7 @@ class Length(Rule):
         return {name: bound for name, bound in bounds.items() if bound is not None}
 
     def violation(self, value: Any) -> str | None:
-        length = len(value.encode()) if isinstance(value, str) else len(value)
+        length = len(value.encode(errors="surrogateescape")) if isinstance(value, str) else len(value)
         if self.exactly is not None and length != self.exactly:
             return f"length must be {self.exactly}"
         if self.minimum is not None and length < self.minimum:
