@@ -26,6 +26,7 @@ from twinplane.schema import (
     not_in,
     when,
 )
+from twinplane.schema.checks import EntityCheck
 from twinplane.schema.expression import bad_expression
 from twinplane.schema.facts import kong_text
 from twinplane.schema.hosts import bad_route_host
@@ -86,6 +87,7 @@ def _matches_something(row: Mapping[Any, Any]) -> str | None:
 def _needs_a_matcher(row: Mapping[Any, Any], extra: tuple[str, ...] = ()) -> str | None:
     """A route has to match on something that its protocols carry."""
     protocols = row.get("protocols") or ()
+    needed: tuple[str, ...]
     if "https" in protocols:
         needed, shown = ("methods", "hosts", "headers", "paths", "snis"), "'https'"
     elif "http" in protocols:
@@ -174,7 +176,7 @@ class Route(Entity, collection="routes", endpoint_key="name"):
     )
 
     chosen_by: ClassVar = ChosenBy(_first_protocol, _unknown_protocol)
-    checks: ClassVar = (
+    checks: ClassVar[tuple[EntityCheck, ...]] = (
         when("protocols", Elements(not_in("grpcs", "https", "tls", "tls_passthrough"))).then(
             "snis",
             Length(exactly=0),

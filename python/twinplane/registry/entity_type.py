@@ -28,7 +28,7 @@ class Foreign:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EntityType:
-    """A collection. Rows are plain dicts in which every field is present, None where unset; references are `{"id": …}`."""
+    """A collection. Rows are plain dicts with every field present, None where unset; references are `{"id": …}`."""
 
     name: str
     singular: str
@@ -73,10 +73,10 @@ class EntityType:
 
     def prepare_replace(self, body: Mapping[str, Any], *, existing: Row, now: float) -> Row:
         """The row that takes the place of `existing`; keeps its id. Raises SchemaViolation."""
-        return {**self._written(body, now=now), "id": existing["id"]}
+        return self._written({**body, "id": existing["id"]}, now=now)
 
     def prepare_update(self, patch: Mapping[str, Any], *, existing: Row, now: float) -> Row:
-        """The row `existing` with `patch` merged in: records merge, maps and lists are replaced. Raises SchemaViolation."""
+        """The row `existing` with `patch` in place: records merge, all else is replaced. Raises SchemaViolation."""
         patch = self._taken(patch)
         shape = self.shape_for({**existing, **patch})
         with _aliases_resolved():
@@ -93,7 +93,7 @@ class EntityType:
         return self._kept(row, given, errors)
 
     def answer(self, row: Row, *, beyond: bool = False) -> Row:
-        """The row as an API shows it: with deprecated names beside their successors, and without what Kong 3.9 does not know."""
+        """The row as an API shows it: deprecated names beside their successors, nothing that Kong 3.9 does not know."""
         return answer(self.shape_for(row), row, beyond=beyond)
 
     def violations(self, row: Mapping[str, Any]) -> dict[str, Any]:

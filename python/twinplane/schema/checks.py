@@ -1,6 +1,6 @@
 """Checks between the fields of one record, by the names Kong gives them.
 
-A check runs after the fields have been tested and adds what it finds to the tree of errors. Fields are named by dotted paths.
+A check runs after the fields have been tested and adds what it finds to the tree of errors. Dotted paths name fields.
 """
 
 from collections.abc import Callable, Mapping
@@ -165,7 +165,7 @@ class ConditionalAtLeastOneOf:
 
 
 def _condition_value(name: str, others: tuple[str, ...], row: Mapping[Any, Any], errors: Errors) -> Any:
-    """The value a condition looks at; missing where it is broken or absent. It is asked for if anything it bears on is there."""
+    """The value a condition looks at; missing where broken or absent. Asked for if what it bears on is there."""
     value = value_at(row, name)
     if value is _MISSING:
         if any(value_at(row, other) is not _MISSING for other in others):

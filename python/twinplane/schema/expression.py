@@ -24,7 +24,12 @@ _FUNCTION = re.compile(r"(?:lower|any)\s*\(")
 _SEGMENTS = "http.path.segments."
 _SEGMENT = re.compile(r"(0|[1-9]\d*)(?:_(0|[1-9]\d*))?")
 
-_HTTP_FIELDS: dict[str, Kind] = {"http.method": "string", "http.host": "string", "http.path": "string", "http.path.segments.len": "int"}
+_HTTP_FIELDS: dict[str, Kind] = {
+    "http.method": "string",
+    "http.host": "string",
+    "http.path": "string",
+    "http.path.segments.len": "int",
+}
 _HTTP_PREFIXES = ("http.headers.", "http.queries.", _SEGMENTS)
 _CONNECTION_FIELDS: dict[str, Kind] = {
     "net.protocol": "string",
@@ -61,9 +66,9 @@ def bad_expression(text: str, *, stream: bool) -> str | None:
         parser.whole()
     except _MalformedError as error:
         return str(error)
-    return next(filter(None, (_bad_predicate(predicate, stream=stream) for predicate in parser.predicates)), None) or next(
-        filter(None, (_bad_segments(predicate.field) for predicate in parser.predicates)), None
-    )
+    return next(
+        filter(None, (_bad_predicate(predicate, stream=stream) for predicate in parser.predicates)), None
+    ) or next(filter(None, (_bad_segments(predicate.field) for predicate in parser.predicates)), None)
 
 
 def _bad_predicate(predicate: _Predicate, *, stream: bool) -> str | None:
@@ -193,5 +198,6 @@ class _Parser:
         margin = " " * len(str(line))
         text = f"expected {complaint}" if expected else complaint
         return _MalformedError(
-            f"{margin}--> {line}:{column + 1}\n{margin} |\n{line} | {shown}\n{margin} | {' ' * column}{marks}\n{margin} |\n{margin} = {text}"
+            f"{margin}--> {line}:{column + 1}\n{margin} |\n{line} | {shown}\n"
+            f"{margin} | {' ' * column}{marks}\n{margin} |\n{margin} = {text}"
         )

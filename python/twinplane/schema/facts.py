@@ -441,9 +441,9 @@ class Deprecated(Fact):
 
 @dataclass(frozen=True, slots=True)
 class Defaulted(Fact):
-    """A record that is filled in when absent, and served with its default: the values given here, or all of its own."""
+    """A record, or a list of them, that is filled in when absent: with these values, or with all of its own."""
 
-    value: dict[str, Any] | None = None
+    value: dict[str, Any] | list[dict[str, Any]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,9 @@ _UNESCAPED = re.compile(r"\\.|\[(?:\^?\])?(?:\\.|[^\]\\])*\]", re.DOTALL)
 
 def bad_rust_regex(pattern: str) -> str | None:
     """The engine's complaint about a pattern, or None."""
-    bare = _UNESCAPED.sub(lambda found: found[0] if _BACK_REFERENCE.fullmatch(found[0]) else " " * len(found[0]), pattern)
+    bare = _UNESCAPED.sub(
+        lambda found: found[0] if _BACK_REFERENCE.fullmatch(found[0]) else " " * len(found[0]), pattern
+    )
     found = _LOOK_AROUND.search(bare)
     if found is not None:
         return _complaint(pattern, found.span(), "look-around, including look-ahead and look-behind, is not supported")

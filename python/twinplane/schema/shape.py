@@ -1,4 +1,4 @@
-"""Declarations made ready for work: fields and records with their validation and their filling-in compiled to functions.
+"""Declarations made ready for work: fields and records, their tests and their filling-in compiled to functions.
 
 A shape is built once per class and never changes. It knows nothing of collections, stores or HTTP.
 """
@@ -69,7 +69,7 @@ class Shape:
     shorthands: Mapping[str, tuple[Shorthand, Field]] = field(default_factory=dict)
 
     def fill(self, body: Mapping[str, Any]) -> Values:
-        """The body with other spellings resolved and absent fields given their defaults. Unknown fields stay, to be reported."""
+        """The body with other spellings resolved and absent fields given their defaults. Unknown fields stay."""
         given = self._spelled_out(body) if self.shorthands else body
         row: Values = {}
         for name, field_ in self.fields.items():
