@@ -80,10 +80,6 @@ def _is_set(row: Mapping[Any, Any], name: str) -> bool:
     return row.get(name) not in (None, [], {})
 
 
-def _matches_something(row: Mapping[Any, Any]) -> str | None:
-    return _needs_a_matcher(row) or _uncompilable_path(row)
-
-
 def _needs_a_matcher(row: Mapping[Any, Any], extra: tuple[str, ...] = ()) -> str | None:
     """A route has to match on something that its protocols carry."""
     protocols = row.get("protocols") or ()
@@ -184,12 +180,13 @@ class Route(Entity, collection="routes", endpoint_key="name"):
         ),
         check(_any_path_handling, "path_handling"),
         check(
-            _matches_something,
+            _needs_a_matcher,
             *("id", "protocols", "snis", "sources", "destinations", "methods", "hosts", "paths", "headers"),
             *("expression", "regex_priority", "priority"),
             with_missing=True,
-            unless_broken=("protocols", "paths"),
+            unless_broken=("protocols",),
         ),
+        check(_uncompilable_path, "paths", hidden=True),
     )
 
 
@@ -222,6 +219,7 @@ class ExpressionRoute(Route, collection="routes", endpoint_key="name"):
 
     checks: ClassVar = (
         *Route.checks[:2],
+        Route.checks[3],
         check(
             _expression_or_matchers,
             *("id", "protocols", *MATCHERS, "expression", "regex_priority", "priority"),

@@ -269,8 +269,11 @@ class CustomCheck:
     with_missing: bool = False
     with_broken: bool = False
     unless_broken: tuple[str, ...] = ()
+    hidden: bool = False
 
     def served(self) -> dict[str, Any]:
+        if self.hidden:
+            return {}
         served: dict[str, Any] = {"field_sources": list(self.fields)}
         if self.with_missing:
             served["run_with_missing_fields"] = True
@@ -345,6 +348,7 @@ def check(
     with_missing: bool = False,
     with_broken: bool = False,
     unless_broken: tuple[str, ...] = (),
+    hidden: bool = False,
 ) -> CustomCheck:
-    """A check written in code."""
-    return CustomCheck(test, fields, with_missing, with_broken, unless_broken)
+    """A check written in code; a hidden one is not part of the served schema."""
+    return CustomCheck(test, fields, with_missing, with_broken, unless_broken, hidden)
