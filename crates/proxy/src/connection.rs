@@ -2,7 +2,7 @@
 //! enough.
 mod client;
 mod respond;
-pub(crate) mod target;
+mod target;
 
 use std::rc::Rc;
 

@@ -39,12 +39,10 @@ pub struct Node {
 
 impl Node {
     /// Puts a configuration in force: certificates first, so that a name that routes has its certificate.
-    /// Gives back the one before.
-    pub fn swap(&self, snapshot: Arc<Snapshot>, certificates: CertificateTable) -> Arc<Snapshot> {
+    pub fn swap(&self, snapshot: Arc<Snapshot>, certificates: CertificateTable) {
         self.certificates.store(Arc::new(certificates));
-        let before = self.snapshot.swap(snapshot);
+        self.snapshot.store(snapshot);
         self.generation.fetch_add(1, Ordering::AcqRel);
         self.is_ready.store(true, Ordering::Release);
-        before
     }
 }

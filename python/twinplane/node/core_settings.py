@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import socket
 import ssl
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -98,6 +99,7 @@ def _common(
 ) -> dict[str, Any]:
     return {
         "node_id": node_id,
+        "hostname": socket.gethostname(),
         "version": f"twinplane/{__version__}",
         "workers": workers or os.cpu_count() or 1,
         "listeners": [_listener(each) for each in listeners],

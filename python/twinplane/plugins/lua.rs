@@ -44,7 +44,7 @@ impl CustomField {
         };
         match &self.value {
             Some(value) => members.insert(last.clone(), value.clone()),
-            None => members.remove(last),
+            None => members.shift_remove(last),
         };
     }
 }

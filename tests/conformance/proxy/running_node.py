@@ -57,8 +57,9 @@ class RunningNode:
 def running(node: Mapping[str, str], config: Mapping[str, Any]) -> Iterator[RunningNode]:
     """Start a core, give it a declarative file, stop it in the end."""
     listen = "127.0.0.1:0, 127.0.0.1:0 http2 ssl"
-    environment = {f"KONG_{name.upper()}": value for name, value in {"proxy_listen": listen, **node}.items()}
-    environment["KONG_NGINX_WORKER_PROCESSES"] = "1"
+    own = {"proxy_listen": listen, "role": "traditional", "declarative_config_string": "{}"}
+    environment = {f"KONG_{name.upper()}": value for name, value in {**own, **node}.items()}
+    environment.setdefault("KONG_NGINX_WORKER_PROCESSES", "1")
     settings = node_core_settings(load_node_settings(None, environment), _NODE_ID, [_identity()])
     core = _dataplane.Core.start(settings)
     try:

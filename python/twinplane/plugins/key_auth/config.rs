@@ -1,12 +1,13 @@
-//! Configuration of key-auth, as it crosses the door from Python: every field there, null where unset.
-//!
-//! Generated from `python/twinplane/plugins/key_auth/schema.py` by `make generate`; do not edit.
+//! Configuration of key-auth, as it crosses the door from Python: every field present, null where unset.
 use serde::Deserialize;
 
 /// `config` of key-auth.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[allow(dead_code, clippy::struct_excessive_bools, reason = "as declared")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own in the schema"
+)]
 pub(crate) struct Config {
     pub(crate) key_names: Vec<Box<str>>,
     pub(crate) hide_credentials: bool,

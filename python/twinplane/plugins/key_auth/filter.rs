@@ -82,7 +82,7 @@ impl Fields {
             Self::Form(form) => form
                 .remove(name.as_bytes())
                 .then(|| form.write(Style::Form)),
-            Self::Json(object) => object.remove(name).map(|_| {
+            Self::Json(object) => object.shift_remove(name).map(|_| {
                 let mut out = Vec::new();
                 body::write_json_object(object, &mut out);
                 out

@@ -16,13 +16,11 @@ use crate::entities;
 use crate::json::{Object, write_array, write_text};
 use crate::log_entry::{write_arguments, write_headers};
 
-const JSON: &str = "application/json; charset=utf-8";
-
 struct RequestTermination {
     status: u16,
     message: Option<Box<str>>,
     body: Option<Bytes>,
-    content_type: Text,
+    content_type: Option<Text>,
     is_echo: bool,
     trigger: Option<Box<str>>,
 }
@@ -40,9 +38,7 @@ pub(crate) fn build(
         body: config.body.map(|body| Bytes::from(body.into_string())),
         content_type: config
             .content_type
-            .map_or(Text::from_static(JSON), |value| {
-                Text::copy_from(value.as_bytes())
-            }),
+            .map(|value| Text::copy_from(value.as_bytes())),
         is_echo: config.echo,
         trigger: config.trigger,
     }))
@@ -74,9 +70,7 @@ impl RequestTermination {
             return Answer::json(self.status, self.echo(x));
         }
         match (&self.body, &self.message) {
-            (Some(body), _) => {
-                Answer::bytes(self.status, Some(self.content_type.clone()), body.clone())
-            }
+            (Some(body), _) => Answer::bytes(self.status, self.content_type.clone(), body.clone()),
             (None, Some(message)) => Answer::message(self.status, message),
             (None, None) => bare(self.status),
         }

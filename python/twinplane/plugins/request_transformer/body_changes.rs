@@ -34,10 +34,10 @@ fn json(body: &[u8], changes: &Rendered) -> Option<Vec<u8>> {
 
 fn change(object: &mut Map<String, Value>, changes: &Rendered) {
     for name in &changes.remove {
-        object.remove(&**name);
+        object.shift_remove(&**name);
     }
     for (old, new) in &changes.rename {
-        if let Some(value) = object.remove(&**old) {
+        if let Some(value) = object.shift_remove(&**old) {
             object.insert(String::from_utf8_lossy(new).into_owned(), value);
         }
     }
@@ -52,7 +52,7 @@ fn change(object: &mut Map<String, Value>, changes: &Rendered) {
         }
     }
     for (name, value) in &changes.append {
-        let beside = match object.remove(&**name) {
+        let beside = match object.shift_remove(&**name) {
             Some(Value::Array(mut items)) => {
                 items.push(text(value));
                 items

@@ -1,0 +1,29 @@
+"""request-transformer through a real gateway: its vectors, and the example of its page."""
+
+import pytest
+from tests.plugin_cases import VectorCase, check_example, gateway, play, vector_cases
+
+
+@pytest.mark.parametrize("case", vector_cases(__file__))
+def test_a_vector(case: VectorCase) -> None:
+    play(case)
+
+
+def test_the_example_of_the_page_runs() -> None:
+    check_example(__file__)
+
+
+def test_a_template_beyond_reading_is_reported_and_guards_its_route() -> None:
+    config = """
+    _format_version: "3.0"
+    services:
+      - name: s
+        url: http://127.0.0.1:<echo-port>
+        routes: [{name: r, paths: [/]}]
+        plugins: [{name: request-transformer, config: {add: {headers: ["X-A:$((function() return 1 end)())"]}}}]
+    """
+    with gateway(config) as running:
+        (issue,) = running.node.applied.issues
+        assert issue["plugin"] == "request-transformer"
+        assert running.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").status == 503
+        assert running.received() is None
