@@ -36,7 +36,7 @@ pub struct MatchInput<'a> {
     pub headers: &'a dyn HeaderValues,
 }
 
-/// Look-up of header values by folded name: lower case, `_` for `-`.
+/// Look-up of header values by folded name: lower case, `-` for `_`.
 pub trait HeaderValues {
     /// Whether any value of the header passes `test`.
     fn any(&self, folded_name: &str, test: &mut dyn FnMut(&[u8]) -> bool) -> bool;
@@ -154,3 +154,6 @@ impl Router {
         self.matchers.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests;

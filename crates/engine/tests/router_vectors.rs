@@ -58,7 +58,7 @@ fn headers(given: &Value) -> Headers {
             .as_array()
             .cloned()
             .unwrap_or_else(|| vec![value.clone()]);
-        let folded = name.to_lowercase().replace('-', "_");
+        let folded = name.to_lowercase().replace('_', "-");
         found.extend(
             values
                 .iter()

@@ -164,7 +164,7 @@ impl Splitter<'_> {
                 });
                 Ok(HeaderRule {
                     values: values.collect::<Result<_, String>>()?,
-                    folded_name: name.to_ascii_lowercase().replace('-', "_").into(),
+                    folded_name: name.to_ascii_lowercase().replace('_', "-").into(),
                 })
             })
             .collect()
