@@ -1,6 +1,7 @@
 //! Configuration structs of the data plane: one struct per entity row, as it crosses the door from Python.
 //!
-//! Every field of every row is present; what is unset is null. References are bare ids. Holds no behaviour and no default.
+//! Generated from `python/twinplane/entities` by `make generate`; do not edit. Every field of every row is present, and
+//! what is unset is null. References are bare ids. Holds no behaviour and no default.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,8 +12,76 @@ use serde_json::value::RawValue;
 /// The id of an entity: a UUID as text.
 pub type Id = Arc<str>;
 
+/// A row of `workspaces`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Workspace {
+    pub id: Id,
+    pub name: Box<str>,
+    pub comment: Option<Box<str>>,
+    pub created_at: Option<i64>,
+    pub updated_at: Option<i64>,
+    pub meta: Box<RawValue>,
+    pub config: Box<RawValue>,
+}
+
+/// A row of `parameters`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Parameter {
+    pub created_at: Option<i64>,
+    pub key: Box<str>,
+    pub value: Box<str>,
+}
+
+/// A row of `ca_certificates`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct CaCertificate {
+    pub id: Id,
+    pub created_at: Option<i64>,
+    pub updated_at: Option<i64>,
+    pub cert: Box<str>,
+    pub cert_digest: Option<Box<str>>,
+    pub tags: Option<Vec<Box<str>>>,
+}
+
+/// A row of `certificates`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Certificate {
+    pub id: Id,
+    pub created_at: Option<i64>,
+    pub updated_at: Option<i64>,
+    pub cert: Box<str>,
+    pub key: Box<str>,
+    pub cert_alt: Option<Box<str>>,
+    pub key_alt: Option<Box<str>>,
+    pub tags: Option<Vec<Box<str>>>,
+}
+
+/// A row of `snis`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sni {
+    pub id: Id,
+    pub name: Box<str>,
+    pub created_at: Option<i64>,
+    pub updated_at: Option<i64>,
+    pub tags: Option<Vec<Box<str>>>,
+    pub certificate: Id,
+}
+
+/// Part of a row of `services`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceTlsSans {
+    pub dnsnames: Option<Vec<Box<str>>>,
+    pub uris: Option<Vec<Box<str>>>,
+}
+
 /// A row of `services`.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Service {
     pub id: Id,
@@ -31,21 +100,21 @@ pub struct Service {
     pub client_certificate: Option<Id>,
     pub tls_verify: Option<bool>,
     pub tls_verify_depth: Option<i64>,
+    pub tls_sans: Option<ServiceTlsSans>,
     pub ca_certificates: Option<Vec<Id>>,
     pub enabled: bool,
-    pub tls_sans: Option<Box<RawValue>>,
 }
 
-/// Part of a row: `RouteSources`.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+/// Part of a row of `routes`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct RouteSources {
     pub ip: Option<Box<str>>,
     pub port: Option<i64>,
 }
 
-/// Part of a row: `RouteDestinations`.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+/// Part of a row of `routes`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct RouteDestinations {
     pub ip: Option<Box<str>>,
@@ -53,9 +122,9 @@ pub struct RouteDestinations {
 }
 
 /// A row of `routes`.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-#[allow(clippy::struct_excessive_bools)]
+#[allow(clippy::struct_excessive_bools, reason = "as declared")]
 pub struct Route {
     pub id: Id,
     pub created_at: Option<i64>,
@@ -81,7 +150,7 @@ pub struct Route {
 }
 
 /// A row of `consumers`.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Consumer {
     pub id: Id,
@@ -92,30 +161,8 @@ pub struct Consumer {
     pub tags: Option<Vec<Box<str>>>,
 }
 
-/// A row of `plugins`.
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Plugin {
-    pub id: Id,
-    pub name: Box<str>,
-    pub instance_name: Option<Box<str>>,
-    pub created_at: Option<i64>,
-    pub updated_at: Option<i64>,
-    pub route: Option<Id>,
-    pub service: Option<Id>,
-    pub consumer: Option<Id>,
-    pub config: Box<RawValue>,
-    pub protocols: Vec<Box<str>>,
-    pub enabled: bool,
-    pub tags: Option<Vec<Box<str>>>,
-    pub consumer_group: Option<Box<RawValue>>,
-    pub ordering: Option<Box<RawValue>>,
-    pub partials: Option<Box<RawValue>>,
-    pub condition: Option<Box<RawValue>>,
-}
-
-/// Part of a row: `UpstreamHealthchecksActiveUnhealthy`.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+/// Part of a row of `upstreams`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct UpstreamHealthchecksActiveUnhealthy {
     pub http_statuses: Option<Vec<i64>>,
@@ -125,8 +172,8 @@ pub struct UpstreamHealthchecksActiveUnhealthy {
     pub http_failures: Option<i64>,
 }
 
-/// Part of a row: `UpstreamHealthchecksActiveHealthy`.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+/// Part of a row of `upstreams`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct UpstreamHealthchecksActiveHealthy {
     pub http_statuses: Option<Vec<i64>>,
@@ -134,8 +181,8 @@ pub struct UpstreamHealthchecksActiveHealthy {
     pub successes: Option<i64>,
 }
 
-/// Part of a row: `UpstreamHealthchecksActive`.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+/// Part of a row of `upstreams`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct UpstreamHealthchecksActive {
     pub headers: Option<BTreeMap<Box<str>, Vec<Box<str>>>>,
@@ -149,8 +196,8 @@ pub struct UpstreamHealthchecksActive {
     pub healthy: UpstreamHealthchecksActiveHealthy,
 }
 
-/// Part of a row: `UpstreamHealthchecksPassiveUnhealthy`.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+/// Part of a row of `upstreams`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct UpstreamHealthchecksPassiveUnhealthy {
     pub http_statuses: Option<Vec<i64>>,
@@ -159,16 +206,16 @@ pub struct UpstreamHealthchecksPassiveUnhealthy {
     pub timeouts: Option<i64>,
 }
 
-/// Part of a row: `UpstreamHealthchecksPassiveHealthy`.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+/// Part of a row of `upstreams`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct UpstreamHealthchecksPassiveHealthy {
     pub http_statuses: Option<Vec<i64>>,
     pub successes: Option<i64>,
 }
 
-/// Part of a row: `UpstreamHealthchecksPassive`.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+/// Part of a row of `upstreams`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct UpstreamHealthchecksPassive {
     pub r#type: Option<Box<str>>,
@@ -176,8 +223,8 @@ pub struct UpstreamHealthchecksPassive {
     pub healthy: UpstreamHealthchecksPassiveHealthy,
 }
 
-/// Part of a row: `UpstreamHealthchecks`.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+/// Part of a row of `upstreams`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct UpstreamHealthchecks {
     pub active: UpstreamHealthchecksActive,
@@ -186,7 +233,7 @@ pub struct UpstreamHealthchecks {
 }
 
 /// A row of `upstreams`.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Upstream {
     pub id: Id,
@@ -204,18 +251,18 @@ pub struct Upstream {
     pub hash_fallback_query_arg: Option<Box<str>>,
     pub hash_on_uri_capture: Option<Box<str>>,
     pub hash_fallback_uri_capture: Option<Box<str>>,
+    pub sticky_sessions_cookie: Option<Box<str>>,
+    pub sticky_sessions_cookie_path: Option<Box<str>>,
     pub slots: Option<i64>,
     pub healthchecks: UpstreamHealthchecks,
     pub tags: Option<Vec<Box<str>>>,
     pub host_header: Option<Box<str>>,
     pub client_certificate: Option<Id>,
     pub use_srv_name: Option<bool>,
-    pub sticky_sessions_cookie: Option<Box<RawValue>>,
-    pub sticky_sessions_cookie_path: Option<Box<RawValue>>,
 }
 
 /// A row of `targets`.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Target {
     pub id: Id,
@@ -224,64 +271,103 @@ pub struct Target {
     pub upstream: Id,
     pub target: Box<str>,
     pub weight: Option<i64>,
-    pub tags: Option<Vec<Box<str>>>,
-    pub failover: Option<Box<RawValue>>,
-}
-
-/// A row of `certificates`.
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Certificate {
-    pub id: Id,
-    pub created_at: Option<i64>,
-    pub updated_at: Option<i64>,
-    pub cert: Box<str>,
-    pub key: Box<str>,
-    pub cert_alt: Option<Box<str>>,
-    pub key_alt: Option<Box<str>>,
+    pub failover: Option<bool>,
     pub tags: Option<Vec<Box<str>>>,
 }
 
-/// A row of `snis`.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+/// Part of a row of `plugins`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Sni {
+pub struct PluginOrderingBefore {
+    pub access: Option<Vec<Box<str>>>,
+}
+
+/// Part of a row of `plugins`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct PluginOrderingAfter {
+    pub access: Option<Vec<Box<str>>>,
+}
+
+/// Part of a row of `plugins`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct PluginOrdering {
+    pub before: Option<PluginOrderingBefore>,
+    pub after: Option<PluginOrderingAfter>,
+}
+
+/// Part of a row of `plugins`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct PluginPartials {
+    pub id: Box<str>,
+    pub name: Option<Box<str>>,
+    pub path: Option<Box<str>>,
+}
+
+/// A row of `plugins`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plugin {
     pub id: Id,
     pub name: Box<str>,
+    pub instance_name: Option<Box<str>>,
     pub created_at: Option<i64>,
     pub updated_at: Option<i64>,
+    pub route: Option<Id>,
+    pub service: Option<Id>,
+    pub consumer: Option<Id>,
+    pub consumer_group: Option<Id>,
+    pub config: Box<RawValue>,
+    pub protocols: Vec<Box<str>>,
+    pub enabled: bool,
+    pub ordering: Option<PluginOrdering>,
+    pub partials: Option<Vec<PluginPartials>>,
+    pub condition: Option<Box<str>>,
     pub tags: Option<Vec<Box<str>>>,
-    pub certificate: Id,
 }
 
-/// A row of `ca_certificates`.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+/// Part of a row of `filter_chains`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct CaCertificate {
+pub struct FilterChainFilters {
+    pub name: Box<str>,
+    pub enabled: bool,
+    pub config: Option<Box<RawValue>>,
+}
+
+/// A row of `filter_chains`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct FilterChain {
     pub id: Id,
+    pub name: Option<Box<str>>,
+    pub enabled: bool,
+    pub route: Option<Id>,
+    pub service: Option<Id>,
+    pub filters: Vec<FilterChainFilters>,
     pub created_at: Option<i64>,
     pub updated_at: Option<i64>,
-    pub cert: Box<str>,
-    pub cert_digest: Option<Box<str>>,
     pub tags: Option<Vec<Box<str>>>,
 }
 
 /// A row of `vaults`.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Vault {
     pub id: Id,
     pub prefix: Box<str>,
     pub name: Box<str>,
     pub description: Option<Box<str>>,
-    pub config: Option<Box<RawValue>>,
+    pub config: Box<RawValue>,
     pub created_at: Option<i64>,
     pub updated_at: Option<i64>,
     pub tags: Option<Vec<Box<str>>>,
 }
 
 /// A row of `key_sets`.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeySet {
     pub id: Id,
@@ -291,8 +377,8 @@ pub struct KeySet {
     pub updated_at: Option<i64>,
 }
 
-/// Part of a row: `KeyPem`.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+/// Part of a row of `keys`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyPem {
     pub private_key: Option<Box<str>>,
@@ -300,7 +386,7 @@ pub struct KeyPem {
 }
 
 /// A row of `keys`.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Key {
     pub id: Id,
@@ -309,60 +395,14 @@ pub struct Key {
     pub kid: Box<str>,
     pub jwk: Option<Box<str>>,
     pub pem: Option<KeyPem>,
+    pub x5t: Option<Box<str>>,
     pub tags: Option<Vec<Box<str>>>,
     pub created_at: Option<i64>,
     pub updated_at: Option<i64>,
-    pub x5t: Option<Box<RawValue>>,
-}
-
-/// Part of a row: `FilterchainFilters`.
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct FilterchainFilters {
-    pub name: Box<str>,
-    pub enabled: bool,
-    pub config: Option<Box<RawValue>>,
-}
-
-/// A row of `filter_chains`.
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct FilterChain {
-    pub id: Id,
-    pub name: Option<Box<str>>,
-    pub enabled: bool,
-    pub route: Option<Id>,
-    pub service: Option<Id>,
-    pub filters: Vec<FilterchainFilters>,
-    pub created_at: Option<i64>,
-    pub updated_at: Option<i64>,
-    pub tags: Option<Vec<Box<str>>>,
-}
-
-/// A row of `workspaces`.
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Workspace {
-    pub id: Id,
-    pub name: Box<str>,
-    pub comment: Option<Box<str>>,
-    pub created_at: Option<i64>,
-    pub updated_at: Option<i64>,
-    pub meta: Option<Box<RawValue>>,
-    pub config: Option<Box<RawValue>>,
-}
-
-/// A row of `parameters`.
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Parameter {
-    pub created_at: Option<i64>,
-    pub key: Box<str>,
-    pub value: Box<str>,
 }
 
 /// A row of `keyauth_credentials`.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyauthCredential {
     pub id: Id,
@@ -374,7 +414,7 @@ pub struct KeyauthCredential {
 }
 
 /// A row of `basicauth_credentials`.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct BasicauthCredential {
     pub id: Id,
@@ -386,7 +426,7 @@ pub struct BasicauthCredential {
 }
 
 /// A row of `hmacauth_credentials`.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct HmacauthCredential {
     pub id: Id,
@@ -398,7 +438,7 @@ pub struct HmacauthCredential {
 }
 
 /// A row of `jwt_secrets`.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct JwtSecret {
     pub id: Id,
@@ -412,7 +452,7 @@ pub struct JwtSecret {
 }
 
 /// A row of `acls`.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Acl {
     pub id: Id,
@@ -423,7 +463,7 @@ pub struct Acl {
 }
 
 /// A row of `oauth2_credentials`.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Oauth2Credential {
     pub id: Id,
@@ -439,7 +479,7 @@ pub struct Oauth2Credential {
 }
 
 /// A row of `oauth2_tokens`.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Oauth2Token {
     pub id: Id,
@@ -452,41 +492,43 @@ pub struct Oauth2Token {
     pub refresh_token: Option<Box<str>>,
     pub authenticated_userid: Option<Box<str>>,
     pub scope: Option<Box<str>>,
+    pub ttl: Option<i64>,
 }
 
 /// A row of `acme_storage`.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct AcmeStorage {
     pub id: Id,
     pub key: Box<str>,
     pub value: Box<str>,
     pub created_at: Option<i64>,
+    pub ttl: Option<i64>,
 }
 
 /// A whole configuration: flat arrays of rows, absent where there are none.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConfigTable {
     #[serde(rename = "_format_version")]
     pub format_version: Option<Box<str>>,
     #[serde(rename = "_transform")]
     pub transform: Option<bool>,
+    pub workspaces: Vec<Workspace>,
+    pub parameters: Vec<Parameter>,
+    pub ca_certificates: Vec<CaCertificate>,
+    pub certificates: Vec<Certificate>,
+    pub snis: Vec<Sni>,
     pub services: Vec<Service>,
     pub routes: Vec<Route>,
     pub consumers: Vec<Consumer>,
-    pub plugins: Vec<Plugin>,
     pub upstreams: Vec<Upstream>,
     pub targets: Vec<Target>,
-    pub certificates: Vec<Certificate>,
-    pub snis: Vec<Sni>,
-    pub ca_certificates: Vec<CaCertificate>,
+    pub plugins: Vec<Plugin>,
+    pub filter_chains: Vec<FilterChain>,
     pub vaults: Vec<Vault>,
     pub key_sets: Vec<KeySet>,
     pub keys: Vec<Key>,
-    pub filter_chains: Vec<FilterChain>,
-    pub workspaces: Vec<Workspace>,
-    pub parameters: Vec<Parameter>,
     pub keyauth_credentials: Vec<KeyauthCredential>,
     pub basicauth_credentials: Vec<BasicauthCredential>,
     pub hmacauth_credentials: Vec<HmacauthCredential>,

@@ -2,7 +2,7 @@
 //! enough.
 mod client;
 mod respond;
-mod target;
+pub(crate) mod target;
 
 use std::rc::Rc;
 

@@ -1,15 +1,15 @@
 //! From an accepted socket to a protocol: PROXY header, TLS, then HTTP/1 or HTTP/2. Each step within its time.
 use std::rc::Rc;
 
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use crate::conn_info::ConnInfo;
-use crate::connection;
 use crate::edge::IdentityHeaders;
-use crate::proxy_protocol;
 use crate::recorder::Counter;
 use crate::settings::ListenerSettings;
 use crate::worker::Worker;
+use crate::{connection, h2, proxy_protocol};
 
 /// Start of a connection that speaks HTTP/2 without having agreed on it.
 const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -34,13 +34,13 @@ pub(crate) async fn serve(
         if is_edge {
             info.identity = Some(Box::new(IdentityHeaders::of(&info)));
         }
-        let speaks_h2 =
-            listener.http2 && matches!(timer.within(head_ms, starts_h2(&stream)).await, Ok(true));
+        let speaks_h2 = listener.http2 && {
+            // A connection on which nothing was said yet is idle: a drain ends it.
+            timer.arm_idle(head_ms);
+            timer.unless_elapsed(starts_h2(&stream)).await == Ok(true)
+        };
         drop(timer);
-        if !speaks_h2 {
-            connection::serve_h1(stream, info, Rc::clone(worker)).await;
-        }
-        return;
+        return speak(stream, info, speaks_h2, worker).await;
     }
     let handshake = worker.node.downstream_tls.accept(stream, listener.http2);
     let Ok(Ok((stream, session))) = timer.within(head_ms, handshake).await else {
@@ -52,7 +52,16 @@ pub(crate) async fn serve(
     if is_edge {
         info.identity = Some(Box::new(IdentityHeaders::of(&info)));
     }
-    if !is_h2 {
+    speak(stream, info, is_h2, worker).await;
+}
+
+async fn speak<T>(stream: T, info: ConnInfo, is_h2: bool, worker: &Rc<Worker>)
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    if is_h2 {
+        h2::serve(stream, info, Rc::clone(worker)).await;
+    } else {
         connection::serve_h1(stream, info, Rc::clone(worker)).await;
     }
 }

@@ -9,6 +9,7 @@ use twinplane_engine::record::{Usage, UsageKey};
 
 use crate::recorder::{Counter, Metric};
 use crate::server::Server;
+use crate::upstream_health;
 
 /// What is drained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +41,7 @@ impl FromStr for Kind {
 impl Server {
     /// Takes away what has gathered.
     pub fn drain(&self, kind: Kind) -> Vec<u8> {
+        self.forget_replaced();
         match kind {
             Kind::Records => self.lines(|pages| pages.records.take().collect()),
             Kind::Logs => self.lines(|pages| pages.logs.take().collect()),
@@ -102,7 +104,7 @@ impl Server {
             "limits_broken": self.sum(Counter::LimitsBroken),
             "invariant_broken": self.sum(Counter::InvariantBroken),
             "prometheus": totals.sorted().into_iter().map(series).collect::<Vec<_>>(),
-            "upstream_health": crate::upstream_health::rows(&snapshot, &self.node.state),
+            "upstream_health": upstream_health::rows(&snapshot, &self.node.state.health),
             "lost": {"records": records_lost, "logs": logs_lost, "metrics": totals.lost()},
             "snapshot": {
                 "generation": self.status().snapshots_total,

@@ -11,6 +11,7 @@ pub mod error;
 pub mod error_page;
 pub mod forwarded;
 pub mod h1;
+mod h2;
 pub mod listener;
 pub mod network;
 pub mod node;

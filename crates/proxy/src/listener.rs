@@ -159,7 +159,8 @@ fn take(
     let open = Open::new(worker);
     let settings = Rc::clone(settings);
     tokio::task::spawn_local(async move {
-        downstream::serve(stream, info, &settings, &open.worker).await;
+        // Large, so it is moved by its address.
+        Box::pin(downstream::serve(stream, info, &settings, &open.worker)).await;
     });
 }
 

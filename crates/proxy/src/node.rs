@@ -39,10 +39,12 @@ pub struct Node {
 
 impl Node {
     /// Puts a configuration in force: certificates first, so that a name that routes has its certificate.
-    pub fn swap(&self, snapshot: Arc<Snapshot>, certificates: CertificateTable) {
+    /// Gives back the one before.
+    pub fn swap(&self, snapshot: Arc<Snapshot>, certificates: CertificateTable) -> Arc<Snapshot> {
         self.certificates.store(Arc::new(certificates));
-        self.snapshot.store(snapshot);
+        let before = self.snapshot.swap(snapshot);
         self.generation.fetch_add(1, Ordering::AcqRel);
         self.is_ready.store(true, Ordering::Release);
+        before
     }
 }

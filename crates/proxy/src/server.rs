@@ -36,8 +36,9 @@ pub struct Server {
     pub(crate) totals: Mutex<Metrics>,
     plugins: &'static PluginTable,
     listeners: Vec<OpenListener>,
-    // One configuration at a time is built; requests know nothing of this lock.
-    applying: Mutex<()>,
+    // One configuration at a time is built; requests know nothing of this lock. Holds those before until their last
+    // request has ended: taking a large one apart would stall a worker.
+    applying: Mutex<Vec<Arc<Snapshot>>>,
     workers: Mutex<Vec<Handle>>,
 }
 
@@ -92,14 +93,14 @@ impl Server {
     ) -> Result<Self, StartError> {
         let settings = Arc::new(Settings::parse(settings)?);
         let bound = bind_all(&settings)?;
-        let node = node(settings)?;
+        let node = node(settings, plugins)?;
         let listeners = bound.iter().map(|bound| bound.open.clone()).collect();
         let server = Self {
             node,
             totals: Mutex::default(),
             plugins,
             listeners,
-            applying: Mutex::new(()),
+            applying: Mutex::default(),
             workers: Mutex::default(),
         };
         if let Some(payload) = payload {
@@ -120,19 +121,19 @@ impl Server {
 
     /// Builds a configuration whole, then puts it in force; any fault leaves the one before in place.
     pub fn apply(&self, payload: &[u8]) -> Result<Applied, ApplyError> {
-        let _one_at_a_time = self.applying.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut replaced = self.applying.lock().unwrap_or_else(PoisonError::into_inner);
+        replaced.retain(|snapshot| Arc::strong_count(snapshot) > 1);
+        self.node.state.health.forget_unused();
         let started = Instant::now();
-        let table: ConfigTable = serde_json::from_slice(payload).map_err(ApplyError::unreadable)?;
+        let table = read(payload)?;
         let certificates = CertificateTable::build(&table.certificates, &table.snis);
-        let is_edge = self.node.settings.start.edge.is_some();
         let in_force = self.node.snapshot.load_full();
-        let input = BuildInput {
-            plugins: self.plugins,
-            node: &self.node.state,
-            calculation: self.node.settings.calculation(),
-            previous: Some(&in_force),
-            is_edge,
-        };
+        let input = build_input(
+            &self.node.settings,
+            &self.node.state,
+            self.plugins,
+            Some(&in_force),
+        );
         let (snapshot, certificates) = match (build(table, input), certificates) {
             (Ok(snapshot), Ok(certificates)) => (Arc::new(snapshot), certificates),
             (snapshot, certificates) => {
@@ -146,7 +147,7 @@ impl Server {
             }
         };
         let (issues, routes) = (snapshot.issues.clone(), snapshot.routes.len());
-        self.node.swap(snapshot, certificates);
+        replaced.push(self.node.swap(snapshot, certificates));
         // Idle workers let go of the one before, too.
         self.tell(|| Command::Refresh);
         let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -155,6 +156,13 @@ impl Server {
             routes,
             took_us,
         })
+    }
+
+    /// Takes configurations apart that no request is served by any more. Leaves it to the next call while one is built.
+    pub(crate) fn forget_replaced(&self) {
+        if let Ok(mut replaced) = self.applying.try_lock() {
+            replaced.retain(|snapshot| Arc::strong_count(snapshot) > 1);
+        }
     }
 
     /// How the core is, at this moment.
@@ -244,6 +252,29 @@ impl Drop for Server {
     }
 }
 
+fn build_input<'a>(
+    settings: &Settings,
+    state: &'a Arc<NodeState>,
+    plugins: &'a PluginTable,
+    previous: Option<&'a Snapshot>,
+) -> BuildInput<'a> {
+    BuildInput {
+        plugins,
+        node: state,
+        calculation: settings.calculation(),
+        previous,
+        is_edge: settings.start.edge.is_some(),
+    }
+}
+
+fn read(payload: &[u8]) -> Result<ConfigTable, ApplyError> {
+    // A list would be taken for the table's members in their order.
+    if payload.trim_ascii_start().first() != Some(&b'{') {
+        return Err(ApplyError::unreadable("a configuration is a JSON object"));
+    }
+    serde_json::from_slice(payload).map_err(ApplyError::unreadable)
+}
+
 fn bind_all(settings: &Settings) -> Result<Vec<Bound>, StartError> {
     let mut bound = Vec::new();
     let mut faults = Vec::new();
@@ -260,7 +291,7 @@ fn bind_all(settings: &Settings) -> Result<Vec<Bound>, StartError> {
     }
 }
 
-fn node(settings: Arc<Settings>) -> Result<Arc<Node>, StartError> {
+fn node(settings: Arc<Settings>, plugins: &PluginTable) -> Result<Arc<Node>, StartError> {
     let certificates = Arc::new(ArcSwap::from_pointee(CertificateTable::default()));
     let workers = settings.start.workers;
     // Each worker holds its share; connections spread evenly over workers.
@@ -280,11 +311,18 @@ fn node(settings: Arc<Settings>) -> Result<Arc<Node>, StartError> {
         limiter: Limiter::default(),
         health: HealthBook::default(),
     };
+    let state = Arc::new(state);
+    // Until a configuration is applied, an empty one is served: nothing matches.
+    let empty = build(
+        ConfigTable::default(),
+        build_input(&settings, &state, plugins, None),
+    );
+    let empty = empty.map_err(|_| StartError::of("the empty configuration cannot be built"))?;
     Ok(Arc::new(Node {
         downstream_tls: Downstream::new(&settings, &certificates)?,
         clock: Clock::start(),
-        state: Arc::new(state),
-        snapshot: ArcSwap::from_pointee(Snapshot::default()),
+        state,
+        snapshot: ArcSwap::from_pointee(empty),
         generation: AtomicU64::new(0),
         is_ready: AtomicBool::new(false),
         certificates,

@@ -44,7 +44,7 @@ class KeyauthCredential(
 
 
 def _hash_password(row: dict[str, Any]) -> None:
-    """Passwords are kept as the hash that nodes compare with: SHA-1 over password and consumer id, as Kong defines it."""
+    """Passwords are kept as the hash that nodes compare with: SHA-1 over password and consumer id."""
     salted = row["password"] + row["consumer"]["id"]
     row["password"] = hashlib.sha1(salted.encode(), usedforsecurity=False).hexdigest()
 
@@ -191,7 +191,7 @@ class Oauth2Token(
     credential: Annotated[
         Reference, References("oauth2_credentials", on_delete="cascade"), "Application it was given to."
     ]
-    token_type: Annotated[Literal["bearer"], "Kind of token."] = "bearer"
+    token_type: Annotated[Literal["bearer"], "Kind of token."] = "bearer"  # noqa: S105 - a kind, no secret
     expires_in: Annotated[int, "Seconds it is good for; 0 is for ever."]
     access_token: Annotated[str | None, Automatic(), Unique(), "The token; made up when absent."] = None
     refresh_token: Annotated[str | None, Unique(), "Token that a new one can be had for."] = None

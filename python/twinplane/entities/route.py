@@ -26,6 +26,7 @@ from twinplane.schema import (
     not_in,
     when,
 )
+from twinplane.schema.checks import EntityCheck
 from twinplane.schema.expression import bad_expression
 from twinplane.schema.facts import kong_text
 from twinplane.schema.hosts import bad_route_host
@@ -82,6 +83,7 @@ def _is_set(row: Mapping[Any, Any], name: str) -> bool:
 def _needs_a_matcher(row: Mapping[Any, Any], extra: tuple[str, ...] = ()) -> str | None:
     """A route has to match on something that its protocols carry."""
     protocols = row.get("protocols") or ()
+    needed: tuple[str, ...]
     if "https" in protocols:
         needed, shown = ("methods", "hosts", "headers", "paths", "snis"), "'https'"
     elif "http" in protocols:
@@ -108,6 +110,16 @@ def _any_path_handling(_row: Mapping[Any, Any]) -> None:
 
 
 NO_PROTOCOL = "nil"
+
+
+def _uncompilable_path(row: Mapping[Any, Any]) -> str | None:
+    """Nodes turn each path into an expression; one whose regular expression they cannot compile is refused here."""
+    for path in row.get("paths") or ():
+        if path.startswith("~"):
+            wrong = bad_expression(f'(http.path ~ r#"^{path[1:]}"#)', stream=False)
+            if wrong is not None:
+                return f"Router Expression failed validation: {wrong}"
+    return None
 
 
 def _first_protocol(row: Mapping[str, Any]) -> Any:
@@ -160,7 +172,7 @@ class Route(Entity, collection="routes", endpoint_key="name"):
     )
 
     chosen_by: ClassVar = ChosenBy(_first_protocol, _unknown_protocol)
-    checks: ClassVar = (
+    checks: ClassVar[tuple[EntityCheck, ...]] = (
         when("protocols", Elements(not_in("grpcs", "https", "tls", "tls_passthrough"))).then(
             "snis",
             Length(exactly=0),
@@ -174,6 +186,7 @@ class Route(Entity, collection="routes", endpoint_key="name"):
             with_missing=True,
             unless_broken=("protocols",),
         ),
+        check(_uncompilable_path, "paths", hidden=True),
     )
 
 
@@ -206,10 +219,12 @@ class ExpressionRoute(Route, collection="routes", endpoint_key="name"):
 
     checks: ClassVar = (
         *Route.checks[:2],
+        Route.checks[3],
         check(
             _expression_or_matchers,
             *("id", "protocols", *MATCHERS, "expression", "regex_priority", "priority"),
             with_missing=True,
+            unless_broken=MATCHERS,
         ),
         check(
             lambda row: _needs_a_matcher(row, ("expression",)),

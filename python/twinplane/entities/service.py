@@ -33,12 +33,18 @@ def _from_url(url: Any, body: dict[str, Any]) -> None:
     if url is None:
         body.update(protocol="userdata", host=None, path=" NULL", port=80)
         return
-    scheme, colon, _ = url.partition("://")
-    parts = urlsplit(url if colon or url.startswith("//") else f"path:{url}")
+    scheme, colon, rest = url.partition("://")
+    try:
+        parts = urlsplit(url if colon or url.startswith("//") else f"path:{url}")
+    except ValueError:
+        # An open bracket, or one around no address: the host's own check tells what is wrong with it.
+        body.update(host=rest or url, port=80, path=None)
+        return
     try:
         port = parts.port
     except ValueError:
-        port = int(parts.netloc.rpartition(":")[2]) if parts.netloc.rpartition(":")[2].isdigit() else None
+        digits = parts.netloc.rpartition(":")[2]
+        port = int(digits) if digits.isdecimal() and len(digits) < 10 else None
     if colon:
         body["protocol"] = scheme
     host = parts.netloc.rpartition("@")[2]

@@ -229,7 +229,11 @@ class TelemetrySender:
 
     def _note_backlog(self) -> None:
         facts, backlog = self.facts, self._backlog
-        if backlog.lost_records > facts.lost_records:
+        if (
+            len(str(backlog.lost_records)) > len(str(facts.lost_records))
+            or facts.lost_records == 0 < backlog.lost_records
+        ):
+            # At the first and then at each further digit: an outage must not flood the log.
             _log.warning("telemetry_dropped total=%d", backlog.lost_records)
         facts.backlog_records, facts.lost_records = backlog.records, backlog.lost_records
         facts.is_durable = backlog.is_durable

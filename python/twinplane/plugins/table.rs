@@ -1,5 +1,7 @@
-//! All bundled plugins in the order in which they run: name, priority, version, and how to build those that have
-//! behaviour here. A plugin without one is known, validated and stored, and guards its routes with 503.
+//! All bundled plugins in the order in which they run: name, priority, version, and how to build those that
+//! have behaviour here. A plugin without one is known, validated and stored, and guards its routes with 503.
+//!
+//! Generated from `python/twinplane/plugins/*/schema.py` by `make generate`; do not edit.
 use twinplane_engine::plugin::{BuildFilter, PluginSpec};
 
 use crate::{

@@ -28,7 +28,7 @@ class Foreign:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EntityType:
-    """A collection. Rows are plain dicts in which every field is present, None where unset; references are `{"id": …}`."""
+    """A collection. Rows are plain dicts with every field present, None where unset; references are `{"id": …}`."""
 
     name: str
     singular: str
@@ -73,12 +73,12 @@ class EntityType:
 
     def prepare_replace(self, body: Mapping[str, Any], *, existing: Row, now: float) -> Row:
         """The row that takes the place of `existing`; keeps its id. Raises SchemaViolation."""
-        return {**self._written(body, now=now), "id": existing["id"]}
+        return self._written({**body, "id": existing["id"]}, now=now)
 
     def prepare_update(self, patch: Mapping[str, Any], *, existing: Row, now: float) -> Row:
-        """The row `existing` with `patch` merged in: records merge, maps and lists are replaced. Raises SchemaViolation."""
+        """The row `existing` with `patch` in place: records merge, all else is replaced. Raises SchemaViolation."""
         patch = self._taken(patch)
-        shape = self._shape_for({**existing, **patch})
+        shape = self.shape_for({**existing, **patch})
         with _aliases_resolved():
             given = shape.fill_given(patch)
             row = shape.fill(shape.merge(given, existing))
@@ -93,8 +93,15 @@ class EntityType:
         return self._kept(row, given, errors)
 
     def answer(self, row: Row, *, beyond: bool = False) -> Row:
-        """The row as an API shows it: with deprecated names beside their successors, and without what Kong 3.9 does not know."""
-        return answer(self._shape_for(row), row, beyond=beyond)
+        """The row as an API shows it: deprecated names beside their successors, nothing that Kong 3.9 does not know."""
+        return answer(self.shape_for(row), row, beyond=beyond)
+
+    def violations(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Everything that is wrong with a row as it stands; empty if nothing is."""
+        try:
+            return self.shape_for(row).violations(row)
+        except SchemaViolation as violation:
+            return violation.errors
 
     def key_violation(self, name: str, value: str) -> str | None:
         """What is wrong with a value used as key in a path, or None."""
@@ -119,7 +126,7 @@ class EntityType:
 
     def _written(self, body: Mapping[str, Any], *, now: float) -> Row:
         body = self._taken(body)
-        shape = self._shape_for(body)
+        shape = self.shape_for(body)
         with _aliases_resolved():
             row = shape.fill(body)
         self._stamp(row, given=body, before=None, now=now)
@@ -137,7 +144,7 @@ class EntityType:
                 transformation.change(row)
         return row
 
-    def _shape_for(self, body: Mapping[str, Any]) -> Shape:
+    def shape_for(self, body: Mapping[str, Any]) -> Shape:
         """The shape of this row. Where its kind is not known nothing else can be said about it."""
         chosen_by = self.declared.chosen_by
         if self.variant is None or chosen_by is None:

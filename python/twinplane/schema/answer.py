@@ -9,7 +9,7 @@ from twinplane.schema.shape import Shape
 
 
 def answer(shape: Shape, row: Mapping[str, Any], *, beyond: bool) -> dict[str, Any]:
-    """A copy of the row with each deprecated name that was replaced by one field, perhaps without what Kong 3.9 does not know."""
+    """A copy of the row with each deprecated name that one field replaced, perhaps without what Kong 3.9 lacks."""
     shown = dict(row)
     for name, field in shape.fields.items():
         if not beyond and not is_served(field):

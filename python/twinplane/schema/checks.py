@@ -1,6 +1,6 @@
 """Checks between the fields of one record, by the names Kong gives them.
 
-A check runs after the fields have been tested and adds what it finds to the tree of errors. Fields are named by dotted paths.
+A check runs after the fields have been tested and adds what it finds to the tree of errors. Dotted paths name fields.
 """
 
 from collections.abc import Callable, Mapping
@@ -165,7 +165,7 @@ class ConditionalAtLeastOneOf:
 
 
 def _condition_value(name: str, others: tuple[str, ...], row: Mapping[Any, Any], errors: Errors) -> Any:
-    """The value a condition looks at; missing where it is broken or absent. It is asked for if anything it bears on is there."""
+    """The value a condition looks at; missing where broken or absent. Asked for if what it bears on is there."""
     value = value_at(row, name)
     if value is _MISSING:
         if any(value_at(row, other) is not _MISSING for other in others):
@@ -269,8 +269,11 @@ class CustomCheck:
     with_missing: bool = False
     with_broken: bool = False
     unless_broken: tuple[str, ...] = ()
+    hidden: bool = False
 
     def served(self) -> dict[str, Any]:
+        if self.hidden:
+            return {}
         served: dict[str, Any] = {"field_sources": list(self.fields)}
         if self.with_missing:
             served["run_with_missing_fields"] = True
@@ -345,6 +348,7 @@ def check(
     with_missing: bool = False,
     with_broken: bool = False,
     unless_broken: tuple[str, ...] = (),
+    hidden: bool = False,
 ) -> CustomCheck:
-    """A check written in code."""
-    return CustomCheck(test, fields, with_missing, with_broken, unless_broken)
+    """A check written in code; a hidden one is not part of the served schema."""
+    return CustomCheck(test, fields, with_missing, with_broken, unless_broken, hidden)

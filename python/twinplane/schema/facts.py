@@ -201,7 +201,7 @@ class Length(Rule):
         return {name: bound for name, bound in bounds.items() if bound is not None}
 
     def violation(self, value: Any) -> str | None:
-        length = len(value.encode()) if isinstance(value, str) else len(value)
+        length = len(value.encode(errors="surrogateescape")) if isinstance(value, str) else len(value)
         if self.exactly is not None and length != self.exactly:
             return f"length must be {self.exactly}"
         if self.minimum is not None and length < self.minimum:
@@ -441,9 +441,9 @@ class Deprecated(Fact):
 
 @dataclass(frozen=True, slots=True)
 class Defaulted(Fact):
-    """A record that is filled in when absent, and served with its default: the values given here, or all of its own."""
+    """A record, or a list of them, that is filled in when absent: with these values, or with all of its own."""
 
-    value: dict[str, Any] | None = None
+    value: dict[str, Any] | list[dict[str, Any]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,7 +149,7 @@ def bad_ip(value: str) -> str | None:
 
 def bad_ip_or_cidr(value: str) -> str | None:
     """An address or a range."""
-    address, slash, length = value.partition("/")
+    _, slash, length = value.partition("/")
     if not slash or length.isdigit():
         try:
             ipaddress.ip_network(value, strict=False)

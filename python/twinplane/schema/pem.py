@@ -1,4 +1,4 @@
-"""Certificates and keys in PEM and JWK form: what can be loaded, and what belongs together. Texts are Kong's where they have one."""
+"""Certificates and keys in PEM and JWK form: what can be loaded, and what belongs together."""
 
 import base64
 import hashlib

@@ -1,6 +1,6 @@
 """The base classes in whose bodies entities, plugins and their configurations are declared.
 
-They are pydantic models, so editors and type checkers know the fields; `read` turns them into shapes, which do the work.
+They are pydantic models, so editors and type checkers know the fields; `read` turns them into shapes, which work.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -44,7 +44,7 @@ class Record(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Transformation:
-    """How a tested row becomes the one that is kept, whenever `of` is given; `needs` is what it cannot be done without."""
+    """How a tested row becomes the one that is kept, whenever `of` is given; it cannot be done without `needs`."""
 
     change: Callable[[dict[str, Any]], None]
     of: str

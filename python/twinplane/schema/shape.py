@@ -1,4 +1,4 @@
-"""Declarations made ready for work: fields and records with their validation and their filling-in compiled to functions.
+"""Declarations made ready for work: fields and records, their tests and their filling-in compiled to functions.
 
 A shape is built once per class and never changes. It knows nothing of collections, stores or HTTP.
 """
@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 from twinplane.schema.checks import EntityCheck
 from twinplane.schema.facts import Deprecated, Json, References, Rule, Unique
 from twinplane.schema.shorthand import AliasRefused, Shorthand
+from twinplane.schema.violations import ENTITY
 
 Kind = Literal["string", "integer", "number", "boolean", "array", "set", "map", "record", "foreign", "json"]
 Violation = str | dict[str, Any] | list[Any] | None
@@ -68,7 +69,7 @@ class Shape:
     shorthands: Mapping[str, tuple[Shorthand, Field]] = field(default_factory=dict)
 
     def fill(self, body: Mapping[str, Any]) -> Values:
-        """The body with other spellings resolved and absent fields given their defaults. Unknown fields stay, to be reported."""
+        """The body with other spellings resolved and absent fields given their defaults. Unknown fields stay."""
         given = self._spelled_out(body) if self.shorthands else body
         row: Values = {}
         for name, field_ in self.fields.items():
@@ -124,7 +125,8 @@ class Shape:
         for name, value in row.items():
             known = fields.get(name)
             if known is None:
-                errors[name] = "unknown field"
+                # Under the name for the whole stand lists: further checks add to them.
+                errors[name] = ["unknown field"] if name == ENTITY else "unknown field"
             elif value is None:
                 if known.required:
                     errors[name] = "required field missing"

@@ -1,6 +1,6 @@
 """Other spellings of fields: input-only aliases that are resolved before a body is tested.
 
-An alias that was replaced by one field is a deprecated name; answers show it beside the new one, as clients of Kong expect.
+An alias that one field replaced is a deprecated name; answers show it beside the new one, as clients expect.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from twinplane.schema.facts import Deprecated, kong_text
 Expansion = Callable[[Any, dict[str, Any]], None]
 
 
-class AliasRefused(Exception):  # noqa: N818 - becomes the violation of the whole body
+class AliasRefused(Exception):
     """An alias could not be resolved; nothing else is tested then, as in Kong."""
 
     def __init__(self, errors: dict[str, Any]) -> None:

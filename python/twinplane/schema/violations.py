@@ -12,8 +12,8 @@ ENTITY = "@entity"
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-class SchemaViolation(Exception):  # noqa: N818 - the word of the API
-    """A body that breaks its schema: every violation at once, nested like the body; lists hold None where nothing is wrong."""
+class SchemaViolation(Exception):
+    """A body that breaks its schema: every violation at once, nested like the body; None in lists means fine."""
 
     def __init__(self, errors: dict[str, Any]) -> None:
         super().__init__(errors)
@@ -31,7 +31,7 @@ class SchemaViolation(Exception):  # noqa: N818 - the word of the API
 
 
 def _texts(errors: dict[str, Any]) -> Iterator[str]:
-    """Violations of the whole first, then fields by name; one level of nesting is dotted, deeper ones are shown as a table."""
+    """Violations of the whole first, then fields by name; one level is dotted, deeper ones are shown as a table."""
     whole = errors.get(ENTITY)
     if whole is not None:
         yield from ([whole] if isinstance(whole, str) else whole)

@@ -71,6 +71,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientSide for Connection<S> {
     }
 
     fn send_head(&mut self, x: &Exchange, body: ResponseBody) {
+        self.reply.keeps_alive &= !self.worker.is_draining();
         self.reply.settle(body, x, self.body.is_ended());
         self.reply.is_begun = true;
         let date = self.worker.date(x.wall_us);

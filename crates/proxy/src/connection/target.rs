@@ -73,7 +73,7 @@ pub(super) fn host_of(
 }
 
 /// Whether text can be a host with an optional port.
-pub(super) fn is_host(host: &[u8]) -> bool {
+pub(crate) fn is_host(host: &[u8]) -> bool {
     let name = crate::forwarded::host_without_port(host);
     let port = &host[name.len()..];
     let is_port = port.is_empty() || port[1..].iter().all(u8::is_ascii_digit) && port.len() <= 6;

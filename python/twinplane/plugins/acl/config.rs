@@ -1,9 +1,12 @@
-//! Configuration of acl, as it crosses the door from Python: every field present, null where unset.
+//! Configuration of acl, as it crosses the door from Python: every field there, null where unset.
+//!
+//! Generated from `python/twinplane/plugins/acl/schema.py` by `make generate`; do not edit.
 use serde::Deserialize;
 
 /// `config` of acl.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[allow(dead_code, reason = "as declared")]
 pub(crate) struct Config {
     pub(crate) allow: Option<Vec<Box<str>>>,
     pub(crate) deny: Option<Vec<Box<str>>>,

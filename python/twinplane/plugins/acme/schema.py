@@ -60,27 +60,31 @@ class AcmeRedis(Redis):
             "auth",
             Annotated[str, Length(minimum=0)],
             "password",
-            message="acme: config.storage_config.redis.auth is deprecated, please use config.storage_config.redis.password instead",
+            message="acme: config.storage_config.redis.auth is deprecated, "
+            "please use config.storage_config.redis.password instead",
         ),
         renamed(
             "ssl_server_name",
             str,
             "server_name",
-            message="acme: config.storage_config.redis.ssl_server_name is deprecated, please use config.storage_config.redis.server_name instead",
+            message="acme: config.storage_config.redis.ssl_server_name is deprecated, "
+            "please use config.storage_config.redis.server_name instead",
         ),
         renamed(
             "namespace",
             Annotated[str, Length(minimum=0)],
             "extra_options",
             "namespace",
-            message="acme: config.storage_config.redis.namespace is deprecated, please use config.storage_config.redis.extra_options.namespace instead",
+            message="acme: config.storage_config.redis.namespace is deprecated, "
+            "please use config.storage_config.redis.extra_options.namespace instead",
         ),
         renamed(
             "scan_count",
             int,
             "extra_options",
             "scan_count",
-            message="acme: config.storage_config.redis.scan_count is deprecated, please use config.storage_config.redis.extra_options.scan_count instead",
+            message="acme: config.storage_config.redis.scan_count is deprecated, "
+            "please use config.storage_config.redis.extra_options.scan_count instead",
         ),
     )
 

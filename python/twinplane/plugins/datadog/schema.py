@@ -4,6 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from twinplane.schema import (
     Between,
+    Defaulted,
     Deprecated,
     Match,
     Plugin,
@@ -69,19 +70,45 @@ class Config(Record):
         "How long entries wait, in seconds, under the old name.",
     ] = None
     queue: Annotated[Queue, "How entries wait and are sent."]
-    metrics: Annotated[list[Metrics], "What is reported."] = [
-        {
-            "consumer_identifier": "custom_id",
-            "name": "request_count",
-            "sample_rate": 1,
-            "stat_type": "counter",
-            "tags": ["app:kong"],
-        },
-        {"consumer_identifier": "custom_id", "name": "latency", "stat_type": "timer", "tags": ["app:kong"]},
-        {"consumer_identifier": "custom_id", "name": "request_size", "stat_type": "timer", "tags": ["app:kong"]},
-        {"consumer_identifier": "custom_id", "name": "response_size", "stat_type": "timer", "tags": ["app:kong"]},
-        {"consumer_identifier": "custom_id", "name": "upstream_latency", "stat_type": "timer", "tags": ["app:kong"]},
-        {"consumer_identifier": "custom_id", "name": "kong_latency", "stat_type": "timer", "tags": ["app:kong"]},
+    metrics: Annotated[
+        list[Metrics],
+        Defaulted(
+            [
+                {
+                    "consumer_identifier": "custom_id",
+                    "name": "request_count",
+                    "sample_rate": 1,
+                    "stat_type": "counter",
+                    "tags": ["app:kong"],
+                },
+                {"consumer_identifier": "custom_id", "name": "latency", "stat_type": "timer", "tags": ["app:kong"]},
+                {
+                    "consumer_identifier": "custom_id",
+                    "name": "request_size",
+                    "stat_type": "timer",
+                    "tags": ["app:kong"],
+                },
+                {
+                    "consumer_identifier": "custom_id",
+                    "name": "response_size",
+                    "stat_type": "timer",
+                    "tags": ["app:kong"],
+                },
+                {
+                    "consumer_identifier": "custom_id",
+                    "name": "upstream_latency",
+                    "stat_type": "timer",
+                    "tags": ["app:kong"],
+                },
+                {
+                    "consumer_identifier": "custom_id",
+                    "name": "kong_latency",
+                    "stat_type": "timer",
+                    "tags": ["app:kong"],
+                },
+            ]
+        ),
+        "What is reported.",
     ]
 
 

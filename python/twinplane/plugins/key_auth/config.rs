@@ -1,13 +1,12 @@
-//! Configuration of key-auth, as it crosses the door from Python: every field present, null where unset.
+//! Configuration of key-auth, as it crosses the door from Python: every field there, null where unset.
+//!
+//! Generated from `python/twinplane/plugins/key_auth/schema.py` by `make generate`; do not edit.
 use serde::Deserialize;
 
 /// `config` of key-auth.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a switch of its own in the schema"
-)]
+#[allow(dead_code, clippy::struct_excessive_bools, reason = "as declared")]
 pub(crate) struct Config {
     pub(crate) key_names: Vec<Box<str>>,
     pub(crate) hide_credentials: bool,

@@ -43,7 +43,8 @@ class Config(Record):
     batch_flush_delay: Annotated[
         int | None,
         Deprecated(
-            "opentelemetry: config.batch_flush_delay is deprecated, please use config.queue.max_coalescing_delay instead",
+            "opentelemetry: config.batch_flush_delay is deprecated, "
+            "please use config.queue.max_coalescing_delay instead",
             old_default=3,
         ),
         "How long spans wait, in seconds, under the old name.",

@@ -1,10 +1,12 @@
-//! Configuration of rate-limiting, as it crosses the door from Python: every field present, null where unset.
+//! Configuration of rate-limiting, as it crosses the door from Python: every field there, null where unset.
+//!
+//! Generated from `python/twinplane/plugins/rate_limiting/schema.py` by `make generate`; do not edit.
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 /// `config` of rate-limiting.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[allow(dead_code, reason = "as declared")]
 pub(crate) struct Config {
     pub(crate) second: Option<f64>,
     pub(crate) minute: Option<f64>,
@@ -16,13 +18,26 @@ pub(crate) struct Config {
     pub(crate) header_name: Option<Box<str>>,
     pub(crate) path: Option<Box<str>>,
     pub(crate) policy: Option<Box<str>>,
-    #[expect(dead_code, reason = "the local policy cannot fail")]
     pub(crate) fault_tolerant: bool,
-    #[expect(dead_code, reason = "belongs to a policy that this node lacks")]
-    pub(crate) redis: Option<Box<RawValue>>,
+    pub(crate) redis: Redis,
     pub(crate) hide_client_headers: bool,
     pub(crate) error_code: Option<f64>,
     pub(crate) error_message: Option<Box<str>>,
-    #[expect(dead_code, reason = "belongs to a policy that this node lacks")]
-    pub(crate) sync_rate: Option<f64>,
+    pub(crate) sync_rate: f64,
+}
+
+/// The Redis that keeps the data.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code, reason = "as declared")]
+pub(crate) struct Redis {
+    pub(crate) host: Option<Box<str>>,
+    pub(crate) port: Option<u16>,
+    pub(crate) timeout: Option<i64>,
+    pub(crate) username: Option<Box<str>>,
+    pub(crate) password: Option<Box<str>>,
+    pub(crate) database: Option<i64>,
+    pub(crate) ssl: Option<bool>,
+    pub(crate) ssl_verify: Option<bool>,
+    pub(crate) server_name: Option<Box<str>>,
 }

@@ -1,9 +1,12 @@
-//! Configuration of request-termination, as it crosses the door from Python: every field present, null where unset.
+//! Configuration of request-termination, as it crosses the door from Python: every field there, null where unset.
+//!
+//! Generated from `python/twinplane/plugins/request_termination/schema.py` by `make generate`; do not edit.
 use serde::Deserialize;
 
 /// `config` of request-termination.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[allow(dead_code, reason = "as declared")]
 pub(crate) struct Config {
     pub(crate) status_code: u16,
     pub(crate) message: Option<Box<str>>,

@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from twinplane.schema import Between, Deprecated, GreaterThan, Match, Plugin, Record, Required, one_of, when
+from twinplane.schema import Between, Defaulted, Deprecated, GreaterThan, Match, Plugin, Record, Required, one_of, when
 from twinplane.schema.parts.queue import Queue
 from twinplane.schema.shared import Protocols
 
@@ -50,21 +50,27 @@ class Config(Record):
     host: Annotated[str | None, "Host that is spoken to."] = "localhost"
     port: Annotated[int | None, Between(0, 65535), "Port that is spoken to."] = 8125
     prefix: Annotated[str | None, "Prefix of every name."] = "kong"
-    metrics: Annotated[list[Metrics] | None, "What is reported."] = [
-        {"name": "request_count", "sample_rate": 1, "stat_type": "counter"},
-        {"name": "latency", "stat_type": "timer"},
-        {"name": "request_size", "sample_rate": 1, "stat_type": "counter"},
-        {"name": "status_count", "sample_rate": 1, "stat_type": "counter"},
-        {"name": "response_size", "sample_rate": 1, "stat_type": "counter"},
-        {"name": "unique_users", "stat_type": "set"},
-        {"name": "request_per_user", "sample_rate": 1, "stat_type": "counter"},
-        {"name": "upstream_latency", "stat_type": "timer"},
-        {"name": "kong_latency", "stat_type": "timer"},
-        {"name": "status_count_per_user", "sample_rate": 1, "stat_type": "counter"},
-        {"name": "status_count_per_workspace", "sample_rate": 1, "stat_type": "counter"},
-        {"name": "status_count_per_user_per_route", "sample_rate": 1, "stat_type": "counter"},
-        {"name": "shdict_usage", "sample_rate": 1, "stat_type": "gauge"},
-    ]
+    metrics: Annotated[
+        list[Metrics] | None,
+        Defaulted(
+            [
+                {"name": "request_count", "sample_rate": 1, "stat_type": "counter"},
+                {"name": "latency", "stat_type": "timer"},
+                {"name": "request_size", "sample_rate": 1, "stat_type": "counter"},
+                {"name": "status_count", "sample_rate": 1, "stat_type": "counter"},
+                {"name": "response_size", "sample_rate": 1, "stat_type": "counter"},
+                {"name": "unique_users", "stat_type": "set"},
+                {"name": "request_per_user", "sample_rate": 1, "stat_type": "counter"},
+                {"name": "upstream_latency", "stat_type": "timer"},
+                {"name": "kong_latency", "stat_type": "timer"},
+                {"name": "status_count_per_user", "sample_rate": 1, "stat_type": "counter"},
+                {"name": "status_count_per_workspace", "sample_rate": 1, "stat_type": "counter"},
+                {"name": "status_count_per_user_per_route", "sample_rate": 1, "stat_type": "counter"},
+                {"name": "shdict_usage", "sample_rate": 1, "stat_type": "gauge"},
+            ]
+        ),
+        "What is reported.",
+    ] = None
     allow_status_codes: Annotated[
         list[Annotated[str, Match("^[0-9]+-[0-9]+$")]] | None, "Ranges of statuses that are counted."
     ] = None

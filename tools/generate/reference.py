@@ -1,0 +1,73 @@
+"""Writes the reference pages of entities and plugins from their declarations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from twinplane.registry import EntityType, PluginType, entity_types, plugin_types
+from twinplane.schema import Field, Shape
+
+_ENTITIES, _PLUGINS = "docs/reference/entities", "docs/reference/plugins"
+_HEAD = "<!-- Generated from python/twinplane/{source} by `make generate`; do not edit. -->\n"
+
+
+def files() -> dict[str, str]:
+    """Path to text of every page."""
+    found = {f"{_ENTITIES}/{kind.name}.md": _entity(kind) for kind in entity_types().values()}
+    found |= {f"{_PLUGINS}/{plugin.name}.md": _plugin(plugin) for plugin in plugin_types().values()}
+    return found
+
+
+def _entity(kind: EntityType) -> str:
+    lines = [f"# {kind.name}", "", kind.shape.description, ""]
+    if kind.endpoint_key:
+        lines += [f"Addressed by `id` or `{kind.endpoint_key}`, at `/{kind.admin_path}`.", ""]
+    return _HEAD.format(source="entities") + "\n".join([*lines, *_table(kind.shape)]) + "\n"
+
+
+def _plugin(plugin: PluginType) -> str:
+    runs = "runs" if plugin.has_filter else "is checked and stored, and does not run yet"
+    lines = [
+        f"# {plugin.name}",
+        "",
+        plugin.shape.description,
+        "",
+        f"Priority {plugin.priority}, version {plugin.version}; on a node of this version it {runs}.",
+        "",
+    ]
+    source = f"plugins/{plugin.folder}/schema.py"
+    return _HEAD.format(source=source) + "\n".join([*lines, *_table(plugin.config)]) + "\n"
+
+
+def _table(shape: Shape) -> list[str]:
+    rows = ["| field | type | default | meaning |", "|---|---|---|---|"]
+    return [*rows, *_rows(shape, "")]
+
+
+def _rows(shape: Shape, prefix: str) -> Iterator[str]:
+    for name, known in shape.fields.items():
+        required = " (required)" if known.required and not isinstance(known.default, str | int | float | list) else ""
+        meaning = known.description.replace("|", "\\|")
+        if known.since:
+            meaning += f" Since {known.since}."
+        yield f"| `{prefix}{name}` | {_type(known)}{required} | {_default(known)} | {meaning} |"
+        if known.record is not None and not known.abstract:
+            yield from _rows(known.record, f"{prefix}{name}.")
+
+
+def _type(known: Field) -> str:
+    choices = [rule.values for rule in known.rules if type(rule).__name__ == "OneOf"]  # type: ignore[attr-defined]
+    if choices:
+        return ", ".join(f"`{choice}`" for choice in choices[0])
+    if known.kind in {"array", "set"} and known.elements is not None:
+        return f"{known.kind} of {_type(known.elements)}"
+    if known.kind == "foreign" and known.references is not None:
+        return f"reference to {known.references.collection}"
+    return known.kind
+
+
+def _default(known: Field) -> str:
+    if isinstance(known.default, str | int | float | list) and known.default != []:
+        return f"`{json.dumps(known.default, ensure_ascii=False)}`"
+    return ""
