@@ -19,6 +19,12 @@ pub(crate) fn of<'a>(
     ))
 }
 
+/// Whether a certificate names itself as its issuer.
+pub(crate) fn is_self_issued(certificate: &CertificateDer<'_>) -> bool {
+    X509Certificate::from_der(certificate)
+        .is_ok_and(|(_, parsed)| parsed.subject() == parsed.issuer())
+}
+
 /// Checks a TLS 1.2 handshake signature: any algorithm that suits both the scheme and the key may confirm it.
 pub(crate) fn verify_tls12(
     message: &[u8],

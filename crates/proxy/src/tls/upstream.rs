@@ -10,7 +10,9 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls13_signature_with_raw_key};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+};
 use twinplane_engine::snapshot::Snapshot;
 use twinplane_model::Service;
 
@@ -55,6 +57,8 @@ type ByService = AHashMap<u32, Result<UpstreamTls, UpstreamTlsError>>;
 struct Key {
     // Authorities as PEM; none: not verified. Empty: those of the settings.
     authorities: Option<Vec<Box<str>>>,
+    // Certificates that may stand between the upstream's and an authority's.
+    depth: Option<usize>,
     // Certificate and key as PEM; none: that of the settings, if any.
     client: Option<(Box<str>, Box<str>)>,
 }
@@ -160,8 +164,10 @@ impl UpstreamConfigs {
             }
             None => None,
         };
+        let depth = service.tls_verify_depth.filter(|_| is_verified);
         Ok(Key {
             authorities: is_verified.then_some(authorities),
+            depth: depth.and_then(|depth| usize::try_from(depth).ok()),
             client,
         })
     }
@@ -173,7 +179,7 @@ impl UpstreamConfigs {
             .with_protocol_versions(&self.settings.tls_versions)
             .map_err(failed)?
             .dangerous()
-            .with_custom_certificate_verifier(self.verifier(key.authorities.as_deref())?);
+            .with_custom_certificate_verifier(self.verifier(key)?);
         let identity = match &key.client {
             Some((cert, private)) => Some(Arc::new(
                 Identity::from_pem(cert, private).map_err(damaged)?,
@@ -188,11 +194,8 @@ impl UpstreamConfigs {
         Ok(config)
     }
 
-    fn verifier(
-        &self,
-        authorities: Option<&[Box<str>]>,
-    ) -> Result<Arc<dyn ServerCertVerifier>, UpstreamTlsError> {
-        let Some(authorities) = authorities else {
+    fn verifier(&self, key: &Key) -> Result<Arc<dyn ServerCertVerifier>, UpstreamTlsError> {
+        let Some(authorities) = &key.authorities else {
             return Ok(Arc::new(NoVerification {
                 provider: Arc::clone(&self.provider),
             }));
@@ -214,7 +217,10 @@ impl UpstreamConfigs {
         let verifier = builder
             .build()
             .map_err(|error| UpstreamTlsError::Certificate(error.to_string()))?;
-        Ok(verifier)
+        Ok(match key.depth {
+            Some(depth) => Arc::new(Shallow { verifier, depth }),
+            None => verifier,
+        })
     }
 }
 
@@ -223,6 +229,58 @@ pub fn roots_of(pem: &str) -> Result<RootCertStore, IdentityError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(chain_of(pem)?);
     Ok(roots)
+}
+
+/// Refuses chains of more than so many certificates between the upstream's own and an authority's. Counts what the
+/// upstream presents, authorities themselves aside: a server that presents more than is needed must be given the depth.
+#[derive(Debug)]
+struct Shallow {
+    verifier: Arc<WebPkiServerVerifier>,
+    depth: usize,
+}
+
+impl ServerCertVerifier for Shallow {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let between = intermediates
+            .iter()
+            .filter(|certificate| !public_key::is_self_issued(certificate));
+        if between.count() > self.depth {
+            return Err(Error::InvalidCertificate(CertificateError::UnknownIssuer));
+        }
+        self.verifier
+            .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.verifier
+            .verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.verifier
+            .verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.verifier.supported_verify_schemes()
+    }
 }
 
 /// Takes any certificate, as Kong does where verification is off; possession of its key is proved all the same.
