@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -17,7 +18,7 @@ BOOKSHOP = Path(__file__).parents[3] / "examples/bookshop/kong.yaml"
 pytestmark = pytest.mark.skipif(not has_go(), reason="Go is not installed: decK cannot be built")
 
 # Every kind of entity that decK moves, with plugins in several scopes.
-EVERYTHING = {
+EVERYTHING: dict[str, Any] = {
     "_format_version": "3.0",
     "services": [
         {
@@ -58,7 +59,7 @@ EVERYTHING = {
         }
     ],
     "plugins": [{"name": "prometheus"}, {"name": "cors", "config": {"origins": ["https://a.example"]}}],
-    "vaults": [{"prefix": "my-env", "name": "env", "config": {"prefix": "SECRET_", "base64_decode": False}}],
+    "vaults": [{"prefix": "my-env", "name": "env", "config": {"prefix": "SECRET_"}}],
 }
 
 
@@ -88,7 +89,8 @@ def deck(request: pytest.FixtureRequest, program: Path, up: Installation) -> Ite
         yield Deck(program, options, environ)
 
 
-def written(tmp_path: Path, document: object) -> str:
+def written(tmp_path: Path, document: dict[str, Any]) -> str:
+    """The path of a file with the document."""
     path = tmp_path / "kong.json"
     path.write_text(json.dumps(document))
     return str(path)
