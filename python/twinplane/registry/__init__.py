@@ -73,7 +73,6 @@ def plugin_type(name: str) -> PluginType:
         phases=declared.phases,
         observes_only=declared.observes_only,
         since=declared.since,
-        has_filter=(folder / "config.rs").exists(),
         declared=declared,
         shape=shape_of(declared),
     )

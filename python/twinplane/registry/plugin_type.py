@@ -20,7 +20,6 @@ class PluginType:
     phases: tuple[str, ...]
     observes_only: bool
     since: str
-    has_filter: bool
     declared: type[Plugin]
     shape: Shape
 

@@ -30,6 +30,8 @@ class EntityCheck(Protocol):
 
 def value_at(row: Mapping[Any, Any], path: str, missing: Any = _MISSING) -> Any:
     """The value at a dotted path, or `missing`."""
+    if "." not in path:
+        return row.get(path, missing)
     value: Any = row
     for part in path.split("."):
         if not isinstance(value, Mapping) or part not in value:
@@ -176,8 +178,11 @@ def _condition_value(name: str, others: tuple[str, ...], row: Mapping[Any, Any],
 
 
 def _kind(shape: "Shape", path: str) -> str:
-    field = shape.field_at(path)
-    return field.kind if field is not None else "any"
+    kind = shape.kinds.get(path)
+    if kind is None:
+        field = shape.field_at(path)
+        kind = shape.kinds[path] = field.kind if field is not None else "any"
+    return kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -391,4 +391,9 @@ def _default_maker(field: Field) -> Callable[[], Any] | None:
 
 def random_text() -> str:
     """32 letters and digits that nobody can guess."""
-    return "".join(secrets.choice(_ALPHABET) for _ in range(32))
+    number = int.from_bytes(secrets.token_bytes(40))
+    letters = []
+    for _ in range(32):
+        number, place = divmod(number, len(_ALPHABET))
+        letters.append(_ALPHABET[place])
+    return "".join(letters)

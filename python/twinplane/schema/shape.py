@@ -67,6 +67,8 @@ class Shape:
     fields: Mapping[str, Field]
     checks: tuple[EntityCheck, ...] = ()
     shorthands: Mapping[str, tuple[Shorthand, Field]] = field(default_factory=dict)
+    kinds: dict[str, str] = field(default_factory=dict)
+    """Kinds of fields by dotted path, as checks have asked for them."""
 
     def fill(self, body: Mapping[str, Any]) -> Values:
         """The body with other spellings resolved and absent fields given their defaults. Unknown fields stay."""
