@@ -40,15 +40,16 @@ pub(crate) const TABLE: [PluginSpec; {count}] = [
 def files() -> dict[str, str]:
     """Path to text of every file."""
     plugins = sorted(plugin_types().values(), key=lambda plugin: (-plugin.priority, plugin.name))
-    found = {f"{PLUGINS}/{_module(plugin)}/config.rs": _config(plugin) for plugin in plugins if _has_rust(plugin)}
+    running = [plugin for plugin in plugins if has_behaviour(plugin)]
+    found = {f"{PLUGINS}/{_module(plugin)}/config.rs": _config(plugin) for plugin in running}
     rows = "\n".join(f"    {_row(plugin)}," for plugin in plugins)
-    modules = ", ".join(sorted(_module(plugin) for plugin in plugins if _has_rust(plugin)))
+    modules = ", ".join(sorted(map(_module, running)))
     found[TABLE] = formatted(_TABLE.format(modules=modules, count=len(plugins), rows=rows))
     return found
 
 
 def _row(plugin: PluginType) -> str:
-    build = f"Some({_module(plugin)}::filter::build)" if _has_rust(plugin) else "None"
+    build = f"Some({_module(plugin)}::filter::build)" if has_behaviour(plugin) else "None"
     kind = "observer" if plugin.observes_only else "plugin"
     return f'{kind}("{plugin.name}", {plugin.priority:_}, "{plugin.version}", {build})'
 
@@ -72,13 +73,15 @@ def _config(plugin: PluginType) -> str:
     # The whole comes first, its parts after it.
     body = "\n".join(reversed(structs.texts)).replace("Id", "Box<str>")
     head = (
-        f"//! Configuration of {plugin.name}, as it crosses the door from Python: every field there, null where unset.\n"
+        f"//! Configuration of {plugin.name}, as it crosses the door from Python: "
+        "every field there, null where unset.\n"
         f"//!\n//! Generated from `{PLUGINS}/{_module(plugin)}/schema.py` by `make generate`; do not edit.\n"
     )
     return formatted(head + "\n".join([*imports(body), body]))
 
 
-def _has_rust(plugin: PluginType) -> bool:
+def has_behaviour(plugin: PluginType) -> bool:
+    """Whether nodes of this version run the plugin."""
     return (_ROOT / PLUGINS / _module(plugin) / "filter.rs").exists()
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+from tools.generate.plugin_configs import has_behaviour
+
 from twinplane.registry import EntityType, PluginType, entity_types, plugin_types
 from twinplane.schema import Field, Shape
 
@@ -27,7 +29,7 @@ def _entity(kind: EntityType) -> str:
 
 
 def _plugin(plugin: PluginType) -> str:
-    runs = "runs" if plugin.has_filter else "is checked and stored, and does not run yet"
+    runs = "runs" if has_behaviour(plugin) else "is checked and stored, and does not run yet"
     lines = [
         f"# {plugin.name}",
         "",
