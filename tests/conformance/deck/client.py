@@ -2,40 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
+from tests.conformance.go_tool import built, has_go
+
+__all__ = ["Deck", "cached_deck", "has_go"]
+
 HERE = Path(__file__).parent
-BUILD_SECONDS = 1500
 
 
 def cached_deck() -> Path:
     """The program, built where it is not there yet. Raises where the Go tool cannot build it."""
-    digest = hashlib.sha256((HERE / "go.mod").read_bytes() + (HERE / "go.sum").read_bytes()).hexdigest()[:16]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "twinplane-tests"
-    program = cache / f"deck-{digest}"
-    if not program.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        fresh = cache / f"deck-{digest}.{os.getpid()}"
-        subprocess.run(
-            ["go", "build", "-mod=readonly", "-o", str(fresh), "github.com/kong/deck"],
-            cwd=HERE,
-            env={**os.environ, "CGO_ENABLED": "0", "GONOSUMDB": "github.com/kong/*,github.com/Kong/*"},
-            check=True,
-            capture_output=True,
-            text=True,
-            timeout=BUILD_SECONDS,
-        )
-        fresh.replace(program)
-    return program
-
-
-def has_go() -> bool:
-    """Whether the Go tool is on the PATH."""
-    return shutil.which("go") is not None
+    return built(HERE, "github.com/kong/deck", unlisted="github.com/kong/*,github.com/Kong/*")
 
 
 class Deck:
