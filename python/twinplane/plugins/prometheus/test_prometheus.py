@@ -55,3 +55,10 @@ def test_latencies_and_bytes_are_observed_where_asked_for() -> None:
             (count,) = series(running, f"kong_{name}_latency_ms_count")
             assert count.endswith(" 1")
         assert len(series(running, "kong_bandwidth_bytes")) == 2
+
+
+def test_a_consumer_is_named_only_where_asked_for() -> None:
+    with gateway(CONFIG.replace("SWITCHES", "{status_code_metrics: true}")) as running:
+        running.send("GET /r?apikey=k1 HTTP/1.1\r\nHost: a\r\n\r\n")
+        (counted,) = series(running, "kong_http_requests_total")
+    assert 'consumer=""' in counted
