@@ -224,7 +224,7 @@ class ExpressionRoute(Route, collection="routes", endpoint_key="name"):
             _expression_or_matchers,
             *("id", "protocols", *MATCHERS, "expression", "regex_priority", "priority"),
             with_missing=True,
-            unless_broken=MATCHERS,
+            unless_broken=(*MATCHERS, "expression"),
         ),
         check(
             lambda row: _needs_a_matcher(row, ("expression",)),

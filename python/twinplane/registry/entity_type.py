@@ -73,7 +73,7 @@ class EntityType:
 
     def prepare_replace(self, body: Mapping[str, Any], *, existing: Row, now: float) -> Row:
         """The row that takes the place of `existing`; keeps its id. Raises SchemaViolation."""
-        return self._written({**body, "id": existing["id"]}, now=now)
+        return self._written({**body, "id": existing["id"]} if "id" in existing else body, now=now)
 
     def prepare_update(self, patch: Mapping[str, Any], *, existing: Row, now: float) -> Row:
         """The row `existing` with `patch` in place: records merge, all else is replaced. Raises SchemaViolation."""
