@@ -9,8 +9,8 @@ from twinplane.schema.shared import HttpProtocols, NoConsumer
 class Config(Record):
     """The configuration."""
 
-    allow: Annotated[list[str] | None, "What is let in."] = None
-    deny: Annotated[list[str] | None, "What is kept out."] = None
+    allow: Annotated[list[str] | None, "Groups that are let in."] = None
+    deny: Annotated[list[str] | None, "Groups that are kept out."] = None
     hide_groups_header: Annotated[bool, "Do not tell the upstream the groups."] = False
     always_use_authenticated_groups: Annotated[
         bool, "Use the groups of the authentication even where there is a consumer."

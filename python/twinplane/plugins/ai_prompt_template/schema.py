@@ -9,7 +9,7 @@ from twinplane.schema.shared import HttpProtocols
 class Templates(Record):
     """Prompts by name."""
 
-    name: Annotated[str, "Its name."]
+    name: Annotated[str, "Name of the template."]
     template: Annotated[str, "The prompt."]
 
 

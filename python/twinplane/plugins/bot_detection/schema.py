@@ -9,8 +9,10 @@ from twinplane.schema.shared import HttpProtocols, NoConsumer
 class Config(Record):
     """The configuration."""
 
-    allow: Annotated[list[Annotated[str, Regex()]] | None, "What is let in."] = []
-    deny: Annotated[list[Annotated[str, Regex()]] | None, "What is kept out."] = []
+    allow: Annotated[
+        list[Annotated[str, Regex()]] | None, "Regular expressions of user agents that are let in whatever else holds."
+    ] = []
+    deny: Annotated[list[Annotated[str, Regex()]] | None, "Regular expressions of user agents that are kept out."] = []
 
 
 class BotDetection(

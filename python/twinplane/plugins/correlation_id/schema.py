@@ -9,7 +9,7 @@ from twinplane.schema.shared import HttpProtocols
 class Config(Record):
     """The configuration."""
 
-    header_name: Annotated[str | None, "Header that is read or written."] = "Kong-Request-ID"
+    header_name: Annotated[str | None, "Header that carries the id."] = "Kong-Request-ID"
     generator: Annotated[Literal["uuid", "uuid#counter", "tracker"], "How ids are made."] = "uuid#counter"
     echo_downstream: Annotated[bool, "Show the id to clients too."] = False
 

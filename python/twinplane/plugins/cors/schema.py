@@ -19,7 +19,7 @@ class Config(Record):
         list[Annotated[str, Check(_bad_origin)]] | None,
         "Origins that are let in; `*` for all, regular expressions too.",
     ] = None
-    headers: Annotated[list[str] | None, "Headers sent along, by name."] = None
+    headers: Annotated[list[str] | None, "Headers that pages may send; unset: those they ask for."] = None
     exposed_headers: Annotated[list[str] | None, "Headers that pages may read."] = None
     methods: Annotated[
         list[Literal["GET", "HEAD", "PUT", "PATCH", "POST", "DELETE", "OPTIONS", "TRACE", "CONNECT"]] | None,

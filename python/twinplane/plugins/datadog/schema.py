@@ -23,7 +23,7 @@ class Metrics(Record):
 
     name: Annotated[
         Literal["kong_latency", "latency", "request_count", "request_size", "response_size", "upstream_latency"],
-        "Its name.",
+        "Name of the metric.",
     ]
     stat_type: Annotated[
         Literal["counter", "gauge", "histogram", "meter", "set", "timer", "distribution"], "Kind of the measure."

@@ -9,7 +9,7 @@ from twinplane.schema.shared import Protocols
 class Config(Record):
     """The configuration."""
 
-    path: Annotated[str, Match("^[^*&%%\\`]+$"), Error("not a valid filename"), "Path that is matched or used."]
+    path: Annotated[str, Match("^[^*&%%\\`]+$"), Error("not a valid filename"), "File to write to."]
     reopen: Annotated[bool, "Open the file anew for each entry."] = False
     custom_fields_by_lua: Annotated[
         dict[Annotated[str, Length(minimum=1)], Annotated[str, Length(minimum=1)]] | None,

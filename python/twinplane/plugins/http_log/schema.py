@@ -14,7 +14,7 @@ class Config(Record):
     http_endpoint: Annotated[Url, Referenceable(), Encrypted(), "Where entries are sent, as a URL."]
     method: Annotated[Literal["POST", "PUT", "PATCH"] | None, "Method of the request."] = "POST"
     content_type: Annotated[
-        Literal["application/json", "application/json; charset=utf-8"] | None, "Media type of the body."
+        Literal["application/json", "application/json; charset=utf-8"] | None, "Content type they are sent with."
     ] = "application/json"
     timeout: Annotated[float | None, "How long a connection, a send or a read may take, in milliseconds."] = 10000
     keepalive: Annotated[float | None, "How long an idle connection is kept, in milliseconds."] = 60000
@@ -54,7 +54,7 @@ class Config(Record):
             Annotated[str, Referenceable()],
         ]
         | None,
-        "Headers sent along, by name.",
+        "Headers they are sent with.",
     ] = None
     queue: Annotated[Queue, "How entries wait and are sent."]
     custom_fields_by_lua: Annotated[

@@ -9,10 +9,10 @@ from twinplane.schema.shared import IpOrCidr, Protocols
 class Config(Record):
     """The configuration."""
 
-    allow: Annotated[list[IpOrCidr] | None, "What is let in."] = None
-    deny: Annotated[list[IpOrCidr] | None, "What is kept out."] = None
+    allow: Annotated[list[IpOrCidr] | None, "Addresses and ranges that are let in; all others are kept out."] = None
+    deny: Annotated[list[IpOrCidr] | None, "Addresses and ranges that are kept out."] = None
     status: Annotated[float | None, "Status of the refusal."] = None
-    message: Annotated[str | None, "Text of the answer."] = None
+    message: Annotated[str | None, "Text of the refusal."] = None
 
 
 class IpRestriction(

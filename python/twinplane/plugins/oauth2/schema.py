@@ -13,10 +13,10 @@ class Config(Record):
     mandatory_scope: Annotated[bool, "Ask for a scope."] = False
     provision_key: Annotated[str, Encrypted(), Automatic(), Unique(), "Key that the application proves itself with."]
     token_expiration: Annotated[float, "Life of a token, in seconds."] = 7200
-    enable_authorization_code: Annotated[bool, "Offer this grant."] = False
-    enable_implicit_grant: Annotated[bool, "Offer this grant."] = False
-    enable_client_credentials: Annotated[bool, "Offer this grant."] = False
-    enable_password_grant: Annotated[bool, "Offer this grant."] = False
+    enable_authorization_code: Annotated[bool, "Whether codes are given out."] = False
+    enable_implicit_grant: Annotated[bool, "Whether tokens are given out by redirect."] = False
+    enable_client_credentials: Annotated[bool, "Whether applications get tokens for themselves."] = False
+    enable_password_grant: Annotated[bool, "Whether passwords are traded for tokens."] = False
     hide_credentials: Annotated[bool, "Take the credential out of the request before it goes upstream."] = False
     accept_http_if_already_terminated: Annotated[bool, "Believe a trusted hop that it spoke TLS."] = False
     anonymous: Annotated[

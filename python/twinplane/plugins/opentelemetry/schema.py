@@ -27,7 +27,7 @@ class Config(Record):
 
     traces_endpoint: Annotated[Url | None, Referenceable(), "Where traces are sent, as a URL."] = None
     logs_endpoint: Annotated[Url | None, Referenceable(), "Where logs are sent, as a URL."] = None
-    headers: Annotated[dict[HeaderName, Annotated[str, Referenceable()]] | None, "Headers sent along, by name."] = None
+    headers: Annotated[dict[HeaderName, Annotated[str, Referenceable()]] | None, "Headers they are sent with."] = None
     resource_attributes: Annotated[
         dict[Annotated[str, Required()], Annotated[str, Required()]] | None, "Attributes of everything that is sent."
     ] = None

@@ -34,7 +34,10 @@ class Config(Record):
     request_method: Annotated[
         list[Literal["HEAD", "GET", "POST", "PATCH", "PUT"]], "Methods whose answers are kept."
     ] = ["GET", "HEAD"]
-    content_type: Annotated[list[str], "Media type of the body."] = ["text/plain", "application/json"]
+    content_type: Annotated[list[str], "Content types that are kept, parameters included."] = [
+        "text/plain",
+        "application/json",
+    ]
     cache_ttl: Annotated[int | None, GreaterThan(0), "How long an answer is kept, in seconds."] = 300
     strategy: Annotated[Literal["memory"], "Where answers are kept."]
     cache_control: Annotated[bool, "Follow the caching headers of both sides."] = False
@@ -43,7 +46,7 @@ class Config(Record):
     memory: Annotated[Memory, "Kept in memory of the node."]
     vary_query_params: Annotated[list[str] | None, "Arguments of the query that tell answers apart."] = None
     vary_headers: Annotated[list[str] | None, "Headers that tell answers apart."] = None
-    response_headers: Annotated[ResponseHeaders, "Headers of the answer."]
+    response_headers: Annotated[ResponseHeaders, "Headers about the cache in answers."]
 
 
 def _strategy_fits(_row: Mapping[Any, Any]) -> None:

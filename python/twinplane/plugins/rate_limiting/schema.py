@@ -31,8 +31,8 @@ class Config(Record):
         Literal["consumer", "credential", "ip", "service", "header", "path"] | None,
         "Whose requests are counted together.",
     ] = "consumer"
-    header_name: Annotated[HeaderName | None, "Header that is read or written."] = None
-    path: Annotated[Path | None, "Path that is matched or used."] = None
+    header_name: Annotated[HeaderName | None, "Header to count by."] = None
+    path: Annotated[Path | None, "Path to count by."] = None
     policy: Annotated[Literal["local", "cluster", "redis"] | None, Length(minimum=0), "Where counts are kept."] = (
         "local"
     )
@@ -40,7 +40,7 @@ class Config(Record):
     redis: Annotated[Redis, "The Redis that keeps the data."]
     hide_client_headers: Annotated[bool, "Tell clients nothing of their limits."] = False
     error_code: Annotated[float | None, GreaterThan(0), "Status of a refusal."] = 429
-    error_message: Annotated[str | None, "Text of a refusal."] = "API rate limit exceeded"
+    error_message: Annotated[str | None, "Text of the refusal."] = "API rate limit exceeded"
     sync_rate: Annotated[float, "How often counts are exchanged, in seconds; -1 with each request."] = -1
 
     shorthands: ClassVar = flat_redis_names("rate-limiting")

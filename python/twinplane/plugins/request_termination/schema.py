@@ -10,11 +10,11 @@ class Config(Record):
     """The configuration."""
 
     status_code: Annotated[int, Between(100, 599), "Status of the answer."] = 503
-    message: Annotated[str | None, "Text of the answer."] = None
-    content_type: Annotated[str | None, "Media type of the body."] = None
-    body: Annotated[str | None, "Changes to fields of the body, or the body itself."] = None
+    message: Annotated[str | None, "Text of the answer, as JSON."] = None
+    content_type: Annotated[str | None, "Content type of the body."] = None
+    body: Annotated[str | None, "Body of the answer."] = None
     echo: Annotated[bool, "Answer with what was asked."] = False
-    trigger: Annotated[HeaderName | None, "Header or argument that must be there."] = None
+    trigger: Annotated[HeaderName | None, "Header or query argument without which requests go through."] = None
 
 
 def _two_answers(config: dict[str, Any]) -> str | None:

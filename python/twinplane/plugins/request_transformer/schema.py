@@ -9,24 +9,24 @@ from twinplane.schema.shared import Protocols
 class Remove(Record):
     """What is taken out."""
 
-    body: Annotated[list[str], "Changes to fields of the body, or the body itself."] = []
-    headers: Annotated[list[str], "Headers sent along, by name."] = []
+    body: Annotated[list[str], "Fields of the body."] = []
+    headers: Annotated[list[str], "Headers."] = []
     querystring: Annotated[list[str], "Changes to arguments of the query."] = []
 
 
 class Rename(Record):
     """What gets another name, as old:new."""
 
-    body: Annotated[list[str], "Changes to fields of the body, or the body itself."] = []
-    headers: Annotated[list[Annotated[str, Match("^[^:]+:.*$")]], "Headers sent along, by name."] = []
+    body: Annotated[list[str], "Fields of the body."] = []
+    headers: Annotated[list[Annotated[str, Match("^[^:]+:.*$")]], "Headers."] = []
     querystring: Annotated[list[str], "Changes to arguments of the query."] = []
 
 
 class Replace(Record):
     """What gets another value where it is there."""
 
-    body: Annotated[list[str], "Changes to fields of the body, or the body itself."] = []
-    headers: Annotated[list[Annotated[str, Match("^[^:]+:.*$")]], "Headers sent along, by name."] = []
+    body: Annotated[list[str], "Fields of the body."] = []
+    headers: Annotated[list[Annotated[str, Match("^[^:]+:.*$")]], "Headers."] = []
     querystring: Annotated[list[str], "Changes to arguments of the query."] = []
     uri: Annotated[str | None, "Path that the request is changed to."] = None
 

@@ -30,7 +30,7 @@ def _bad_limits(limits: dict[str, dict[str, Any]]) -> str | None:
 class Config(Record):
     """The configuration."""
 
-    header_name: Annotated[str | None, "Header that is read or written."] = "x-kong-limit"
+    header_name: Annotated[str | None, "Header of answers that names counters."] = "x-kong-limit"
     limit_by: Annotated[Literal["consumer", "credential", "ip"] | None, "Whose requests are counted together."] = (
         "consumer"
     )
@@ -40,7 +40,10 @@ class Config(Record):
     block_on_first_violation: Annotated[bool, "Refuse before the upstream is asked once a limit is spent."] = False
     hide_client_headers: Annotated[bool, "Tell clients nothing of their limits."] = False
     limits: Annotated[
-        dict[str, Annotated[Limits, Required()]], Length(minimum=1), Check(_bad_limits), "Limits by name."
+        dict[str, Annotated[Limits, Required()]],
+        Length(minimum=1),
+        Check(_bad_limits),
+        "Counters by name, each with its limits.",
     ]
 
     shorthands: ClassVar = flat_redis_names("response-ratelimiting")

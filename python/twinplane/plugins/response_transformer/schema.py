@@ -11,25 +11,25 @@ from twinplane.schema.shared import HttpProtocols
 class Remove(Record):
     """What is taken out."""
 
-    json_: Annotated[list[str], "Changes to the JSON body."] = Field([], alias="json")
-    headers: Annotated[list[str], "Headers sent along, by name."] = []
+    json_: Annotated[list[str], "Fields of a JSON body."] = Field([], alias="json")
+    headers: Annotated[list[str], "Headers."] = []
 
 
 class Rename(Record):
     """What gets another name, as old:new."""
 
-    json_: Annotated[list[Annotated[str, Match("^[^:]+:.*$")]], "Changes to the JSON body."] = Field([], alias="json")
-    headers: Annotated[list[Annotated[str, Match("^[^:]+:.*$")]], "Headers sent along, by name."] = []
+    json_: Annotated[list[Annotated[str, Match("^[^:]+:.*$")]], "Fields of a JSON body."] = Field([], alias="json")
+    headers: Annotated[list[Annotated[str, Match("^[^:]+:.*$")]], "Headers."] = []
 
 
 class Replace(Record):
     """What gets another value where it is there."""
 
-    json_: Annotated[list[Annotated[str, Match("^[^:]+:.*$")]], "Changes to the JSON body."] = Field([], alias="json")
+    json_: Annotated[list[Annotated[str, Match("^[^:]+:.*$")]], "Fields of a JSON body."] = Field([], alias="json")
     json_types: Annotated[
         list[Literal["boolean", "number", "string"]], "Types of the JSON values, in the same order."
     ] = []
-    headers: Annotated[list[Annotated[str, Match("^[^:]+:.*$")]], "Headers sent along, by name."] = []
+    headers: Annotated[list[Annotated[str, Match("^[^:]+:.*$")]], "Headers."] = []
 
 
 class Config(Record):

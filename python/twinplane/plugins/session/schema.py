@@ -54,7 +54,7 @@ class Config(Record):
     response_headers: Annotated[
         SetOf[Literal["id", "audience", "subject", "timeout", "idling-timeout", "rolling-timeout", "absolute-timeout"]]
         | None,
-        "Headers of the answer.",
+        "Facts about the session told to the client.",
     ] = None
     request_headers: Annotated[
         SetOf[Literal["id", "audience", "subject", "timeout", "idling-timeout", "rolling-timeout", "absolute-timeout"]]

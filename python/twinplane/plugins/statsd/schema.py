@@ -26,7 +26,7 @@ class Metrics(Record):
             "status_count_per_user_per_route",
             "shdict_usage",
         ],
-        "Its name.",
+        "Name of the metric.",
     ]
     stat_type: Annotated[Literal["counter", "gauge", "histogram", "meter", "set", "timer"], "Kind of the measure."]
     sample_rate: Annotated[float | None, GreaterThan(0), "Share of requests that are reported."] = None

@@ -28,9 +28,9 @@ class StaticTags(Record):
             "lc",
             "peer.hostname",
         ),
-        "Its name.",
+        "Name of the tag.",
     ]
-    value: Annotated[str, "The value."]
+    value: Annotated[str, "Value of the tag."]
 
 
 def _repeated_tag(tags: list[dict[str, Any]]) -> str | None:
