@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +23,11 @@ class Platform:
 
 
 @contextmanager
-def open_platform(directory: Path, settings: ControlSettings | None = None) -> Iterator[Platform]:
+def open_platform(
+    directory: Path, settings: ControlSettings | None = None, *, clock: Callable[[], float] = time.time
+) -> Iterator[Platform]:
     """Open a control room in an empty directory, and close it in the end."""
-    control = Control.open(directory, settings=settings, config_hash=config_hash)
+    control = Control.open(directory, settings=settings, config_hash=config_hash, clock=clock)
     try:
         token = control.tokens.ensure_first()
         assert token is not None

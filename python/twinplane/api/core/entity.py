@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import secrets
 import string
+import time
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -182,7 +183,7 @@ class Entities:
         """Refuse fields that this face does not know, with whatever else is wrong."""
         errors: dict[str, Any] = {}
         try:
-            self._kind.prepare_insert({name: fields[name] for name in fields.keys() - beyond}, now=0)
+            self._kind.prepare_insert({name: fields[name] for name in fields.keys() - beyond}, now=time.time())
         except SchemaViolation as violation:
             errors = violation.errors
         raise SchemaViolation({**errors, **dict.fromkeys(beyond, "unknown field")})
