@@ -39,7 +39,7 @@ class Vault(Entity, collection="vaults", endpoint_key="prefix", cache_key=("pref
 class EnvConfig(Record):
     """Secrets in environment variables of the node."""
 
-    prefix: Annotated[str | None, Match("^[%a_][%a%d_]*$"), "Put before the name of each variable."] = None
+    prefix: Annotated[str | None, Match("^[%a_-][%a%d_-]*$"), "Put before the name of each variable."] = None
 
 
 class EnvVault(Variant):
