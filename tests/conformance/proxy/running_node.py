@@ -48,8 +48,12 @@ class RunningNode:
         return found
 
     def metrics(self) -> list[str]:
-        """The lines of the scrape."""
+        """The lines of the scrape, once the requests that are answered are counted too or time is over."""
+        end = time.monotonic() + _SETTLE_S
         core = orjson.loads(self.core.drain("metrics"))
+        while core["requests_active"] and time.monotonic() < end:
+            time.sleep(0.005)
+            core = orjson.loads(self.core.drain("metrics"))
         return exposition(core, list(health_samples(core.get("upstream_health", ())))).decode().splitlines()
 
 
