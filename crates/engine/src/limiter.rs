@@ -134,6 +134,47 @@ impl Use {
     }
 }
 
+/// What a request found of each limit, at most one for each kind of window.
+#[derive(Clone, Copy, Debug)]
+pub struct Uses {
+    all: [Use; Period::ALL.len()],
+    len: usize,
+}
+
+impl Default for Uses {
+    fn default() -> Self {
+        let limit = Limit {
+            period: Period::Second,
+            requests: 0.0,
+        };
+        let none = Use {
+            limit,
+            remaining: 0.0,
+        };
+        Self {
+            all: [none; Period::ALL.len()],
+            len: 0,
+        }
+    }
+}
+
+impl Uses {
+    fn push(&mut self, found: Use) {
+        if let Some(slot) = self.all.get_mut(self.len) {
+            *slot = found;
+            self.len += 1;
+        }
+    }
+}
+
+impl std::ops::Deref for Uses {
+    type Target = [Use];
+
+    fn deref(&self) -> &[Use] {
+        &self.all[..self.len]
+    }
+}
+
 /// Under what a caller's requests are counted: a keyed hash, so that entries are of one size whatever a caller sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Key(u64, u64);
@@ -193,12 +234,13 @@ impl Limiter {
         )
     }
 
-    /// Takes one request from each limit, or from none of them where one is spent; says what was left before.
-    pub fn take(&self, key: Key, limits: &[Limit], moment: Moment, found: &mut Vec<Use>) -> bool {
+    /// Takes one request from each limit, or from none of them where one is spent; says whether it did, and what was left
+    /// before.
+    pub fn take(&self, key: Key, limits: &[Limit], moment: Moment) -> (bool, Uses) {
         #[expect(clippy::cast_possible_truncation, reason = "taken modulo the shards")]
         let shard = &self.shards[key.0 as usize % SHARDS];
         let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = found.len();
+        let mut found = Uses::default();
         for limit in limits {
             let used = shard.used(key, limit.period, moment);
             #[expect(clippy::cast_precision_loss, reason = "far below 2^52 in any window")]
@@ -208,16 +250,15 @@ impl Limiter {
                 remaining,
             });
         }
-        if found[first..].iter().any(Use::is_spent) {
-            return false;
+        if found.iter().any(Use::is_spent) {
+            return (false, found);
         }
         for limit in limits {
-            let evicted = shard.add(key, limit.period, moment, self.shard_entries_max);
-            if evicted {
+            if shard.add(key, limit.period, moment, self.shard_entries_max) {
                 self.evicted.fetch_add(1, Ordering::Relaxed);
             }
         }
-        true
+        (true, found)
     }
 
     /// How many windows were forgotten before their end because there was no room.
@@ -318,12 +359,9 @@ mod tests {
     }
 
     fn passed(limiter: &Limiter, who: &str, limits: &[Limit], moment: Moment) -> bool {
-        limiter.take(
-            limiter.key(&[who.as_bytes()]),
-            limits,
-            moment,
-            &mut Vec::new(),
-        )
+        limiter
+            .take(limiter.key(&[who.as_bytes()]), limits, moment)
+            .0
     }
 
     #[test]
@@ -358,11 +396,10 @@ mod tests {
         let limiter = Limiter::default();
         let limits = [limit(Period::Second, 1.0), limit(Period::Hour, 10.0)];
         let key = limiter.key(&[b"a"]);
-        let mut uses = Vec::new();
-        assert!(limiter.take(key, &limits, at(0), &mut uses));
-        assert!(!limiter.take(key, &limits, at(0), &mut uses));
-        uses.clear();
-        assert!(!limiter.take(key, &limits, at(0), &mut uses));
+        assert!(limiter.take(key, &limits, at(0)).0);
+        assert!(!limiter.take(key, &limits, at(0)).0);
+        let (passed, uses) = limiter.take(key, &limits, at(0));
+        assert!(!passed);
         assert!((uses[1].remaining - 9.0).abs() < f64::EPSILON);
     }
 

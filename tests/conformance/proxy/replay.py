@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tests.conformance.proxy.comparison import answer_differences, arrival_differences, json_differences
+from tests.conformance.proxy.h2_client import exchange_h2
 from tests.conformance.proxy.raw_client import exchange
 from tests.conformance.proxy.recording import Binding, Case
 from tests.conformance.proxy.running_node import RunningNode, running
@@ -29,10 +30,7 @@ class Player:
     def __init__(self) -> None:
         self.upstreams = Upstreams(_UPSTREAMS)
         self._closed = _closed_port()
-        self._context = ssl.create_default_context()
-        self._context.check_hostname = False
-        self._context.verify_mode = ssl.CERT_NONE
-        self._context.set_alpn_protocols(["http/1.1"])
+        self._contexts = {protocol: _context(protocol) for protocol in ("h2", "http/1.1")}
 
     def close(self) -> None:
         """Stop the upstreams."""
@@ -67,13 +65,18 @@ class Player:
         recorded = [arrival for arrival in [step["upstream"], *step.get("upstream_more", ())] if arrival is not None]
         self.upstreams.play([arrival["reply"] for arrival in recorded])
         request = _filled(step["request"], kept, binding)
-        is_tls = request.get("connect") == "https"
-        answer = exchange(request, node.tls_port if is_tls else node.port, context=self._context if is_tls else None)
+        protocol = request.get("connect")
+        if protocol == "h2":
+            answer = exchange_h2(request["headers"], request["body"], node.tls_port, self._contexts["h2"])
+        elif protocol == "https":
+            answer = exchange(request, node.tls_port, context=self._contexts["http/1.1"])
+        else:
+            answer = exchange(request, node.port, context=None)
         _capture(step, answer.headers, kept)
         passed_on = "".join(str(arrival["reply"]) for arrival in recorded).replace("\\r\\n", "\r\n")
         yield from answer_differences(step["response"], answer, binding, passed_on)
         yield from self._more_differences(step, answer.more, binding, passed_on)
-        sent = str(request.get("text") or request.get("parts")).replace("\\r\\n", "\r\n")
+        sent = _sent(request)
         yield from self._arrival_differences(case, recorded, sent, binding)
         if "sink" in step:
             yield from _sink_differences(step["sink"], node, binding)
@@ -102,6 +105,12 @@ class Player:
             return
         for wanted, got in zip(recorded, arrivals, strict=True):
             yield from arrival_differences(wanted, got, binding, sent, any_target=case.any_target)
+
+
+def _sent(request: Mapping[str, Any]) -> str:
+    if "headers" in request:
+        return "\n" + "\n".join(f"{name}: {value}" for name, value in request["headers"])
+    return str(request.get("text") or request.get("parts")).replace("\\r\\n", "\r\n")
 
 
 def _filled(request: Mapping[str, Any], kept: Mapping[str, str], binding: Binding) -> dict[str, Any]:
@@ -148,6 +157,14 @@ def _sink_differences(recorded: list[Mapping[str, Any]], node: RunningNode, bind
     for want, entry in zip(wanted, entries, strict=True):
         for difference in json_differences(want, entry, binding):
             yield f"log entry{difference}"
+
+
+def _context(protocol: str) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols([protocol])
+    return context
 
 
 def _closed_port() -> int:

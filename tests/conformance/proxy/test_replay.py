@@ -30,8 +30,6 @@ def player() -> Iterator[Player]:
 
 @pytest.mark.parametrize("case", [each for each in CASES if each.refusal is None], ids=lambda case: case.id)
 def test_a_node_behaves_as_recorded(case: Case, player: Player) -> None:
-    if any(step.get("request", {}).get("connect") == "h2" for step in case.steps):
-        pytest.skip("speaks HTTP/2, which this client does not")
     differences = list(player.play(case))
     if case.id in KNOWN:
         assert differences, f"{case.id} is as recorded now: take it off the list of known differences"

@@ -1,5 +1,7 @@
 //! key-auth: a consumer is known by a key in a header, in the query or in the body. The key is looked up by a keyed
 //! hash of the snapshot; what a client claims to be is deleted whatever the outcome.
+use std::cell::OnceCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -97,12 +99,8 @@ impl Fields {
 impl KeyAuth {
     // Header, query and body under each name in turn; the first text found is the key, even an empty one.
     fn key(&self, x: &mut Exchange) -> Result<Vec<u8>, &'static str> {
-        let query = x
-            .request
-            .query
-            .as_ref()
-            .map(|query| Arguments::parse(query.as_bytes()));
-        let query = query.unwrap_or_default();
+        let parsed = OnceCell::new();
+        let query = || parsed.get_or_init(|| query(x));
         let fields = if self.config.key_in_body {
             Fields::of(x)
         } else {
@@ -114,7 +112,7 @@ impl KeyAuth {
                 found = in_headers(x, name);
             }
             if found == Found::Nothing && self.config.key_in_query {
-                found = query.find(name.as_bytes());
+                found = query().find(name.as_bytes());
             }
             if found == Found::Nothing {
                 found = fields.find(name);
@@ -126,6 +124,7 @@ impl KeyAuth {
                 Found::One(key) => {
                     let key = key.to_vec();
                     if self.config.hide_credentials {
+                        let query = parsed.into_inner().unwrap_or_else(|| self::query(x));
                         hide(x, name, query, fields);
                     }
                     return Ok(key);
@@ -137,7 +136,7 @@ impl KeyAuth {
 
     fn authenticate(&self, x: &mut Exchange) -> Result<(), &'static str> {
         let key = self.key(x)?;
-        let snapshot = Arc::clone(&x.snapshot);
+        let snapshot = Rc::clone(&x.snapshot);
         let entry = snapshot.keyauth.get(&*key);
         let is_valid = |entry: &&KeyauthEntry| {
             entry
@@ -163,7 +162,7 @@ impl KeyAuth {
                 Answer::error(401, message).with("WWW-Authenticate", self.challenge.clone()),
             );
         };
-        let snapshot = Arc::clone(&x.snapshot);
+        let snapshot = Rc::clone(&x.snapshot);
         match snapshot.consumers.find(anonymous) {
             Some(consumer) => {
                 identity::authenticate_anonymous(x, consumer);
@@ -172,6 +171,11 @@ impl KeyAuth {
             None => Flow::Answer(Answer::unexpected()),
         }
     }
+}
+
+fn query(x: &Exchange) -> Arguments {
+    let query = x.request.query.as_ref();
+    Arguments::parse(query.map_or(&b""[..], Text::as_bytes))
 }
 
 fn in_headers<'a>(x: &'a Exchange, name: &str) -> Found<'a> {

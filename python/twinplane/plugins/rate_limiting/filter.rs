@@ -8,7 +8,7 @@ use twinplane_engine::answer::Answer;
 use twinplane_engine::exchange::Exchange;
 use twinplane_engine::filter::{Filter, Flow, Phases};
 use twinplane_engine::headers::Headers;
-use twinplane_engine::limiter::{Key, Limit, Moment, Period, Use};
+use twinplane_engine::limiter::{Key, Limit, Moment, Period, Use, Uses};
 use twinplane_engine::plugin::{BuildContext, BuildError};
 use twinplane_engine::text::Text;
 
@@ -34,8 +34,9 @@ enum LimitBy {
 }
 
 /// What was found, kept for the response.
+#[derive(Clone, Copy)]
 struct Taken {
-    uses: Vec<Use>,
+    uses: Uses,
     second: u64,
     passed: bool,
 }
@@ -167,11 +168,7 @@ impl Filter for RateLimiting {
             now_us: x.now_us,
             wall_us: x.wall_us,
         };
-        let mut uses = Vec::with_capacity(self.limits.len());
-        let passed = x
-            .node
-            .limiter
-            .take(self.key(x), &self.limits, moment, &mut uses);
+        let (passed, uses) = x.node.limiter.take(self.key(x), &self.limits, moment);
         if !self.hides_headers {
             x.keep(Taken {
                 uses,
@@ -187,14 +184,8 @@ impl Filter for RateLimiting {
     }
 
     fn header_filter(&self, x: &mut Exchange) {
-        let mut told = Headers::new();
-        if let Some(taken) = x.kept::<Taken>() {
-            taken.tell(&mut told);
-        }
-        for (name, value) in told.iter() {
-            x.response
-                .headers
-                .append(Text::copy_from(name), Text::copy_from(value));
+        if let Some(taken) = x.kept::<Taken>().copied() {
+            taken.tell(&mut x.response.headers);
         }
     }
 }
@@ -202,7 +193,7 @@ impl Filter for RateLimiting {
 impl Taken {
     fn tell(&self, headers: &mut Headers) {
         let mut tightest: Option<(Use, f64)> = None;
-        for found in &self.uses {
+        for found in self.uses.iter() {
             let counts = self.passed || found.is_spent();
             let remaining = (found.remaining - f64::from(u8::from(counts))).max(0.0);
             let (limit_name, remaining_name) = names(found.limit.period);
