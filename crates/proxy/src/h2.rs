@@ -179,13 +179,7 @@ async fn serve_stream(
     let framing = head.as_ref().map_or(Ok(Framing::None), |head| {
         framing(head, body.is_end_stream())
     });
-    let mut client = H2Client::new(
-        body,
-        respond,
-        head::bytes_of(&parts),
-        limits,
-        worker.timers.timer(),
-    );
+    let mut client = H2Client::new(worker, body, respond, head::bytes_of(&parts));
     let timer = worker.timers.timer();
     match (head, framing) {
         (Ok(head), Ok(framing)) => {

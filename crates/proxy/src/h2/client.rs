@@ -1,19 +1,20 @@
 //! One HTTP/2 stream as the walk of a request sees its client. A slow client slows its upstream: nothing is queued beyond
 //! what flow control lets go.
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use ::h2::server::SendResponse;
 use ::h2::{Reason, RecvStream, SendStream};
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
-use twinplane_engine::exchange::Exchange;
+use http::header::{CONTENT_LENGTH, DATE, HeaderMap, HeaderName, HeaderValue};
+use twinplane_engine::exchange::{Exchange, Source};
 use twinplane_engine::headers::Headers;
 
 use crate::client_side::{ByteCounts, ClientFault, ClientSide, ResponseBody};
 use crate::h1::fault::RequestFault;
-use crate::settings::Limits;
 use crate::timers::Timer;
+use crate::worker::Worker;
 
 /// Fields that belong to one HTTP/1 connection.
 const OF_CONNECTION: [&str; 5] = [
@@ -27,6 +28,7 @@ const OF_CONNECTION: [&str; 5] = [
 /// One stream.
 #[derive(Debug)]
 pub(crate) struct H2Client {
+    worker: Rc<Worker>,
     body: RecvStream,
     is_body_ended: bool,
     body_bytes_max: u64,
@@ -43,13 +45,14 @@ pub(crate) struct H2Client {
 
 impl H2Client {
     pub(crate) fn new(
+        worker: &Rc<Worker>,
         body: RecvStream,
         respond: SendResponse<Bytes>,
         head_bytes: u64,
-        limits: &Limits,
-        timer: Timer,
     ) -> Self {
+        let limits = &worker.settings.start.limits;
         Self {
+            worker: Rc::clone(worker),
             is_body_ended: body.is_end_stream(),
             body,
             body_bytes_max: limits.body_bytes_max,
@@ -59,7 +62,7 @@ impl H2Client {
             queued: 0,
             is_end_queued: false,
             is_over: false,
-            timer,
+            timer: worker.timers.timer(),
             stall_ms: limits.idle_timeout_ms,
             counts: ByteCounts {
                 received: head_bytes,
@@ -195,6 +198,13 @@ impl ClientSide for H2Client {
             response
                 .headers_mut()
                 .insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        if x.response.source == Source::Kong {
+            let date = self.worker.date(x.wall_us);
+            let date = HeaderValue::from_bytes(date.as_bytes());
+            response
+                .headers_mut()
+                .extend(date.ok().map(|date| (DATE, date)));
         }
         let fields = response.headers().iter();
         self.counts.sent += fields
