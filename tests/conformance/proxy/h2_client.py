@@ -1,4 +1,4 @@
-"""A client that speaks just enough HTTP/2 to send header lists as they are, wrong ones too, and to read one response."""
+"""A client that speaks just enough HTTP/2 to send header lists as they are, wrong ones too, and to read one answer."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _CODE_LENGTHS = (
 def exchange_h2(headers: Sequence[Sequence[str]], body: str | None, port: int, context: ssl.SSLContext) -> Answer:
     """Send one request on a new connection and read what comes back."""
     with socket.create_connection(("127.0.0.1", port), timeout=_ANSWER_S) as plain:
-        named = {name: value for name, value in headers}
+        named = {pair[0]: pair[1] for pair in headers}
         host = named.get(":authority", "localhost").split(":")[0]
         with context.wrap_socket(plain, server_hostname=host) as sock:
             ends = 0 if body else _END_STREAM

@@ -49,7 +49,7 @@ class Player:
             kept: dict[str, str] = {}
             for number, step in enumerate(case.steps, 1):
                 if "rate-limiting" in str(case.config):
-                    _keep_clear_of_window_ends()
+                    keep_clear_of_window_ends()
                 for difference in self._step(case, step, node, binding, kept):
                     yield f"step {number}: {difference}"
 
@@ -172,9 +172,10 @@ def _closed_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def _keep_clear_of_window_ends() -> None:
+def keep_clear_of_window_ends(margin_s: float = _MINUTE_MARGIN_S) -> None:
+    """Wait where the minute or the second is about to end: counts are about to begin anew."""
     left = 60 - time.time() % 60
-    if left < _MINUTE_MARGIN_S:
+    if left < margin_s:
         time.sleep(left + 0.05)
     if time.time() % 1 > 0.8:
         time.sleep(0.21)

@@ -130,6 +130,12 @@ pub fn request(
         }
         at = end + 2;
     }
+    // Only now, so that the refusal takes the form that `Accept` asks for.
+    match &bytes[method.clone()] {
+        b"TRACE" => return Err(RequestFault::Method),
+        b"CONNECT" if bytes[target.start] == b'/' => return Err(RequestFault::Method),
+        _ => {}
+    }
     Ok(Some(RequestLine {
         method,
         target,
@@ -276,11 +282,6 @@ fn request_line(
         _ => Err(RequestFault::Malformed),
     };
     let http = version_of(&text[version + 1..])?;
-    match &text[..method] {
-        b"TRACE" => return Err(RequestFault::Method),
-        b"CONNECT" if target[0] == b'/' => return Err(RequestFault::Method),
-        _ => {}
-    }
     let at = line.start;
     Ok((at..at + method, at + method + 1..at + version, http))
 }

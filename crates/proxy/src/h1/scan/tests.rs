@@ -79,8 +79,8 @@ fn what_is_not_strictly_a_request_is_refused() {
         ("GET / HTTP/1.2\r\n", Version),
         ("GET / HTTP/2.0\r\n", Version),
         ("GET / HTTP/0.9\r\n", Version),
-        ("TRACE / HTTP/1.1\r\n", Method),
-        ("CONNECT / HTTP/1.1\r\n", Method),
+        ("TRACE / HTTP/1.1\r\nA: 1\r\n\r\n", Method),
+        ("CONNECT / HTTP/1.1\r\n\r\n", Method),
         (
             "GET / HTTP/1.1\r\na: 1\r\nb: 1\r\nc: 1\r\nd: 1\r\ne: 1\r\nf: 1\r\n\r\n",
             HeadTooLarge,
