@@ -1,11 +1,11 @@
 //! A configuration as it is served: immutable, indexed for the request path, swapped whole. Built by `build`.
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use twinplane_model::{CaCertificate, Certificate, Consumer, Id, Route, Service, Sni, Upstream};
 
-use crate::balancer::{HealthBook, Policy};
+use crate::balancer::{HealthBook, PeerKey, Policy};
 use crate::chain::{Chain, OverlayLink};
 use crate::exchange::Scheme;
 use crate::limiter::Limiter;
@@ -61,6 +61,19 @@ pub struct Snapshot {
     pub ca_certificates: Vec<CaCertificate>,
     /// What of this configuration cannot be served as asked.
     pub issues: Vec<Issue>,
+}
+
+impl Snapshot {
+    /// Whether a peer is one of a target of this configuration.
+    pub fn peers_configured(&self) -> impl Fn(&PeerKey) -> bool {
+        let targets = self.upstreams.iter().flat_map(|upstream| {
+            let name = &*upstream.model.name;
+            let targets = upstream.targets.iter();
+            targets.map(move |target| (name, &*target.host, target.port))
+        });
+        let configured: HashSet<(&str, &str, u16), ahash::RandomState> = targets.collect();
+        move |key| configured.contains(&(&*key.upstream, &*key.host, key.port))
+    }
 }
 
 /// A route with what the request path needs of it at hand.

@@ -123,7 +123,6 @@ impl Server {
     pub fn apply(&self, payload: &[u8]) -> Result<Applied, ApplyError> {
         let mut replaced = self.applying.lock().unwrap_or_else(PoisonError::into_inner);
         replaced.retain(|snapshot| Arc::strong_count(snapshot) > 1);
-        self.node.state.health.forget_unused();
         let started = Instant::now();
         let table = read(payload)?;
         let certificates = CertificateTable::build(&table.certificates, &table.snis);
@@ -147,6 +146,7 @@ impl Server {
             }
         };
         let (issues, routes) = (snapshot.issues.clone(), snapshot.routes.len());
+        self.node.state.health.forget(snapshot.peers_configured());
         replaced.push(self.node.swap(snapshot, certificates));
         // Idle workers let go of the one before, too.
         self.tell(|| Command::Refresh);

@@ -45,10 +45,13 @@ impl HealthBook {
         peers
     }
 
-    /// Forgets peers that no balancer holds any more. Called some time after a swap, when old balancers are gone.
-    pub fn forget_unused(&self) {
+    /// Forgets peers that no balancer holds, unless they are configured and something is known of them: balancers are
+    /// built by the first request, and a peer that was put out stays out until then. Called at a swap.
+    pub fn forget(&self, is_configured: impl Fn(&PeerKey) -> bool) {
         let mut book = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        book.retain(|_, health| Arc::strong_count(health) > 1);
+        book.retain(|key, health| {
+            Arc::strong_count(health) > 1 || (!health.is_untouched() && is_configured(key))
+        });
     }
 }
 
@@ -56,23 +59,41 @@ impl HealthBook {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_book_gives_the_same_until_nobody_holds_it() {
-        let book = HealthBook::default();
-        let key = PeerKey {
+    fn key() -> PeerKey {
+        PeerKey {
             upstream: "u".into(),
             host: "h".into(),
             address: IpAddr::from([10, 0, 0, 1]),
             port: 80,
-        };
-        let held = book.of(key.clone());
+        }
+    }
+
+    #[test]
+    fn a_peer_that_was_put_out_stays_out_while_it_is_configured() {
+        let book = HealthBook::default();
+        book.of(key()).set(false);
+        book.forget(|_| true);
+        assert!(!book.of(key()).is_available());
+        book.forget(|_| false);
+        assert!(book.of(key()).is_available());
+    }
+
+    #[test]
+    fn what_is_held_is_not_forgotten() {
+        let book = HealthBook::default();
+        let held = book.of(key());
         held.set(false);
-        book.forget_unused();
-        assert!(!book.of(key.clone()).is_available());
+        book.forget(|_| false);
+        assert!(Arc::ptr_eq(&held, &book.of(key())));
         assert_eq!(book.peers_of("u").len(), 1);
         assert!(book.peers_of("v").is_empty());
-        drop(held);
-        book.forget_unused();
-        assert!(book.of(key).is_available());
+    }
+
+    #[test]
+    fn nothing_is_kept_of_peers_of_which_nothing_is_known() {
+        let book = HealthBook::default();
+        drop(book.of(key()));
+        book.forget(|_| true);
+        assert!(book.all().is_empty());
     }
 }

@@ -81,6 +81,11 @@ impl Balancer {
     /// The peer that gets the request. Peers that are out and those tried are passed over; where all that are in have been
     /// tried, one of them is given again, so that a retry is possible with a single peer.
     pub fn pick(&self, ask: &Ask<'_>) -> Option<&Peer> {
+        self.pick_at(ask).map(|at| &self.peers[at])
+    }
+
+    /// As [`Self::pick`]: the peer's place in [`Self::peers`].
+    pub fn pick_at(&self, ask: &Ask<'_>) -> Option<usize> {
         if !self.is_healthy() {
             return None;
         }
@@ -93,7 +98,7 @@ impl Balancer {
         if at.is_none() && !ask.tried.is_empty() {
             at = self.choose(ask, is_in);
         }
-        at.map(|at| &self.peers[at])
+        at
     }
 
     fn choose(&self, ask: &Ask<'_>, is_usable: impl Fn(usize) -> bool) -> Option<usize> {

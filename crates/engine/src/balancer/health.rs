@@ -95,6 +95,10 @@ impl Packed {
         ])
     }
 
+    fn is_in(self) -> bool {
+        matches!(self.state, PeerState::Healthy | PeerState::MostlyHealthy)
+    }
+
     /// The state after a report. A rule of 0 is off altogether: what it would count changes nothing, not even the other
     /// counters. So without a rule for successes failures add up, however many successes lie between them.
     fn after(self, report: Report, limits: Thresholds) -> Self {
@@ -143,15 +147,25 @@ impl Packed {
 }
 
 impl PeerHealth {
-    /// Takes a report into account. True where it put the peer in or out.
+    /// Takes a report into account. True where it put the peer in or out. A report that changes nothing (most do) writes
+    /// nothing, so that workers do not take the word from each other.
     pub fn report(&self, report: Report, limits: &Thresholds) -> bool {
-        let was_available = self.is_available();
-        let update = |word| Some(Packed::unpack(word).after(report, *limits).pack());
-        // The closure never refuses, so the update always happens.
-        let _ = self
+        let update = |word| {
+            let next = Packed::unpack(word).after(report, *limits).pack();
+            (next != word).then_some(next)
+        };
+        let changed = self
             .word
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, update);
-        self.is_available() != was_available
+        changed.is_ok_and(|before| {
+            let after = Packed::unpack(before).after(report, *limits);
+            after.is_in() != Packed::unpack(before).is_in()
+        })
+    }
+
+    /// Whether nothing was ever reported that counted.
+    pub fn is_untouched(&self) -> bool {
+        self.word.load(Ordering::Relaxed) == 0
     }
 
     /// Puts the peer in or out by hand.
@@ -178,7 +192,7 @@ impl PeerHealth {
 
     /// Whether it gets requests.
     pub fn is_available(&self) -> bool {
-        matches!(self.state(), PeerState::Healthy | PeerState::MostlyHealthy)
+        Packed::unpack(self.word.load(Ordering::Relaxed)).is_in()
     }
 }
 

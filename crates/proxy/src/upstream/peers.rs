@@ -193,13 +193,9 @@ pub async fn next(
         ServiceTarget::Upstream(upstream) => {
             let built = balancer(worker, &snapshot, *upstream, within).await;
             let entry = &snapshot.upstreams[*upstream as usize];
-            let picked = built.balancer.pick(ask).ok_or(NoDestination::NoPeer)?;
+            let at = built.balancer.pick_at(ask).ok_or(NoDestination::NoPeer)?;
+            let picked = &built.balancer.peers()[at];
             built.balancer.begin(picked);
-            let peers = built.balancer.peers();
-            let at = peers
-                .iter()
-                .position(|peer| std::ptr::eq(peer, picked))
-                .unwrap_or(0);
             let peer = PeerInUse {
                 built: Rc::clone(&built),
                 at,
