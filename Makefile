@@ -34,7 +34,7 @@ test-rust: $(VENV)/core-dev ## the Rust tests alone
 	cargo test --workspace --quiet
 
 test-python: $(VENV)/core-dev ## the Python tests alone (options: PYTEST_ARGS="tests/unit -k name")
-	$(BIN)/pytest $(PYTEST_ARGS)
+	$(BIN)/pytest -n auto $(PYTEST_ARGS)
 
 generate: $(VENV)/python ## write every generated file anew
 	$(BIN)/python -m tools.generate
