@@ -36,10 +36,10 @@ def run(directory: Path) -> list[str]:
 
 def _change(admin: http.client.HTTPConnection, proxy: http.client.HTTPConnection, number: int) -> float:
     """Milliseconds from the accepted write to the first answer by the new route."""
-    _put(admin, f"/services/bench/routes/r{number}", {"paths": [f"/change-{number}"]})
+    _put(admin, f"/services/bench/routes/r{number}", {"paths": [f"/change-{number:03}"]})
     accepted = time.perf_counter()
     while True:
-        proxy.request("GET", f"/change-{number}")
+        proxy.request("GET", f"/change-{number:03}")
         answer = proxy.getresponse()
         answer.read()
         if answer.status == 200:
