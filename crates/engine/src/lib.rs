@@ -5,6 +5,7 @@ pub mod build;
 pub mod chain;
 pub mod exchange;
 pub mod filter;
+pub mod guard;
 pub mod headers;
 pub mod identity;
 pub mod limiter;

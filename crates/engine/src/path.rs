@@ -201,6 +201,28 @@ pub fn upstream_path(base: &[u8], path: &[u8], taken: Option<usize>, strip: bool
     }
 }
 
+/// Whether servers are known to read a path in normal form in different ways: an escaped slash, a backslash, a `;`, an
+/// escape within an escape, bytes that are no UTF-8. A rule on one reading says nothing of the others.
+pub fn is_ambiguous(path: &[u8]) -> bool {
+    let is_suspect = |byte: &u8| matches!(byte, b'%' | b'\\' | b';') || !byte.is_ascii();
+    if !path.iter().any(is_suspect) {
+        return false;
+    }
+    let is_plain_mark = path.iter().any(|byte| matches!(byte, b'\\' | b';'));
+    // Escapes of a normal form are in upper case.
+    let is_escaped_mark = memchr::memchr_iter(b'%', path).any(|at| {
+        let code = path.get(at + 1..at + 3).unwrap_or_default();
+        match code {
+            b"2F" | b"3B" | b"5C" => true,
+            b"25" => path
+                .get(at + 3..at + 5)
+                .is_some_and(|more| more.iter().all(u8::is_ascii_hexdigit)),
+            _ => false,
+        }
+    });
+    is_plain_mark || is_escaped_mark || std::str::from_utf8(path).is_err()
+}
+
 /// The form of a path that goes on the wire: bytes that a request line may not hold, or whose meaning differs between
 /// servers, are escaped; what is escaped already stays.
 pub fn escape(path: &[u8]) -> Cow<'_, [u8]> {
@@ -234,6 +256,37 @@ mod tests {
 
     fn normal(path: &str) -> Result<String, PathFault> {
         normalise(path.as_bytes()).map(|path| String::from_utf8_lossy(&path).into_owned())
+    }
+
+    #[test]
+    fn paths_that_servers_read_differently_are_told() {
+        for path in [
+            "/a%2fb",
+            "/..%2Fadmin",
+            "/a%5cb",
+            "/a\\b",
+            "/a;v=1",
+            "/a%3bb",
+            "/a%252Fb",
+            "/a%252e%252e",
+            "/%C0%AFa",
+        ] {
+            assert!(is_ambiguous(&normalise(path.as_bytes()).unwrap()), "{path}");
+        }
+        for path in [
+            "/",
+            "/a/b.c",
+            "/a%20b",
+            "/caf%C3%A9",
+            "/100%25",
+            "/a%25zz",
+            "/a%3Db@c",
+        ] {
+            assert!(
+                !is_ambiguous(&normalise(path.as_bytes()).unwrap()),
+                "{path}"
+            );
+        }
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub struct NodeState {
     pub node_id: Box<str>,
     /// The host's name, as logs carry it.
     pub hostname: Box<str>,
+    /// Whether plugins that decide who may pass take paths that servers read in different ways.
+    pub allows_ambiguous_paths: bool,
     /// Requests counted against limits.
     pub limiter: Limiter,
     /// How the peers of upstreams fare.

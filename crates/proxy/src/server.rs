@@ -302,6 +302,7 @@ fn node(settings: Arc<Settings>, plugins: &PluginTable) -> Result<Arc<Node>, Sta
     };
     let state = NodeState {
         node_id: settings.start.node_id.as_str().into(),
+        allows_ambiguous_paths: settings.start.ambiguous_paths == "allow",
         hostname: settings
             .start
             .hostname

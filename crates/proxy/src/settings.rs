@@ -60,6 +60,9 @@ pub struct StartSettings {
     /// Whether `Kong-Debug` is answered.
     #[serde(default)]
     pub allow_debug_header: bool,
+    /// `refuse` or `allow`: paths that servers read in different ways, on routes that a plugin guards.
+    #[serde(default = "ambiguous_paths")]
+    pub ambiguous_paths: String,
     /// Flavour of the router.
     #[serde(default = "router_flavor")]
     pub router_flavor: String,
@@ -491,6 +494,10 @@ fn optional_seconds<'de, D: serde::Deserializer<'de>>(
 )]
 fn whole_seconds(seconds: f64) -> u64 {
     seconds.ceil() as u64
+}
+
+fn ambiguous_paths() -> String {
+    "refuse".to_owned()
 }
 
 fn one() -> usize {

@@ -48,6 +48,7 @@ def node_core_settings(settings: NodeSettings, node_id: str, certificates: Seque
         "headers_upstream": _words(settings["headers_upstream"]),
         "error_default_type": settings["error_default_type"],
         "allow_debug_header": settings["allow_debug_header"],
+        "ambiguous_paths": settings["ambiguous_paths"],
         "router_flavor": settings["router_flavor"],
         "route_match_calculation": settings["route_match_calculation"],
         "upstream_keepalive": {
@@ -114,6 +115,7 @@ def _common(
         "headers_upstream": ["X-Kong-Request-Id"],
         "error_default_type": "text/plain",
         "allow_debug_header": False,
+        "ambiguous_paths": "refuse",
         "router_flavor": "traditional_compatible",
         "route_match_calculation": "original",
         "upstream_keepalive": {"pool_size": 512, "max_requests": 10_000, "idle_timeout_s": 60},

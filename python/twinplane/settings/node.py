@@ -133,6 +133,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "allow_debug_header", SWITCH, "off", "Name route and service in answers to requests with a Kong-Debug header."
     ),
+    Setting(
+        "ambiguous_paths",
+        one_of("refuse", "allow"),
+        "refuse",
+        "Paths with %2F, a backslash, ; and the like, which servers read in different ways, on routes that ask who calls.",
+    ),
     Setting("router_flavor", one_of("traditional_compatible"), "traditional_compatible", "How routes are matched."),
     Setting(
         "route_match_calculation",

@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 use twinplane_engine::answer::Answer;
 use twinplane_engine::exchange::Exchange;
 use twinplane_engine::filter::{Filter, Flow, Phases};
+use twinplane_engine::guard;
 use twinplane_engine::identity;
 use twinplane_engine::plugin::{BuildContext, BuildError};
 use twinplane_engine::text::Text;
@@ -72,6 +73,9 @@ impl Filter for Acl {
     }
 
     fn access(&self, x: &mut Exchange) -> Flow {
+        if let Some(refusal) = guard::refusal(x) {
+            return refusal;
+        }
         // A copy sent by the client never reaches the upstream, not even where the header is hidden.
         for name in [identity::CONSUMER_GROUPS, identity::AUTHENTICATED_GROUPS] {
             x.request.headers.remove_any_spelling(name);

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use twinplane_engine::answer::Answer;
 use twinplane_engine::exchange::{CredentialRef, Exchange};
 use twinplane_engine::filter::{Filter, Flow, Outcome, Phase, Phases};
+use twinplane_engine::guard;
 use twinplane_engine::identity;
 use twinplane_engine::plugin::{BuildContext, BuildError};
 use twinplane_engine::snapshot::KeyauthEntry;
@@ -214,6 +215,9 @@ impl Filter for KeyAuth {
     }
 
     fn access(&self, x: &mut Exchange) -> Flow {
+        if let Some(refusal) = guard::refusal(x) {
+            return refusal;
+        }
         if !self.config.run_on_preflight && x.request.method.as_bytes() == b"OPTIONS" {
             identity::clear(x);
             return Flow::Continue;
