@@ -1,0 +1,98 @@
+"""The running system does what `docs/network.md` says: ports, host names, where a client certificate is asked for."""
+
+from __future__ import annotations
+
+import http.client
+import shutil
+import socket
+import ssl
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+from tests.integration.installation import Installation, installation
+
+from twinplane.settings import CONTROL_PLANE, NODE, UP, read_listeners
+from twinplane.settings.network import (
+    ADMIN_PORT,
+    AUDIT_PORT,
+    CONTROL_PLANE_PORT,
+    HOSTS,
+    PROXY_PORT,
+    PROXY_TLS_PORT,
+    STATUS_PORT,
+    HostKind,
+)
+
+DOMAIN = "twinplane.localhost"
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    with installation(tmp_path_factory.mktemp("network")) as found:
+        yield found
+
+
+def host(kind: HostKind, up: Installation) -> str:
+    endpoint = up.api("GET", "/v2/control-planes").json()["data"][0]["config"]["control_plane_endpoint"]
+    prefix = endpoint.removeprefix("https://").partition(".")[0]
+    return kind.host(domain=DOMAIN, region="us", prefix=prefix)
+
+
+def ask(up: Installation, name: str, path: str) -> tuple[int, bytes]:
+    """GET over TLS with `name` as server name and `Host`."""
+    context = ssl.create_default_context(cafile=str(up.data / "ca.pem"))
+    port = up.ports["port"]
+    raw = socket.create_connection(("127.0.0.1", port), 10)
+    connection = http.client.HTTPSConnection(name, port, context=context)
+    connection.sock = context.wrap_socket(raw, server_hostname=name)
+    connection.request("GET", path, headers={"Host": f"{name}:{port}"})
+    answer = connection.getresponse()
+    body = answer.read()
+    connection.close()
+    return answer.status, body
+
+
+def defaults(table: object) -> dict[str, str]:
+    return {setting.name: setting.default for setting in table}  # type: ignore[attr-defined]
+
+
+def test_default_ports_are_those_of_the_page() -> None:
+    proxy, secure = read_listeners(defaults(NODE)["proxy_listen"])
+    (status,) = read_listeners(defaults(NODE)["status_listen"])
+    assert (proxy.port, proxy.tls) == (PROXY_PORT.number, False)
+    assert (secure.port, secure.tls) == (PROXY_TLS_PORT.number, True)
+    assert (status.port, status.address) == (STATUS_PORT.number, "127.0.0.1")
+    assert defaults(CONTROL_PLANE)["port"] == str(CONTROL_PLANE_PORT.number)
+    assert defaults(UP)["admin-port"] == str(ADMIN_PORT.number)
+    assert defaults(UP)["audit-port"] == "off"
+    assert not AUDIT_PORT.served
+
+
+def test_ports_of_this_machine_only_are_closed_to_others(up: Installation) -> None:
+    for name in ("port", "admin_port", "status_port"):
+        listening = subprocess.run(["ss", "-Hltn", f"sport = :{up.ports[name]}"], capture_output=True, text=True)
+        if listening.returncode != 0:
+            pytest.skip("ss is not installed")
+        assert all("127.0.0.1:" in line or "[::1]:" in line for line in listening.stdout.splitlines())
+
+
+@pytest.mark.parametrize("kind", HOSTS, ids=lambda kind: kind.name)
+def test_each_host_is_certified_and_answers_as_the_page_says(kind: HostKind, up: Installation) -> None:
+    status, body = ask(up, host(kind, up), "/v2/control-planes")
+    if kind.served:
+        assert status in (401, 404), body
+    else:
+        assert status == 404
+        assert b"not enabled" in body or b"not served" in body, body
+
+
+@pytest.mark.parametrize("kind", HOSTS, ids=lambda kind: kind.name)
+def test_a_client_certificate_is_asked_for_where_the_page_says_so(kind: HostKind, up: Installation) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    name = host(kind, up)
+    command = ["openssl", "s_client", "-connect", f"127.0.0.1:{up.ports['port']}", "-servername", name]
+    shown = subprocess.run(command, input="", capture_output=True, text=True, timeout=20).stdout
+    assert "BEGIN CERTIFICATE" in shown
+    assert ("Requested Signature Algorithms" in shown) == kind.client_certificate
