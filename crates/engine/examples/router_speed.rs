@@ -10,11 +10,12 @@ use twinplane_model::Route;
 
 const LOOKUPS: u32 = 400_000;
 
-struct NoHeaders;
+/// One header, the tenant's.
+struct Tenant<'a>(&'a [u8]);
 
-impl HeaderValues for NoHeaders {
-    fn any(&self, _folded_name: &str, _test: &mut dyn FnMut(&[u8]) -> bool) -> bool {
-        false
+impl HeaderValues for Tenant<'_> {
+    fn any(&self, folded_name: &str, test: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+        folded_name == "x-tenant" && test(self.0)
     }
 }
 
@@ -25,7 +26,7 @@ struct Shape {
     request: fn(u32) -> (String, String),
 }
 
-const SHAPES: [Shape; 6] = [
+const SHAPES: [Shape; 8] = [
     Shape {
         name: "paths of one host-less API",
         fields: |n| json!({"paths": [format!("/api/v{}/area-{}/resource-{n}", n % 3, n % 97)]}),
@@ -58,6 +59,16 @@ const SHAPES: [Shape; 6] = [
         name: "methods on one path",
         fields: |n| json!({"methods": ([["GET"], ["PUT"], ["POST"], ["DELETE"]][n as usize % 4]), "paths": [format!("/r{}", n / 4)]}),
         request: |n| ("api.example".into(), format!("/r{}", n / 4)),
+    },
+    Shape {
+        name: "a tenant header each, on one path",
+        fields: |n| json!({"headers": {"X-Tenant": [format!("t{n}")]}, "paths": ["/"]}),
+        request: |n| (format!("t{n}"), "/items/42".into()),
+    },
+    Shape {
+        name: "a server name each, on one path",
+        fields: |n| json!({"snis": [format!("t{n}")], "paths": ["/"]}),
+        request: |n| (format!("t{n}"), "/items/42".into()),
     },
     Shape {
         name: "regexes with a literal start",
@@ -115,9 +126,9 @@ fn measure(shape: &Shape, count: u32) {
             host: host.as_bytes(),
             listener_port: 80,
             path: path.as_bytes(),
-            sni: None,
-            is_tls: false,
-            headers: &NoHeaders,
+            sni: Some(host.as_bytes()),
+            is_tls: true,
+            headers: &Tenant(host.as_bytes()),
         };
         found += u32::from(router.find(black_box(&input)).is_some());
     }

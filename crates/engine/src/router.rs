@@ -2,6 +2,7 @@
 //!
 //! A route is split into matchers, ranked once; a look-up visits only matchers whose host and path can match, and takes
 //! the first in rank that matches wholly. The order is a fact to imitate, see `priority`.
+mod facets;
 mod few;
 mod index;
 mod matcher;
@@ -138,7 +139,7 @@ impl Router {
             host: RequestHost::parse(input.host, input.listener_port),
             method: Methods::of(input.method),
         };
-        let best = self.index.first(&asked.host, input.path, |rank| {
+        let best = self.index.first(&asked, |rank| {
             self.matchers[rank as usize].matches(&asked, &self.texts)
         })?;
         Some(self.matchers[best as usize].describe(input, &self.texts))

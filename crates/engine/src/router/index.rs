@@ -9,7 +9,8 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use super::matcher::{HostKind, Matcher, RequestHost};
+use super::facets::{Facets, LONG};
+use super::matcher::{Asked, HostKind, Matcher};
 use super::texts::Texts;
 
 /// Distinct long prefixes of one host that one look-up keeps before it tests them.
@@ -19,9 +20,18 @@ const HITS_KEPT: usize = 16;
 pub(super) struct Index {
     hosts: HashMap<u64, Lengths, BuildHasherDefault<AsIs>>,
     places: HashMap<u64, Place, BuildHasherDefault<AsIs>>,
-    lists: Vec<Vec<u32>>,
+    lists: Vec<List>,
     has_suffixes: bool,
     has_prefixes: bool,
+}
+
+/// Matchers of one place, the best of them left out.
+#[derive(Debug)]
+enum List {
+    /// In rank order.
+    Short(Vec<u32>),
+    /// Divided further.
+    Long(Box<Facets>),
 }
 
 /// Lengths of the paths under one host.
@@ -67,7 +77,13 @@ impl Index {
         index.hosts.shrink_to_fit();
         index.lists.shrink_to_fit();
         for list in &mut index.lists {
-            list.shrink_to_fit();
+            match list {
+                List::Short(ranks) if ranks.len() >= LONG => {
+                    *list = List::Long(Box::new(Facets::build(ranks, matchers)));
+                }
+                List::Short(ranks) => ranks.shrink_to_fit(),
+                List::Long(_) => {}
+            }
         }
         index
     }
@@ -94,26 +110,23 @@ impl Index {
             return;
         }
         if place.others == 0 {
-            self.lists.push(Vec::new());
+            self.lists.push(List::Short(Vec::new()));
             place.others = u32::try_from(self.lists.len()).unwrap_or(u32::MAX);
         }
         // Ranks come rising; a matcher with two paths of one start comes twice.
-        let list = &mut self.lists[place.others as usize - 1];
-        if list.last() != Some(&rank) {
+        if let List::Short(list) = &mut self.lists[place.others as usize - 1]
+            && list.last() != Some(&rank)
+        {
             list.push(rank);
         }
     }
 
     /// The best rank among those that can match and pass `test`.
-    pub(super) fn first(
-        &self,
-        host: &RequestHost<'_>,
-        path: &[u8],
-        test: impl Fn(u32) -> bool,
-    ) -> Option<u32> {
+    pub(super) fn first(&self, asked: &Asked<'_>, test: impl Fn(u32) -> bool) -> Option<u32> {
         let mut search = Search {
             index: self,
-            path,
+            asked,
+            path: asked.input.path,
             test,
             best: None,
             hits: [Place {
@@ -122,7 +135,7 @@ impl Index {
             }; HITS_KEPT],
             kept: 0,
         };
-        let name = host.name;
+        let name = asked.host.name;
         search.under(host_hash(HostKind::Exact, name));
         if self.has_suffixes {
             for dot in memchr::memchr_iter(b'.', name) {
@@ -172,6 +185,7 @@ impl Lengths {
 /// One look-up on its way.
 struct Search<'a, F> {
     index: &'a Index,
+    asked: &'a Asked<'a>,
     path: &'a [u8],
     test: F,
     best: Option<u32>,
@@ -205,13 +219,22 @@ impl<F: Fn(u32) -> bool> Search<'_, F> {
             if self.improves(place.first) || place.others == 0 {
                 continue;
             }
-            for &rank in &self.index.lists[place.others as usize - 1] {
-                if self.best.is_some_and(|best| rank >= best) || self.improves(rank) {
-                    break;
-                }
+            let asked = self.asked;
+            match &self.index.lists[place.others as usize - 1] {
+                List::Short(ranks) => self.improve(ranks),
+                List::Long(facets) => facets.each(asked, |ranks| self.improve(ranks)),
             }
         }
         self.kept = 0;
+    }
+
+    /// Takes the first of a list that matches, if it is better than what was found.
+    fn improve(&mut self, ranks: &[u32]) {
+        for &rank in ranks {
+            if self.best.is_some_and(|best| rank >= best) || self.improves(rank) {
+                return;
+            }
+        }
     }
 
     fn improves(&mut self, rank: u32) -> bool {
@@ -268,13 +291,18 @@ impl PrefixHash {
     }
 }
 
+/// The hash of a whole text.
+pub(super) fn hash_of(text: &[u8]) -> u64 {
+    PrefixHash::of(MULTIPLIER).at(text, text.len())
+}
+
 fn host_hash(kind: HostKind, name: &[u8]) -> u64 {
     PrefixHash::of(FINISH.rotate_left(17 * kind as u32)).at(name, name.len())
 }
 
 /// Keys are hashes already.
 #[derive(Default)]
-struct AsIs(u64);
+pub(super) struct AsIs(u64);
 
 impl Hasher for AsIs {
     fn finish(&self) -> u64 {

@@ -108,3 +108,120 @@ fn more_prefixes_than_are_kept_at_once_are_all_looked_at() {
         assert_eq!(found.route as usize, bytes - 1);
     }
 }
+
+/// The next of a sequence of numbers below `end`, the same each time.
+fn draw(state: &mut u64, end: usize) -> usize {
+    *state = state
+        .wrapping_mul(6_364_136_223_846_793_005)
+        .wrapping_add(1_442_695_040_888_963_407);
+    usize::try_from(*state >> 33).unwrap() % end
+}
+
+const HOSTS: [&str; 9] = [
+    "a.test",
+    "b.test",
+    "c.a.test",
+    "*.test",
+    "*.a.test",
+    "a.*",
+    "c.a.*",
+    "a.test:81",
+    "*.a.test:81",
+];
+const SEGMENTS: [&str; 6] = ["/a", "/b", "/ab", "/a-b", "/", "/c.d"];
+const REGEXES: [&str; 6] = ["~/a", r"~/a/\d", "~/b|/a/b", "~/(a|b)/", "~.*c", "~/ab?/"];
+const METHODS: [&str; 3] = ["GET", "POST", "PURGE"];
+
+fn some_route(state: &mut u64, number: u32) -> Value {
+    let mut row =
+        json!({"id": format!("{:08x}-0000-4000-8000-{number:012x}", draw(state, 1 << 30))});
+    if draw(state, 2) == 0 {
+        row["hosts"] = (0..=draw(state, 2))
+            .map(|_| HOSTS[draw(state, 9)])
+            .collect();
+    }
+    if draw(state, 3) == 0 {
+        row["methods"] = json!([METHODS[draw(state, 3)]]);
+    }
+    if draw(state, 3) == 0 {
+        row["headers"] = json!({"X-T": [format!("t{}", draw(state, 60))]});
+    }
+    if draw(state, 6) == 0 {
+        row["snis"] = json!([HOSTS[draw(state, 6)]]);
+    }
+    // Many in one place, told apart by header or server name.
+    if draw(state, 5) == 0 {
+        row["paths"] = json!(["/a"]);
+        let key = ["headers", "snis"][draw(state, 2)];
+        row[key] = match key {
+            "snis" => json!([format!("s{}.test", draw(state, 60))]),
+            _ => json!({"X-T": [format!("t{}", draw(state, 60)), format!("t{}", draw(state, 60))]}),
+        };
+        return row;
+    }
+    row["paths"] = (0..=draw(state, 3))
+        .map(|_| match draw(state, 4) {
+            0 => REGEXES[draw(state, 6)].to_owned(),
+            _ => some_path(state),
+        })
+        .collect();
+    row
+}
+
+fn some_path(state: &mut u64) -> String {
+    (0..=draw(state, 3))
+        .map(|_| SEGMENTS[draw(state, 6)])
+        .collect::<String>()
+        .replace("//", "/")
+}
+
+#[test]
+fn the_index_finds_what_asking_every_matcher_in_order_finds() {
+    let mut state = 1;
+    for size in [3u32, 40, 400, 3000] {
+        let rows: Vec<Value> = (0..size)
+            .map(|number| some_route(&mut state, number))
+            .collect();
+        let router = build(&rows);
+        let mut found_any = 0;
+        for _ in 0..600 {
+            let mut headers = Headers::new();
+            headers.append("x-t", format!("T{}", draw(&mut state, 60)));
+            let host = [
+                "a.test",
+                "b.test",
+                "c.a.test",
+                "a.c",
+                "c.a.x:81",
+                "a.test:81",
+                "x",
+            ][draw(&mut state, 7)];
+            let is_tls = draw(&mut state, 2) == 0;
+            let sni = format!("s{}.test", draw(&mut state, 60));
+            let path = some_path(&mut state);
+            let input = MatchInput {
+                method: METHODS[draw(&mut state, 3)].as_bytes(),
+                host: host.as_bytes(),
+                listener_port: 80,
+                path: path.as_bytes(),
+                sni: is_tls.then_some(sni.as_bytes()),
+                is_tls,
+                headers: &headers,
+            };
+            let asked = Asked {
+                input: &input,
+                host: RequestHost::parse(input.host, 80),
+                method: Methods::of(input.method),
+            };
+            let mut all = router.matchers.iter();
+            let wanted = all.find(|matcher| matcher.matches(&asked, &router.texts));
+            let wanted = wanted.map(|matcher| matcher.describe(&input, &router.texts));
+            assert_eq!(router.find(&input), wanted, "{host} {path}");
+            found_any += usize::from(wanted.is_some());
+        }
+        assert!(
+            size < 40 || found_any > 300,
+            "{found_any} of 600 found a route"
+        );
+    }
+}
