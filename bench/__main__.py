@@ -7,11 +7,12 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import propagation, proxying, routes, storing
+from bench import matching, propagation, proxying, routes, storing
 
 QUESTIONS: dict[str, Callable[[Path], list[str]]] = {
     "proxying": proxying.run,
     "routes": routes.run,
+    "matching": matching.run,
     "swaps": routes.run_swaps,
     "propagation": propagation.run,
     "storing": storing.run,

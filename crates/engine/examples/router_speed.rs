@@ -134,7 +134,7 @@ fn measure(shape: &Shape, count: u32) {
     }
     let lookup_ns = (processor_ns() - started) / f64::from(LOOKUPS);
     println!(
-        "{:<32} {count:>7} {lookup_ns:>9.0} {build_ms:>9.1} {bytes:>9.0}   {:.0} % found",
+        "{:<34} {count:>7} {lookup_ns:>9.0} {build_ms:>9.1} {bytes:>9.0}   {:.0} % found",
         shape.name,
         f64::from(found) * 100.0 / f64::from(LOOKUPS)
     );
@@ -142,7 +142,7 @@ fn measure(shape: &Shape, count: u32) {
 
 fn main() {
     println!(
-        "{:<32} {:>7} {:>9} {:>9} {:>9}",
+        "{:<34} {:>7} {:>9} {:>9} {:>9}",
         "shape", "routes", "look-up ns", "build ms", "B/route"
     );
     for shape in &SHAPES {
