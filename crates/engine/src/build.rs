@@ -6,7 +6,7 @@ mod plugins;
 mod tests;
 mod upstreams;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use twinplane_model::{ConfigTable, Id, Route, Service};
 
@@ -160,6 +160,7 @@ fn service_entry(model: Service, upstreams: &Index<&str, u32>, is_edge: bool) ->
         scheme,
         target,
         host_header,
+        log_text: OnceLock::new(),
     }
 }
 
@@ -186,6 +187,7 @@ fn route_entry(model: Route, service: Option<u32>, chain: u32) -> RouteEntry {
         chain,
         https_only,
         is_grpc: has(&["grpc", "grpcs"]),
+        log_text: OnceLock::new(),
         model,
     }
 }

@@ -1,7 +1,7 @@
 //! A configuration as it is served: immutable, indexed for the request path, swapped whole. Built by `build`.
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use twinplane_model::{CaCertificate, Certificate, Consumer, Id, Route, Service, Sni, Upstream};
 
@@ -91,6 +91,8 @@ pub struct RouteEntry {
     pub https_only: Option<u16>,
     /// Whether it is for gRPC.
     pub is_grpc: bool,
+    /// As log entries show it, made when the first one does.
+    pub log_text: OnceLock<Box<str>>,
 }
 
 /// A service with what the request path needs of it at hand.
@@ -104,6 +106,8 @@ pub struct ServiceEntry {
     pub target: ServiceTarget,
     /// `Host` sent where neither route nor upstream names another: with the port unless it is the scheme's.
     pub host_header: Text,
+    /// As log entries show it, made when the first one does.
+    pub log_text: OnceLock<Box<str>>,
 }
 
 /// Where a service's requests go.
@@ -160,6 +164,8 @@ pub struct ConsumerEntry {
     pub groups: Vec<Text>,
     /// Plugins scoped to it.
     pub plugins: Box<[OverlayLink]>,
+    /// As log entries show it, made when the first one does.
+    pub log_text: OnceLock<Box<str>>,
 }
 
 /// All consumers.

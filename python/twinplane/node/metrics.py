@@ -33,6 +33,7 @@ _HELP = {
     "twinplane_telemetry_connected": "Whether the telemetry link is up.",
     "twinplane_log_entries_total": "Entries of log plugins by what became of them.",
     "twinplane_log_entries_lost_total": "Entries of log plugins that the core had to drop.",
+    "twinplane_rate_limit_windows_lost_total": "Windows of rate limits forgotten before their end for want of room.",
     "twinplane_limits_broken_total": "Connections and streams ended for breaking a limit.",
     "twinplane_invariant_broken_total": "Requests failed because of a fault of the gateway itself.",
 }

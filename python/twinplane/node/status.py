@@ -174,6 +174,7 @@ class StatusApi:
             Sample("twinplane_config_applied_total", "counter", {}, counts.get("applied", 0)),
             Sample("twinplane_config_refused_total", "counter", {}, counts.get("refused", 0)),
             Sample("twinplane_log_entries_lost_total", "counter", {}, lost.get("logs", 0)),
+            Sample("twinplane_rate_limit_windows_lost_total", "counter", {}, lost.get("limits", 0)),
             Sample("twinplane_limits_broken_total", "counter", {}, core.get("limits_broken", 0)),
             Sample("twinplane_invariant_broken_total", "counter", {}, core.get("invariant_broken", 0)),
         ]

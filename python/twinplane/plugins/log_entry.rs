@@ -1,7 +1,9 @@
 //! The entry that log plugins deliver for one request. Credentials in headers are redacted; the members and their names
 //! are those of a real node, since readers of logs depend on them.
+use std::sync::OnceLock;
 use std::time::Duration;
 
+use serde_json::Value;
 use twinplane_engine::exchange::{Exchange, Scheme, Source, Try};
 use twinplane_engine::headers::Headers;
 use twinplane_engine::text::Text;
@@ -32,14 +34,24 @@ pub(crate) fn write(x: &Exchange, out: &mut Vec<u8>) {
     entry.text("workspace", WORKSPACE_ID.as_bytes());
     entry.text("workspace_name", WORKSPACE_NAME.as_bytes());
     if let Some(route) = x.route() {
-        entry.value("route", &entities::route(&route.model));
+        entry.member("route", |out| {
+            put(&route.log_text, || entities::route(&route.model), out);
+        });
         entry.member("tries", |out| write_array(&x.tries, out, write_try));
     }
     if let Some(service) = x.service() {
-        entry.value("service", &entities::service(&service.model));
+        entry.member("service", |out| {
+            put(&service.log_text, || entities::service(&service.model), out);
+        });
     }
     if let Some(consumer) = &x.consumer {
-        entry.value("consumer", &entities::consumer(&consumer.model));
+        entry.member("consumer", |out| {
+            put(
+                &consumer.log_text,
+                || entities::consumer(&consumer.model),
+                out,
+            );
+        });
     }
     if let Some(credential) = &x.credential {
         entry.object("authenticated_entity", |entity| {
@@ -50,6 +62,12 @@ pub(crate) fn write(x: &Exchange, out: &mut Vec<u8>) {
         entry.text(name, value.as_bytes());
     }
     entry.close();
+}
+
+// An entity is put into words once for a configuration.
+fn put(kept: &OnceLock<Box<str>>, value: impl FnOnce() -> Value, out: &mut Vec<u8>) {
+    let text = kept.get_or_init(|| value().to_string().into());
+    out.extend_from_slice(text.as_bytes());
 }
 
 fn write_request(x: &Exchange, request: &mut Object<'_>) {

@@ -137,7 +137,7 @@ SETTINGS: tuple[Setting, ...] = (
         "ambiguous_paths",
         one_of("refuse", "allow"),
         "refuse",
-        "Paths with %2F, a backslash, ; and the like, which servers read in different ways, on routes that ask who calls.",
+        "Paths with %2F, a backslash, ; and the like, which servers read differently, on routes that ask who calls.",
     ),
     Setting("router_flavor", one_of("traditional_compatible"), "traditional_compatible", "How routes are matched."),
     Setting(

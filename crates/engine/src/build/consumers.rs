@@ -1,5 +1,5 @@
 //! Consumers: their groups, their own plugins, their prepared identity headers; credentials by what a request shows.
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use twinplane_model::{ConfigTable, Consumer, Id};
 
@@ -68,6 +68,7 @@ fn entry(row: &Consumer, groups: Vec<Text>, scoped: &mut ScopedPlugins) -> Consu
         custom_id: text(&row.custom_id),
         groups,
         plugins: scoped.of_consumer(&row.id),
+        log_text: OnceLock::new(),
     }
 }
 

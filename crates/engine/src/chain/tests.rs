@@ -150,6 +150,7 @@ impl World {
             custom_id: None,
             groups: Vec::new(),
             plugins: own.into(),
+            log_text: std::sync::OnceLock::new(),
         };
         self.snapshot
             .consumers
