@@ -1,8 +1,9 @@
 //! From an accepted socket to a protocol: PROXY header, TLS, then HTTP/1 or HTTP/2. Each step within its time.
+use std::pin::pin;
 use std::rc::Rc;
 
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 
 use crate::conn_info::ConnInfo;
 use crate::edge::IdentityHeaders;
@@ -14,56 +15,74 @@ use crate::{connection, h2, proxy_protocol};
 /// Start of a connection that speaks HTTP/2 without having agreed on it.
 const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Serves one connection to its end.
+/// A connection on which HTTP can be spoken.
+struct Ready {
+    stream: Stream,
+    info: ConnInfo,
+    is_h2: bool,
+}
+
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// Serves one connection to its end. Each stage lies in a box of its own, so that an idle connection keeps no more
+/// memory than its protocol needs.
 pub(crate) async fn serve(
     stream: TcpStream,
-    mut info: ConnInfo,
+    info: ConnInfo,
     listener: &ListenerSettings,
     worker: &Rc<Worker>,
 ) {
+    let Some(ready) = Box::pin(prepare(stream, info, listener, worker)).await else {
+        return worker.recorder.count(Counter::HandshakesFailed, 1);
+    };
+    let (info, worker) = (ready.info, Rc::clone(worker));
+    match (ready.stream, ready.is_h2) {
+        (Stream::Plain(stream), false) => {
+            Box::pin(connection::serve_h1(stream, info, worker)).await;
+        }
+        (Stream::Tls(stream), false) => Box::pin(connection::serve_h1(stream, info, worker)).await,
+        (Stream::Plain(stream), true) => Box::pin(h2::serve(stream, info, worker)).await,
+        (Stream::Tls(stream), true) => Box::pin(h2::serve(stream, info, worker)).await,
+    }
+}
+
+/// PROXY header and handshake; none where either fails or takes too long.
+async fn prepare(
+    stream: TcpStream,
+    mut info: ConnInfo,
+    listener: &ListenerSettings,
+    worker: &Worker,
+) -> Option<Ready> {
     let head_ms = worker.settings.start.limits.head_timeout_ms;
     let timer = worker.timers.timer();
     if listener.proxy_protocol {
-        match timer.within(head_ms, proxy_protocol::read(&stream)).await {
-            Ok(Ok(source)) => info.proxied_for = source,
-            Ok(Err(_)) | Err(_) => return worker.recorder.count(Counter::HandshakesFailed, 1),
-        }
+        let read = pin!(proxy_protocol::read(&stream));
+        info.proxied_for = timer.within(head_ms, read).await.ok()?.ok()?;
     }
-    let is_edge = worker.settings.start.edge.is_some();
-    if !listener.tls {
-        if is_edge {
-            info.identity = Some(Box::new(IdentityHeaders::of(&info)));
-        }
-        let speaks_h2 = listener.http2 && {
-            // A connection on which nothing was said yet is idle: a drain ends it.
-            timer.arm_idle(head_ms);
-            timer.unless_elapsed(starts_h2(&stream)).await == Ok(true)
-        };
-        drop(timer);
-        return speak(stream, info, speaks_h2, worker).await;
-    }
-    let handshake = worker.node.downstream_tls.accept(stream, listener.http2);
-    let Ok(Ok((stream, session))) = timer.within(head_ms, handshake).await else {
-        return worker.recorder.count(Counter::HandshakesFailed, 1);
+    let (stream, is_h2) = if listener.tls {
+        let handshake = pin!(worker.node.downstream_tls.accept(stream, listener.http2));
+        let (stream, session) = timer.within(head_ms, handshake).await.ok()?.ok()?;
+        let is_h2 = session.is_h2;
+        info.tls = Some(session);
+        (Stream::Tls(Box::new(stream)), is_h2)
+    } else {
+        // A connection on which nothing was said yet is idle: a drain ends it.
+        timer.arm_idle(head_ms);
+        let is_h2 =
+            listener.http2 && timer.unless_elapsed(pin!(starts_h2(&stream))).await == Ok(true);
+        (Stream::Plain(stream), is_h2)
     };
-    drop(timer);
-    let is_h2 = session.is_h2;
-    info.tls = Some(session);
-    if is_edge {
+    if worker.settings.start.edge.is_some() {
         info.identity = Some(Box::new(IdentityHeaders::of(&info)));
     }
-    speak(stream, info, is_h2, worker).await;
-}
-
-async fn speak<T>(stream: T, info: ConnInfo, is_h2: bool, worker: &Rc<Worker>)
-where
-    T: AsyncRead + AsyncWrite + Unpin,
-{
-    if is_h2 {
-        h2::serve(stream, info, Rc::clone(worker)).await;
-    } else {
-        connection::serve_h1(stream, info, Rc::clone(worker)).await;
-    }
+    Some(Ready {
+        stream,
+        info,
+        is_h2,
+    })
 }
 
 /// Whether the first bytes are the preface of HTTP/2; they stay where they are.

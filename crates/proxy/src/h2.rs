@@ -5,6 +5,7 @@ mod guard;
 mod head;
 
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::rc::Rc;
 
 use ::h2::server::{Builder, SendResponse};
@@ -72,7 +73,8 @@ where
     let (mut requests, mut is_closing) = (0, false);
     timer.arm_idle(limits.idle_timeout_ms);
     loop {
-        match timer.unless_elapsed(connection.accept()).await {
+        let accepted = poll_fn(|context| connection.poll_accept(context));
+        match timer.unless_elapsed(accepted).await {
             Ok(Some(Ok((request, respond)))) => {
                 requests += 1;
                 accept(&shared, request, respond);

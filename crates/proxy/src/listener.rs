@@ -159,8 +159,7 @@ fn take(
     let open = Open::new(worker);
     let settings = Rc::clone(settings);
     tokio::task::spawn_local(async move {
-        // Large, so it is moved by its address.
-        Box::pin(downstream::serve(stream, info, &settings, &open.worker)).await;
+        downstream::serve(stream, info, &settings, &open.worker).await;
     });
 }
 

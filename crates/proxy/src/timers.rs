@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -238,22 +238,58 @@ impl Timer {
         poll_fn(|context| self.poll_elapsed(context)).await;
     }
 
-    /// Waits for a future, or until the deadline that is armed.
-    pub async fn unless_elapsed<F: Future>(&self, future: F) -> Result<F::Output, Elapsed> {
-        let mut future = pin!(future);
-        poll_fn(|context| match future.as_mut().poll(context) {
-            Poll::Ready(output) => Poll::Ready(Ok(output)),
-            Poll::Pending => self.poll_elapsed(context).map(|()| Err(Elapsed)),
-        })
-        .await
+    /// Waits for a future, or until the deadline that is armed. The future is handed in by its address (`pin!`), so that
+    /// it lies in memory once.
+    pub fn unless_elapsed<F: Future + Unpin>(&self, future: F) -> Unless<'_, F> {
+        Unless {
+            timer: self,
+            future,
+        }
     }
 
-    /// Waits for a future, `ms` milliseconds at most.
-    pub async fn within<F: Future>(&self, ms: u64, future: F) -> Result<F::Output, Elapsed> {
+    /// Waits for a future, `ms` milliseconds at most; the timer is not armed afterwards.
+    pub fn within<F: Future + Unpin>(&self, ms: u64, future: F) -> Within<'_, F> {
         self.arm(ms);
-        let result = self.unless_elapsed(future).await;
-        self.disarm();
-        result
+        Within(self.unless_elapsed(future))
+    }
+}
+
+/// See [`Timer::unless_elapsed`].
+#[derive(Debug)]
+#[must_use = "futures do nothing unless awaited"]
+pub struct Unless<'a, F> {
+    timer: &'a Timer,
+    future: F,
+}
+
+impl<F: Future + Unpin> Future for Unless<'_, F> {
+    type Output = Result<F::Output, Elapsed>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        // What is ready is not late, whatever the time.
+        match Pin::new(&mut self.future).poll(context) {
+            Poll::Ready(output) => Poll::Ready(Ok(output)),
+            Poll::Pending => self.timer.poll_elapsed(context).map(|()| Err(Elapsed)),
+        }
+    }
+}
+
+/// See [`Timer::within`].
+#[derive(Debug)]
+#[must_use = "futures do nothing unless awaited"]
+pub struct Within<'a, F>(Unless<'a, F>);
+
+impl<F: Future + Unpin> Future for Within<'_, F> {
+    type Output = Result<F::Output, Elapsed>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(context)
+    }
+}
+
+impl<F> Drop for Within<'_, F> {
+    fn drop(&mut self) {
+        self.0.timer.disarm();
     }
 }
 
@@ -317,7 +353,7 @@ mod tests {
     fn what_is_ready_is_not_late() {
         run(async |timers| {
             let timer = timers.timer();
-            assert_eq!(timer.within(0, async { 7 }).await, Ok(7));
+            assert_eq!(timer.within(0, std::future::ready(7)).await, Ok(7));
         });
     }
 

@@ -1,6 +1,7 @@
 //! Asks the upstream: pick a destination, connect, send, read the response's head. A failure goes to `engine::retry`,
 //! which says whether to go round again; that loop is bounded by the service's `retries`.
 use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -304,7 +305,7 @@ async fn attempt<C: ClientSide>(
     } else {
         let opening = UpstreamConnection::open(destination.key.clone(), destination.tls.as_ref());
         let opened = timer
-            .within(timeouts.connect, unless_gone(client, opening))
+            .within(timeouts.connect, unless_gone(client, pin!(opening)))
             .await;
         match opened {
             Ok(Ok(Ok(connection))) => connection,
@@ -342,19 +343,17 @@ async fn attempt<C: ClientSide>(
 }
 
 // Waits for a future as long as the client is there.
-async fn unless_gone<C: ClientSide, F: Future>(
+fn unless_gone<C: ClientSide, F: Future + Unpin>(
     client: &mut C,
-    future: F,
-) -> Result<F::Output, ClientFault> {
-    let mut future = std::pin::pin!(future);
-    poll_fn(|context| match future.as_mut().poll(context) {
+    mut future: F,
+) -> impl Future<Output = Result<F::Output, ClientFault>> + Unpin {
+    poll_fn(move |context| match Pin::new(&mut future).poll(context) {
         Poll::Ready(output) => Poll::Ready(Ok(output)),
         Poll::Pending if client.is_body_ended() => {
             client.poll_gone(context).map(|()| Err(ClientFault::Gone))
         }
         Poll::Pending => Poll::Pending,
     })
-    .await
 }
 
 fn write_request(
