@@ -14,8 +14,9 @@ pub struct Headers {
 
 #[derive(Clone, Debug)]
 struct Field {
-    // Length and last letter of the name: tells almost all other names apart without reading them.
+    // Length and outer letters of the name: tells almost all other names apart without reading them.
     key: u32,
+    mark: u8,
     name: Piece,
     value: Piece,
 }
@@ -47,16 +48,19 @@ impl Headers {
     }
 
     /// Adds a field of a head that is being received, by the places of its name and value in `bytes`. Until
-    /// [`Headers::attach`] gives the head itself, nothing may be read.
+    /// [`Headers::attach`] gives the head itself, nothing may be read. The mark is the receiver's own, see
+    /// [`Headers::write_to`]; fields set later have the mark 0.
     pub fn push_span(
         &mut self,
         bytes: &[u8],
         name: std::ops::Range<usize>,
         value: std::ops::Range<usize>,
+        mark: u8,
     ) {
         let key = key_of(&bytes[name.clone()]);
         self.fields.push(Field {
             key,
+            mark,
             name: Piece::span(name),
             value: Piece::span(value),
         });
@@ -107,6 +111,7 @@ impl Headers {
         let Some(first) = self.position(key, name.as_bytes()) else {
             self.fields.push(Field {
                 key,
+                mark: 0,
                 name: Piece::Text(name),
                 value: Piece::Text(value),
             });
@@ -115,6 +120,7 @@ impl Headers {
         self.remove_from(first + 1, key, name.as_bytes());
         self.fields[first] = Field {
             key,
+            mark: 0,
             name: Piece::Text(name),
             value: Piece::Text(value),
         };
@@ -125,6 +131,7 @@ impl Headers {
         let name = name.into();
         self.fields.push(Field {
             key: key_of(name.as_bytes()),
+            mark: 0,
             name: Piece::Text(name),
             value: Piece::Text(value.into()),
         });
@@ -139,6 +146,7 @@ impl Headers {
         }
         self.fields.push(Field {
             key,
+            mark: 0,
             name: Piece::Text(name),
             value: Piece::Text(value.into()),
         });
@@ -192,11 +200,11 @@ impl Headers {
         self.head = Bytes::new();
     }
 
-    /// Writes the fields for which `keep` holds as header lines. Runs of untouched fields go out as one copy of the head.
-    pub fn write_to(&self, out: &mut Vec<u8>, mut keep: impl FnMut(&[u8]) -> bool) {
+    /// Writes the fields for which `keep`, given name and mark, holds as header lines. Runs of untouched fields go out as one copy of the head.
+    pub fn write_to(&self, out: &mut Vec<u8>, mut keep: impl FnMut(&[u8], u8) -> bool) {
         let mut run = 0..0_usize;
         for field in &self.fields {
-            if !keep(self.bytes(&field.name)) {
+            if !keep(self.bytes(&field.name), field.mark) {
                 continue;
             }
             if let Some(line) = self.line(field) {
@@ -317,7 +325,12 @@ impl Piece {
     reason = "a hint, compared with itself only"
 )]
 fn key_of(name: &[u8]) -> u32 {
-    (name.len() as u32) << 8 | u32::from(name.last().copied().unwrap_or(0) | 0x20)
+    let (first, last) = match name {
+        [] => (0, 0),
+        [first, .., last] => (*first, *last),
+        [only] => (*only, *only),
+    };
+    (name.len() as u32) << 16 | u32::from(first | 0x20) << 8 | u32::from(last | 0x20)
 }
 
 fn fold(byte: u8) -> u8 {
@@ -343,6 +356,7 @@ mod tests {
                 head.as_bytes(),
                 at..at + colon,
                 value_at..value_at + value.len(),
+                0,
             );
             at += line.len();
         }
@@ -352,7 +366,9 @@ mod tests {
 
     fn written(headers: &Headers) -> String {
         let mut out = Vec::new();
-        headers.write_to(&mut out, |name| !name.eq_ignore_ascii_case(b"connection"));
+        headers.write_to(&mut out, |name, _| {
+            !name.eq_ignore_ascii_case(b"connection")
+        });
         String::from_utf8(out).unwrap()
     }
 

@@ -7,27 +7,27 @@ use crate::text::Text;
 
 /// What is kept of one request.
 #[derive(Clone, Debug)]
-pub struct AccessRecord {
+pub struct AccessRecord<'a> {
     /// Microseconds since the epoch.
     pub started_us: u64,
     /// The request's id.
-    pub request_id: Text,
+    pub request_id: &'a Text,
     /// Service asked.
-    pub service_id: Option<Id>,
+    pub service_id: Option<&'a Id>,
     /// Route matched.
-    pub route_id: Option<Id>,
+    pub route_id: Option<&'a Id>,
     /// Consumer recognised.
-    pub consumer_id: Option<Id>,
+    pub consumer_id: Option<&'a Id>,
     /// Credential used.
-    pub credential_id: Option<Id>,
+    pub credential_id: Option<&'a Id>,
     /// Application of the credential.
-    pub application_id: Option<Id>,
+    pub application_id: Option<&'a Id>,
     /// Method.
-    pub method: Text,
+    pub method: &'a Text,
     /// Normalised path, without the query.
-    pub path: Text,
+    pub path: &'a Text,
     /// Host, only where the route matched on it.
-    pub host: Option<Text>,
+    pub host: Option<&'a Text>,
     /// Scheme of the connection.
     pub protocol: Scheme,
     /// Version of HTTP.
@@ -52,28 +52,22 @@ pub struct AccessRecord {
     pub tries: u32,
 }
 
-impl AccessRecord {
+impl<'a> AccessRecord<'a> {
     /// The record of a request that is over.
-    pub fn of(x: &Exchange) -> Self {
+    pub fn of(x: &'a Exchange) -> Self {
         let route = x.route();
         let total = x.times.total_us();
         let upstream = x.times.waiting_us();
         Self {
             started_us: x.times.started_wall_us,
-            request_id: x.request_id.clone(),
-            service_id: x.service().map(|service| service.model.id.clone()),
-            route_id: route.map(|route| route.model.id.clone()),
-            consumer_id: x
-                .consumer
-                .as_ref()
-                .map(|consumer| consumer.model.id.clone()),
-            credential_id: x
-                .credential
-                .as_ref()
-                .map(|credential| credential.id.clone()),
-            application_id: x.application.clone(),
-            method: x.request.method.detached(),
-            path: x.request.path.detached(),
+            request_id: &x.request_id,
+            service_id: x.service().map(|service| &service.model.id),
+            route_id: route.map(|route| &route.model.id),
+            consumer_id: x.consumer.as_ref().map(|consumer| &consumer.model.id),
+            credential_id: x.credential.as_ref().map(|credential| &credential.id),
+            application_id: x.application.as_ref(),
+            method: &x.request.method,
+            path: &x.request.path,
             host: route
                 .filter(|route| {
                     route
@@ -82,7 +76,7 @@ impl AccessRecord {
                         .as_ref()
                         .is_some_and(|hosts| !hosts.is_empty())
                 })
-                .map(|_| x.request.host.detached()),
+                .map(|_| &x.request.host),
             protocol: x.client.scheme,
             http_version: x.client.http_version,
             status: x.response.status,
@@ -104,24 +98,24 @@ impl AccessRecord {
             separator: b'[',
         };
         line.integer(self.started_us);
-        line.text(Some(self.request_id.as_bytes()));
+        line.plain(Some(self.request_id.as_bytes()));
         for id in [
-            &self.service_id,
-            &self.route_id,
-            &self.consumer_id,
-            &self.credential_id,
-            &self.application_id,
+            self.service_id,
+            self.route_id,
+            self.consumer_id,
+            self.credential_id,
+            self.application_id,
         ] {
-            line.text(id.as_ref().map(|id| id.as_bytes()));
+            line.plain(id.map(|id| id.as_bytes()));
         }
         line.text(Some(self.method.as_bytes()));
         line.text(Some(self.path.as_bytes()));
-        line.text(self.host.as_ref().map(Text::as_bytes));
-        line.text(Some(self.protocol.as_str().as_bytes()));
-        line.text(Some(self.http_version.as_str().as_bytes()));
+        line.text(self.host.map(Text::as_bytes));
+        line.plain(Some(self.protocol.as_str().as_bytes()));
+        line.plain(Some(self.http_version.as_str().as_bytes()));
         line.integer(u64::from(self.status));
         line.optional(self.upstream_status.map(u64::from));
-        line.text(Some(self.source.as_str().as_bytes()));
+        line.plain(Some(self.source.as_str().as_bytes()));
         line.integer(self.latency_kong_us);
         line.optional(self.latency_upstream_us);
         line.integer(self.latency_total_us);
@@ -135,10 +129,10 @@ impl AccessRecord {
     pub fn usage_key(&self) -> UsageKey {
         UsageKey {
             minute: self.started_us / 60_000_000 * 60,
-            service_id: self.service_id.clone(),
-            route_id: self.route_id.clone(),
-            consumer_id: self.consumer_id.clone(),
-            application_id: self.application_id.clone(),
+            service_id: self.service_id.cloned(),
+            route_id: self.route_id.cloned(),
+            consumer_id: self.consumer_id.cloned(),
+            application_id: self.application_id.cloned(),
             status: self.status,
         }
     }
@@ -220,6 +214,19 @@ impl Line<'_> {
         }
     }
 
+    // Text that needs no escaping: ids and words of our own.
+    fn plain(&mut self, value: Option<&[u8]>) {
+        self.start();
+        match value {
+            None => self.out.extend_from_slice(b"null"),
+            Some(value) => {
+                self.out.push(b'"');
+                self.out.extend_from_slice(value);
+                self.out.push(b'"');
+            }
+        }
+    }
+
     fn text(&mut self, value: Option<&[u8]>) {
         self.start();
         let Some(value) = value else {
@@ -227,9 +234,12 @@ impl Line<'_> {
             return;
         };
         self.out.push(b'"');
+        // Every byte is looked at, whatever was found, so that many are looked at at a time.
+        let is_odd = |byte: u8| !(b' '..0x7f).contains(&byte) || byte == b'"' || byte == b'\\';
         if value
             .iter()
-            .all(|byte| (b' '..0x7f).contains(byte) && *byte != b'"' && *byte != b'\\')
+            .fold(0, |found, byte| found | u8::from(is_odd(*byte)))
+            == 0
         {
             self.out.extend_from_slice(value);
         } else {

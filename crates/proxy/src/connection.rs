@@ -43,6 +43,8 @@ struct Connection<S> {
     buffer: BytesMut,
     output: Output,
     served: u64,
+    // Lists of fields whose room is used again: a request's, a response's.
+    spare: (Headers, Headers),
     // Of the request under way.
     body: IncomingBody,
     body_taken: u64,
@@ -88,6 +90,7 @@ pub async fn serve_h1<S: AsyncRead + AsyncWrite + Unpin>(
         buffer: BytesMut::new(),
         output: Output::default(),
         served: 0,
+        spare: (Headers::with_capacity(24), Headers::with_capacity(24)),
         body: IncomingBody::Length(0),
         body_taken: 0,
         counts: ByteCounts::default(),
@@ -101,7 +104,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     async fn serve(&mut self) {
         let upstream_timer = self.worker.timers.timer();
         loop {
-            let mut headers = Headers::with_capacity(24);
+            let mut headers = std::mem::take(&mut self.spare.0);
             let next = self.next_head(&mut headers).await;
             self.timer.disarm();
             let keeps = match next {
@@ -136,13 +139,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     Err(fault) => return Next::Fault(fault),
                 }
             }
-            if self.buffer.is_empty() {
+            let is_idle = self.buffer.is_empty();
+            if is_idle {
                 self.wait_idle(self.served == 0);
+                self.worker.recorder.count(Counter::ConnectionsIdle, 1);
             } else if !is_timed {
                 is_timed = true;
                 self.timer.arm(limits.head_timeout_ms);
             }
-            match self.fill().await {
+            let filled = self.fill().await;
+            if is_idle {
+                self.worker.recorder.uncount(Counter::ConnectionsIdle, 1);
+            }
+            match filled {
                 Some(1..) => {}
                 Some(0) => return Next::Closed,
                 None if self.buffer.is_empty() => return Next::Closed,
@@ -158,7 +167,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         } else {
             limits.idle_timeout_ms
         };
-        self.timer.arm_idle(ms);
+        if is_new {
+            self.timer.arm_idle(ms);
+        } else {
+            // A request has just ended.
+            self.timer.arm_idle_from(self.worker.recent_ms(), ms);
+        }
         if self.buffer.capacity() > IDLE_BYTES_MAX {
             self.buffer = BytesMut::new();
         }
@@ -185,7 +199,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         upstream_timer: &Timer,
     ) -> bool {
         self.served += 1;
-        let started_us = self.worker.clock.now_us();
+        let started_us = self.worker.now_us();
         let head = self.buffer.split_to(line.head_bytes).freeze();
         headers.attach(head.clone());
         let framed = framing::of_request(&headers, line.seen, line.version);
@@ -213,15 +227,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             request::refuse(&worker, &mut x, self, fault).await;
             return false;
         }
-        match request::handle(&worker, &mut x, self, upstream_timer).await {
+        x.response.headers = std::mem::take(&mut self.spare.1);
+        let handled = request::handle(&worker, &mut x, self, upstream_timer).await;
+        match handled {
             Handled::Done => {
+                self.spare = (x.request.headers, x.response.headers);
+                self.spare.0.clear();
+                self.spare.1.clear();
                 self.reply.is_ended
                     && !self.reply.is_cut
                     && self.drain_body().await
                     && self.reply.keeps_alive
             }
             Handled::Tunnel(tunnel) => {
-                self.tunnel(&mut x, *tunnel).await;
+                self.tunnel(&mut x, tunnel).await;
                 false
             }
         }
@@ -262,7 +281,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     // A head that could not be read is still a request that was refused: it is answered, logged and recorded.
     async fn refuse(&mut self, mut headers: Headers, fault: RequestFault) {
-        let started_us = self.worker.clock.now_us();
+        let started_us = self.worker.now_us();
         let bytes = self.buffer.split().freeze();
         let (method, target) = glimpse(&bytes);
         self.counts = ByteCounts {

@@ -135,7 +135,11 @@ pub fn write(x: &Exchange, settings: &Settings, out: &mut Vec<u8>) {
     if let Some(prefix) = prefix {
         put(out, &[b"\r\nX-Forwarded-Prefix: ", prefix]);
     }
-    let real = address_text(client.ip);
+    let real = if client.ip == client.peer {
+        peer
+    } else {
+        address_text(client.ip)
+    };
     put(out, &[b"\r\nX-Real-IP: ", real.as_bytes(), b"\r\n"]);
 }
 

@@ -5,6 +5,7 @@ mod body;
 mod open;
 mod phases;
 mod proxy;
+mod receive;
 mod relay;
 mod respond;
 mod route;
@@ -30,7 +31,7 @@ pub enum Handled {
     /// Answered, or there was nobody left to answer.
     Done,
     /// The upstream agreed to another protocol; after the tunnel [`finish`] ends the request.
-    Tunnel(Box<Tunnel>),
+    Tunnel(Tunnel),
 }
 
 /// Why the walk stops before the upstream has answered.

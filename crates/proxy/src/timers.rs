@@ -135,11 +135,6 @@ impl Timers {
 }
 
 impl Wheel {
-    /// The first tick that begins no earlier than `ms` from now.
-    fn tick_after(&self, ms: u64) -> u64 {
-        (self.clock.now_ms().saturating_add(ms)) / TICK_MS + 1
-    }
-
     fn queue(&self, entry: &Rc<Entry>, deadline: u64) {
         let tick = if self.queued.get() == 0 {
             // Nothing was armed, so nobody looked at the clock for a while.
@@ -180,6 +175,11 @@ impl Wheel {
     }
 }
 
+/// The first tick that begins no earlier than `ms` after `now_ms`.
+fn tick_after(now_ms: u64, ms: u64) -> u64 {
+    now_ms.saturating_add(ms) / TICK_MS + 1
+}
+
 fn slot(tick: u64) -> usize {
     usize::try_from(tick % SLOTS).unwrap_or(0)
 }
@@ -187,18 +187,28 @@ fn slot(tick: u64) -> usize {
 impl Timer {
     /// Lets the timer elapse in `ms` milliseconds; replaces the deadline before.
     pub fn arm(&self, ms: u64) {
-        self.arm_for(ms, false);
+        self.arm_from(self.wheel.clock.now_ms(), ms);
+    }
+
+    /// The same, counted from a time that the caller has just read.
+    pub fn arm_from(&self, now_ms: u64, ms: u64) {
+        self.arm_for(now_ms, ms, false);
     }
 
     /// The same, for a wait that a drain ends at once: between two requests.
     pub fn arm_idle(&self, ms: u64) {
-        let ms = if self.wheel.is_draining.get() { 0 } else { ms };
-        self.arm_for(ms, true);
+        self.arm_idle_from(self.wheel.clock.now_ms(), ms);
     }
 
-    fn arm_for(&self, ms: u64, is_idle: bool) {
+    /// The same, counted from a time that the caller has just read.
+    pub fn arm_idle_from(&self, now_ms: u64, ms: u64) {
+        let ms = if self.wheel.is_draining.get() { 0 } else { ms };
+        self.arm_for(now_ms, ms, true);
+    }
+
+    fn arm_for(&self, now_ms: u64, ms: u64, is_idle: bool) {
         let entry = &self.entry;
-        let deadline = self.wheel.tick_after(ms);
+        let deadline = tick_after(now_ms, ms);
         entry.is_idle.set(is_idle);
         entry.has_elapsed.set(false);
         entry.deadline.set(deadline);

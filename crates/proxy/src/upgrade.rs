@@ -15,7 +15,7 @@ use crate::upstream::connection::{UpstreamConnection, poll_fill};
 #[derive(Debug)]
 pub struct Tunnel {
     /// The connection, with what the upstream sent right after its answer.
-    pub connection: UpstreamConnection,
+    pub connection: Box<UpstreamConnection>,
     /// Silence after which the tunnel is closed.
     pub idle_ms: u64,
 }
@@ -37,9 +37,10 @@ pub async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     timer: &Timer,
 ) -> Passed {
     let Tunnel {
-        connection: UpstreamConnection { mut io, buffer, .. },
+        connection,
         idle_ms,
     } = tunnel;
+    let UpstreamConnection { mut io, buffer, .. } = *connection;
     let mut up = Way {
         buffer: early,
         ..Way::default()

@@ -48,6 +48,7 @@ pub struct Worker {
     /// Header values made once.
     pub texts: Texts,
     random: Cell<u64>,
+    recent_us: Cell<u64>,
     epoch_us: Cell<u64>,
     date: RefCell<(u64, Text)>,
     current: RefCell<(u64, Local<Snapshot>)>,
@@ -81,6 +82,7 @@ impl Worker {
             balancers: Balancers::default(),
             texts: Texts::of(&settings),
             random: Cell::new(ahash::RandomState::new().hash_one(number)),
+            recent_us: Cell::new(node.clock.now_us()),
             epoch_us: Cell::new(node.clock.wall_us() - node.clock.now_us()),
             date: RefCell::default(),
             settings,
@@ -164,9 +166,26 @@ impl Texts {
 
 /// What requests need of the worker for themselves.
 impl Worker {
+    /// Reads the clock.
+    pub fn now_us(&self) -> u64 {
+        let now_us = self.clock.now_us();
+        self.recent_us.set(now_us);
+        now_us
+    }
+
+    /// The time when somebody on this worker read the clock last: for what need not be exact.
+    pub fn recent_us(&self) -> u64 {
+        self.recent_us.get()
+    }
+
+    /// The same in milliseconds.
+    pub fn recent_ms(&self) -> u64 {
+        self.recent_us.get() / 1_000
+    }
+
     /// Gives the exchange the time.
     pub fn touch(&self, x: &mut Exchange) {
-        x.now_us = self.clock.now_us();
+        x.now_us = self.now_us();
         x.wall_us = self.wall_us(x.now_us);
     }
 

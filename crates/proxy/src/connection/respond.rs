@@ -61,7 +61,7 @@ pub(super) fn write_head(
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
     }
     out.extend_from_slice(connection(response.status, reply));
-    response.headers.write_to(out, |name| match name.len() {
+    response.headers.write_to(out, |name, _| match name.len() {
         12 => !name.eq_ignore_ascii_case(b"content-type"),
         14 => has_own_place || !name.eq_ignore_ascii_case(b"content-length"),
         _ => true,
@@ -112,7 +112,7 @@ pub(super) fn write_interim(status: u16, headers: &Headers, out: &mut Vec<u8>) {
     for part in ["HTTP/1.1 ", digits.format(status), " ", reason, "\r\n"] {
         out.extend_from_slice(part.as_bytes());
     }
-    headers.write_to(out, |name| {
+    headers.write_to(out, |name, _| {
         crate::h1::names::known(name).is_none_or(|known| !known.is_hop_of_response())
     });
     out.extend_from_slice(b"\r\n");

@@ -4,6 +4,7 @@ use twinplane_engine::headers::Headers;
 
 use crate::h1::fault::{RequestFault, ResponseFault};
 use crate::h1::names::{Known, KnownSet};
+use crate::h1::scan::StatusLine;
 
 /// How a request's body is delimited.
 pub fn of_request(
@@ -46,27 +47,25 @@ pub enum ResponseFraming {
     Close,
 }
 
-/// How the body of a final response is delimited.
+/// How the body of a final response is delimited; `head` holds the values.
 pub fn of_response(
-    headers: &Headers,
-    seen: KnownSet,
-    status: u16,
+    head: &[u8],
+    line: &StatusLine,
     is_head: bool,
 ) -> Result<ResponseFraming, ResponseFault> {
-    let length = match headers.get("content-length") {
-        Some(value) if seen.has(Known::ContentLength) => Some(decimal(value).ok_or(ResponseFault)?),
-        _ => None,
+    let length = match &line.hop.content_length {
+        Some(value) => Some(decimal(&head[value.clone()]).ok_or(ResponseFault)?),
+        None => None,
     };
-    let is_chunked = if seen.has(Known::TransferEncoding) {
-        let coding = headers.get("transfer-encoding").unwrap_or_default();
-        if length.is_some() || !coding.eq_ignore_ascii_case(b"chunked") {
+    let is_chunked = match &line.hop.transfer_encoding {
+        Some(coding)
+            if length.is_some() || !head[coding.clone()].eq_ignore_ascii_case(b"chunked") =>
+        {
             return Err(ResponseFault);
         }
-        true
-    } else {
-        false
+        coding => coding.is_some(),
     };
-    if is_head || matches!(status, 204 | 304) || (100..200).contains(&status) {
+    if is_head || matches!(line.status, 204 | 304) || (100..200).contains(&line.status) {
         return Ok(ResponseFraming::None { length });
     }
     Ok(match (is_chunked, length) {
@@ -156,9 +155,14 @@ mod tests {
 
     #[test]
     fn response_framing_has_one_meaning_or_is_refused() {
-        let of = |fields: &[(&'static str, &'static str)], status, is_head| {
-            let (headers, seen) = fields_of(fields);
-            of_response(&headers, seen, status, is_head)
+        let of = |fields: &[(&str, &str)], status: u16, is_head| {
+            let fields: String = fields
+                .iter()
+                .map(|(name, value)| format!("{name}: {value}\r\n"))
+                .collect();
+            let head = format!("HTTP/1.1 {status} X\r\n{fields}\r\n");
+            let line = crate::h1::scan::response(head.as_bytes(), 1_000, &mut Headers::new());
+            of_response(head.as_bytes(), &line.unwrap().unwrap(), is_head)
         };
         assert_eq!(of(&[], 200, false), Ok(ResponseFraming::Close));
         assert_eq!(

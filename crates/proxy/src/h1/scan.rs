@@ -47,7 +47,31 @@ pub struct StatusLine {
     pub head_bytes: usize,
     /// Which fields the proxy acts on are there.
     pub seen: KnownSet,
+    /// Values of fields that concern one hop; they are not among the headers.
+    pub hop: HopValues,
 }
+
+/// Places of the values of a response's hop-by-hop fields.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HopValues {
+    /// `Content-Length`
+    pub content_length: Option<Range<usize>>,
+    /// `Transfer-Encoding`
+    pub transfer_encoding: Option<Range<usize>>,
+    /// `Upgrade`
+    pub upgrade: Option<Range<usize>>,
+    /// `Trailer`
+    pub trailer: Option<Range<usize>>,
+    /// Every `Connection`.
+    pub connection: Vec<Range<usize>>,
+}
+
+/// Mark of a field that is looked at when it is passed on.
+pub const UNMARKED: u8 = 0;
+/// Mark of a field that passes on to the upstream as it is.
+pub const PASSES: u8 = 1;
+/// Mark of a field that the proxy writes itself, or never passes on.
+pub const STOPS: u8 = 2;
 
 const TOKEN: u8 = 1;
 // A token character that the server under Kong does not take in a name: the field is dropped.
@@ -122,8 +146,10 @@ pub fn request(
         }
         let field = field(bytes, at..end).ok_or(RequestFault::Malformed)?;
         if !field.is_odd {
-            let known = known(&bytes[field.name.clone()]);
-            headers.push_span(bytes, field.name, field.value);
+            let name = &bytes[field.name.clone()];
+            let known = known(name);
+            let mark = mark_of(name, known);
+            headers.push_span(bytes, field.name, field.value, mark);
             if known.is_some_and(|known| seen.put(known) && known.is_single()) {
                 return Err(RequestFault::Malformed);
             }
@@ -143,6 +169,17 @@ pub fn request(
         head_bytes: at + 2,
         seen,
     }))
+}
+
+// Whether a request's field passes on to the upstream. In doubtful spellings too, nothing of ours does.
+fn mark_of(name: &[u8], known: Option<Known>) -> u8 {
+    let is_folded = || memchr::memchr(b'_', name).is_some();
+    match known {
+        Some(Known::RequestId) => UNMARKED,
+        Some(known) if known.is_ours_upstream() => STOPS,
+        None if is_folded() => UNMARKED,
+        _ => PASSES,
+    }
 }
 
 /// Scans a response head; fields that concern one hop only are left out, their presence is told. `None`: more bytes are needed.
@@ -165,6 +202,7 @@ pub fn response(
     };
     let (status, reason, version) = status_line(bytes, end).ok_or(ResponseFault)?;
     let mut seen = KnownSet::default();
+    let mut hop = HopValues::default();
     let mut at = end + 2;
     headers.clear_spans();
     loop {
@@ -182,13 +220,24 @@ pub fn response(
             return Err(ResponseFault);
         }
         let field = field(bytes, at..end).ok_or(ResponseFault)?;
-        if let Some(known) = known(&bytes[field.name.clone()]) {
-            let is_repeated = seen.put(known);
-            if is_repeated && matches!(known, Known::ContentLength | Known::TransferEncoding) {
+        let Some(known) = known(&bytes[field.name.clone()]) else {
+            headers.push_span(bytes, field.name, field.value, UNMARKED);
+            at = end + 2;
+            continue;
+        };
+        let is_repeated = seen.put(known);
+        match known {
+            Known::ContentLength | Known::TransferEncoding if is_repeated => {
                 return Err(ResponseFault);
             }
+            Known::ContentLength => hop.content_length = Some(field.value),
+            Known::TransferEncoding => hop.transfer_encoding = Some(field.value),
+            Known::Upgrade => hop.upgrade = Some(field.value),
+            Known::Trailer => hop.trailer = Some(field.value),
+            Known::Connection => hop.connection.push(field.value),
+            known if known.is_hop_of_response() => {}
+            _ => headers.push_span(bytes, field.name, field.value, UNMARKED),
         }
-        headers.push_span(bytes, field.name, field.value);
         at = end + 2;
     }
     Ok(Some(StatusLine {
@@ -197,6 +246,7 @@ pub fn response(
         version,
         head_bytes: at + 2,
         seen,
+        hop,
     }))
 }
 
@@ -315,20 +365,15 @@ struct FieldSpan {
 
 fn field(bytes: &[u8], line: Range<usize>) -> Option<FieldSpan> {
     let text = &bytes[line.clone()];
-    let (mut colon, mut kinds) = (0, 0);
-    loop {
-        let byte = *text.get(colon)?;
-        if byte == b':' {
-            break;
-        }
-        let kind = NAME[usize::from(byte)];
-        if kind == 0 {
-            return None;
-        }
-        kinds |= kind;
-        colon += 1;
-    }
-    if colon == 0 {
+    let colon = text.iter().position(|byte| *byte == b':')?;
+    let (least, kinds) = text[..colon]
+        .iter()
+        .fold((TOKEN, 0), |(least, kinds), byte| {
+            let kind = NAME[usize::from(*byte)];
+            (least.min(kind), kinds | kind)
+        });
+    // Zero is no kind of token character.
+    if least == 0 || colon == 0 {
         return None;
     }
     let (mut start, mut end) = (colon + 1, text.len());

@@ -80,6 +80,7 @@ pub(super) struct Asking<'a, C> {
     pub(super) wait: Wait,
     pub(super) is_sent: bool,
     pub(super) timer: &'a Timer,
+    pub(super) began_ms: u64,
     pub(super) timeouts: &'a Timeouts,
 }
 
@@ -182,7 +183,14 @@ impl<C: ClientSide> Asking<'_, C> {
         let has_moved = self.connection.output.pending() != before;
         // Armed by the wait's kind, and anew with each byte that moves; the client's slowness is timed on its own side.
         match wait {
-            Wait::Read if self.wait != Wait::Read => self.timer.arm(self.timeouts.read),
+            Wait::Read if self.wait != Wait::Read => {
+                let now_ms = std::mem::take(&mut self.began_ms);
+                if now_ms == 0 {
+                    self.timer.arm(self.timeouts.read);
+                } else {
+                    self.timer.arm_from(now_ms, self.timeouts.read);
+                }
+            }
             Wait::Write if self.wait != Wait::Write || has_moved || !self.is_sent => {
                 self.timer.arm(self.timeouts.write);
             }

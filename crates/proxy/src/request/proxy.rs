@@ -31,7 +31,7 @@ const HELD_BYTES_MAX: usize = 131_072;
 #[derive(Debug)]
 pub(super) struct Answered {
     /// The connection.
-    pub(super) connection: UpstreamConnection,
+    pub(super) connection: Box<UpstreamConnection>,
     /// The head.
     pub(super) status_line: StatusLine,
     /// What of the request's body is still to be sent.
@@ -69,8 +69,12 @@ pub(super) async fn ask<C: ClientSide>(
     let timeouts = timeouts(x);
     let mut rounds = Rounds::of(x);
     let hash = hash(x);
+    let mut is_first = true;
     loop {
-        worker.touch(x);
+        // The first round begins where the access phase ended.
+        if !std::mem::take(&mut is_first) {
+            worker.touch(x);
+        }
         let began_us = x.now_us;
         let ask = Ask {
             tried: &rounds.tried,
@@ -162,11 +166,15 @@ impl Rounds {
     }
 
     // After a stale connection a new one is made, whatever the pool still holds.
-    fn connection(&self, worker: &Worker, destination: &Destination) -> Option<UpstreamConnection> {
+    fn connection(
+        &self,
+        worker: &Worker,
+        destination: &Destination,
+    ) -> Option<Box<UpstreamConnection>> {
         if self.is_free_attempt_used {
             return None;
         }
-        worker.pool.take(&destination.key, worker.clock.now_ms())
+        worker.pool.take(&destination.key, worker.recent_ms())
     }
 
     fn error_of(&self, none: NoDestination) -> GatewayError {
@@ -260,7 +268,7 @@ async fn destination(
         ip: destination.ip.clone(),
         port: destination.port,
         started_wall_us: began_wall_us,
-        balancer_us: worker.clock.now_us().saturating_sub(began_us),
+        balancer_us: worker.recent_us().saturating_sub(began_us),
         code: None,
         state: None,
     });
@@ -292,7 +300,7 @@ async fn attempt<C: ClientSide>(
     client: &mut C,
     outgoing: &mut Outgoing,
     destination: &Destination,
-    reused: Option<UpstreamConnection>,
+    reused: Option<Box<UpstreamConnection>>,
     timer: &Timer,
     timeouts: &Timeouts,
 ) -> Result<Answered, Failed> {
@@ -308,13 +316,15 @@ async fn attempt<C: ClientSide>(
             .within(timeouts.connect, unless_gone(client, pin!(opening)))
             .await;
         match opened {
-            Ok(Ok(Ok(connection))) => connection,
+            Ok(Ok(Ok(connection))) => {
+                worker.touch(x);
+                connection
+            }
             Ok(Ok(Err(_))) => return Err(unsent(Failure::Connect)),
             Ok(Err(fault)) => return Err(fault.into()),
             Err(_) => return Err(unsent(Failure::ConnectTimeout)),
         }
     };
-    worker.touch(x);
     x.times.connected_us = x.now_us;
     connection.served += 1;
     let upload = write_request(worker, x, outgoing, destination, &mut connection);
@@ -325,6 +335,7 @@ async fn attempt<C: ClientSide>(
         wait: Wait::Write,
         is_sent: false,
         timer,
+        began_ms: worker.recent_ms(),
         timeouts,
     };
     let found = asking.run(worker, x).await;

@@ -22,7 +22,7 @@ use crate::worker::Worker;
 #[derive(Debug)]
 pub(super) struct Relayed {
     /// The connection it comes over.
-    pub(super) connection: UpstreamConnection,
+    pub(super) connection: Box<UpstreamConnection>,
     /// What is left of its body.
     pub(super) body: IncomingBody,
     /// What is left of the request's body.
@@ -197,7 +197,7 @@ impl<C: ClientSide> Relay<'_, C> {
             ..
         } = relayed;
         if is_reusable && upload == Upload::Done && connection.output.pending() == 0 {
-            self.worker.pool.put(connection, self.worker.clock.now_ms());
+            self.worker.pool.put(connection, self.worker.recent_ms());
         }
         if is_filtered
             && !self.filter(BodyChunk {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use twinplane_engine::answer::Answer;
 use twinplane_engine::chain;
-use twinplane_engine::exchange::{BodyChunk, Exchange, HttpVersion, Source};
+use twinplane_engine::exchange::{BodyChunk, Exchange, Source};
 use twinplane_engine::filter::Phase;
 use twinplane_engine::text::Text;
 
@@ -13,12 +13,12 @@ use super::Stop;
 use super::asking::Upload;
 use super::phases;
 use super::proxy::Answered;
+use super::receive;
 use super::relay::Relayed;
 use crate::client_side::{ClientSide, ResponseBody};
 use crate::error_page::{self, GatewayError, Page};
 use crate::h1::body::IncomingBody;
 use crate::h1::framing::{self, ResponseFraming};
-use crate::h1::names::{Known, known};
 use crate::upgrade::Tunnel;
 use crate::worker::Worker;
 
@@ -42,18 +42,13 @@ pub(super) fn upstream<C: ClientSide>(
         .unwrap_or(&x.request.method)
         .as_bytes()
         == b"HEAD";
-    let is_persistent = receive_head(x, &mut connection, &status_line);
-    let framed = framing::of_response(
-        &x.response.headers,
-        status_line.seen,
-        status_line.status,
-        is_head,
-    );
-    let Ok(framed) = framed else {
+    let head = receive::head(x, &mut connection, &status_line);
+    let Ok(framed) = framing::of_response(&head, &status_line, is_head) else {
         x.response.headers.clear_spans();
         return Err(GatewayError::UpstreamInvalid.into());
     };
-    clean(x, status_line.seen.has(Known::Connection));
+    let is_persistent = receive::keeps_connection(&head, &status_line);
+    receive::clean(x, &head, &status_line);
     x.response.content_length = match framed {
         ResponseFraming::None { length } => length,
         ResponseFraming::Length(length) => Some(length),
@@ -94,16 +89,16 @@ pub(super) fn tunnel<C: ClientSide>(
     x: &mut Exchange,
     client: &mut C,
     answered: Answered,
-) -> Box<Tunnel> {
+) -> Tunnel {
     let Answered {
         mut connection,
         status_line,
         ..
     } = answered;
-    receive_head(x, &mut connection, &status_line);
-    let protocol = x.response.headers.get("upgrade").map(Text::copy_from);
-    clean(x, status_line.seen.has(Known::Connection));
-    if let Some(protocol) = protocol {
+    let head = receive::head(x, &mut connection, &status_line);
+    receive::clean(x, &head, &status_line);
+    if let Some(protocol) = status_line.hop.upgrade.clone() {
+        let protocol = Text::copy_from(&head[protocol]);
         x.response.headers.append("Upgrade", protocol);
     }
     // The answer stands whatever a filter makes of it: both sides speak the other protocol from here on.
@@ -114,95 +109,10 @@ pub(super) fn tunnel<C: ClientSide>(
         .service()
         .and_then(|service| service.model.read_timeout)
         .and_then(|ms| u64::try_from(ms).ok());
-    Box::new(Tunnel {
+    Tunnel {
         connection,
         idle_ms: read_ms.unwrap_or(60_000),
-    })
-}
-
-// Takes the head from the buffer into the exchange. Says whether the upstream keeps the connection.
-fn receive_head(
-    x: &mut Exchange,
-    connection: &mut crate::upstream::connection::UpstreamConnection,
-    line: &crate::h1::scan::StatusLine,
-) -> bool {
-    let head = connection.buffer.split_to(line.head_bytes).freeze();
-    let response = &mut x.response;
-    response.status = line.status;
-    response.upstream_status = Some(line.status);
-    response.reason = line
-        .reason
-        .clone()
-        .map(|reason| Text::from(head.slice(reason)));
-    response.source = Source::Upstream;
-    response.headers.attach(head);
-    if !line.seen.has(Known::Connection) {
-        return line.version == HttpVersion::Http11;
     }
-    let says = |option: &[u8]| {
-        let mut options = x
-            .response
-            .headers
-            .get_all("connection")
-            .flat_map(|value| value.split(|byte| *byte == b','));
-        options.any(|one| one.trim_ascii().eq_ignore_ascii_case(option))
-    };
-    if line.version == HttpVersion::Http11 {
-        !says(b"close")
-    } else {
-        says(b"keep-alive")
-    }
-}
-
-// Removes what concerns one hop, and names the character set where a real node does.
-fn clean(x: &mut Exchange, has_connection: bool) {
-    let response = &mut x.response;
-    let nominated: Vec<Vec<u8>> = if has_connection {
-        let options = response
-            .headers
-            .get_all("connection")
-            .flat_map(|value| value.split(|byte| *byte == b','));
-        options.map(|option| option.trim_ascii().to_vec()).collect()
-    } else {
-        Vec::new()
-    };
-    let keeps_trailer = x.request.headers.contains("te");
-    let is_nominated = |name: &[u8]| {
-        nominated
-            .iter()
-            .any(|option| name.eq_ignore_ascii_case(option))
-    };
-    response.headers.retain(|name, _| match known(name) {
-        Some(Known::Trailer) => keeps_trailer,
-        Some(known) => !known.is_hop_of_response(),
-        None => !is_nominated(name),
-    });
-    let charset = response
-        .headers
-        .get("content-type")
-        .filter(|value| gets_charset(value))
-        .map(|value| [value, b"; charset=UTF-8"].concat());
-    if let Some(with_charset) = charset {
-        response
-            .headers
-            .set("Content-Type", Text::from(with_charset));
-    }
-}
-
-// The types to which the server under Kong adds its character set (vectors/plugins, headers/content-type).
-fn gets_charset(content_type: &[u8]) -> bool {
-    const TYPES: [&[u8]; 6] = [
-        b"text/html",
-        b"text/plain",
-        b"text/xml",
-        b"text/vnd.wap.wml",
-        b"application/javascript",
-        b"application/rss+xml",
-    ];
-    matches!(content_type.first(), Some(b't' | b'a' | b'T' | b'A'))
-        && TYPES
-            .iter()
-            .any(|one| content_type.eq_ignore_ascii_case(one))
 }
 
 fn put_proxied_headers(worker: &Worker, x: &mut Exchange) {
@@ -353,7 +263,7 @@ fn prepare(x: &mut Exchange, answer: &Answer, page: &Page) {
     response.source = Source::Kong;
     response.content_length = Some(page.body.len() as u64);
     if let Some(content_type) = &page.content_type {
-        let with_charset = (!is_server_page && gets_charset(content_type.as_bytes()))
+        let with_charset = (!is_server_page && receive::gets_charset(content_type.as_bytes()))
             .then(|| Text::from([content_type.as_bytes(), b"; charset=UTF-8"].concat()));
         response.headers.set(
             "Content-Type",

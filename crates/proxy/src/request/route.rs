@@ -33,9 +33,9 @@ pub(super) fn find(worker: &Worker, x: &mut Exchange) -> Result<(), GatewayError
     let base = service
         .and_then(|service| service.model.path.as_deref())
         .unwrap_or_default();
-    let upstream = path::upstream_path(
-        base.as_bytes(),
-        path,
+    x.upstream.path = upstream_path(
+        &x.request.path,
+        base,
         found.path_taken,
         route.model.strip_path,
     );
@@ -46,7 +46,6 @@ pub(super) fn find(worker: &Worker, x: &mut Exchange) -> Result<(), GatewayError
             .map(|taken| header_text(&path[..taken])),
         captures: captures(found.captures),
     };
-    x.upstream.path = escaped(upstream);
     x.upstream.scheme = service.map_or(Scheme::Http, |service| service.scheme);
     if route.model.preserve_host && !x.request.host.is_empty() {
         x.upstream.host_header = Some(x.request.host.clone());
@@ -67,6 +66,23 @@ fn normalise(x: &mut Exchange) -> Result<(), GatewayError> {
         std::borrow::Cow::Owned(path) => Text::from(path),
     };
     Ok(())
+}
+
+// Where nothing is stripped and nothing comes before it, the path stays what it is.
+fn upstream_path(path: &Text, base: &str, taken: Option<usize>, strips: bool) -> Text {
+    let is_same = matches!(base, "" | "/") && (!strips || taken.is_none_or(|taken| taken <= 1));
+    if !is_same {
+        return escaped(path::upstream_path(
+            base.as_bytes(),
+            path.as_bytes(),
+            taken,
+            strips,
+        ));
+    }
+    match path::escape(path.as_bytes()) {
+        std::borrow::Cow::Borrowed(_) => path.clone(),
+        std::borrow::Cow::Owned(escaped) => Text::from(escaped),
+    }
 }
 
 fn escaped(path: Vec<u8>) -> Text {
@@ -141,5 +157,35 @@ fn refuse_by_protocol(x: &Exchange) -> Result<(), GatewayError> {
         Ok(())
     } else {
         Err(GatewayError::NotGrpc)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_short_way_gives_what_the_long_way_gives() {
+        for given in ["/", "/a", "/a/", "/a b", "/...", "/..a", "/a/..b", "/{x}"] {
+            for (taken, strips) in [
+                (None, true),
+                (None, false),
+                (Some(1), true),
+                (Some(1), false),
+                (Some(0), true),
+            ] {
+                for base in ["", "/"] {
+                    let long = escaped(path::upstream_path(
+                        base.as_bytes(),
+                        given.as_bytes(),
+                        taken,
+                        strips,
+                    ));
+                    let short =
+                        upstream_path(&Text::copy_from(given.as_bytes()), base, taken, strips);
+                    assert_eq!(short, long, "{given} {taken:?} {strips}");
+                }
+            }
+        }
     }
 }

@@ -45,19 +45,19 @@ pub enum ConnectFault {
 
 impl UpstreamConnection {
     /// Over a stream that is ready.
-    pub fn new(io: UpstreamIo, key: PoolKey) -> Self {
-        Self {
+    pub fn new(io: UpstreamIo, key: PoolKey) -> Box<Self> {
+        Box::new(Self {
             io,
             buffer: BytesMut::new(),
             output: Output::default(),
             key,
             served: 0,
             filled: false,
-        }
+        })
     }
 
     /// Connects, and shakes hands where TLS is spoken.
-    pub async fn open(key: PoolKey, tls: Option<&UpstreamTls>) -> Result<Self, ConnectFault> {
+    pub async fn open(key: PoolKey, tls: Option<&UpstreamTls>) -> Result<Box<Self>, ConnectFault> {
         let io = match &key.place {
             Place::Unix(path) => UpstreamIo::Unix(
                 UnixStream::connect(&**path)

@@ -5,6 +5,7 @@ use twinplane_engine::text::Text;
 
 use crate::forwarded;
 use crate::h1::names::{Known, known_in_any_spelling};
+use crate::h1::scan;
 use crate::settings::Settings;
 
 /// Whether the client asks for a protocol that is passed through: WebSocket, as on a real node.
@@ -61,10 +62,14 @@ pub fn write(x: &Exchange, settings: &Settings, host: &Text, framing: Framing, o
         Framing::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
     }
     let keeps_request_id = !settings.header_switches.upstream_request_id;
-    headers.write_to(out, |name| match known_in_any_spelling(name) {
-        None => true,
-        Some(Known::RequestId) => keeps_request_id && !name.contains(&b'_'),
-        Some(known) => !known.is_ours_upstream(),
+    headers.write_to(out, |name, mark| match mark {
+        scan::PASSES => true,
+        scan::STOPS => false,
+        _ => match known_in_any_spelling(name) {
+            None => true,
+            Some(Known::RequestId) => keeps_request_id && !name.contains(&b'_'),
+            Some(known) => !known.is_ours_upstream(),
+        },
     });
     out.extend_from_slice(b"\r\n");
 }

@@ -31,7 +31,7 @@ pub struct PoolKey {
 
 #[derive(Debug)]
 struct Idle {
-    connection: UpstreamConnection,
+    connection: Box<UpstreamConnection>,
     since_ms: u64,
 }
 
@@ -52,7 +52,7 @@ impl Pool {
     }
 
     /// The connection that became idle last, if one lives.
-    pub fn take(&self, key: &PoolKey, now_ms: u64) -> Option<UpstreamConnection> {
+    pub fn take(&self, key: &PoolKey, now_ms: u64) -> Option<Box<UpstreamConnection>> {
         let mut idle = self.idle.borrow_mut();
         let kept = idle.get_mut(key)?;
         while let Some(Idle {
@@ -73,7 +73,7 @@ impl Pool {
     }
 
     /// Keeps a connection whose response has ended. The oldest goes when there are too many of its kind.
-    pub fn put(&self, mut connection: UpstreamConnection, now_ms: u64) {
+    pub fn put(&self, mut connection: Box<UpstreamConnection>, now_ms: u64) {
         let KeepaliveSettings {
             pool_size,
             max_requests,
@@ -150,7 +150,7 @@ mod tests {
         })
     }
 
-    async fn pair(listener: &TcpListener, tls: u64) -> (UpstreamConnection, TcpStream) {
+    async fn pair(listener: &TcpListener, tls: u64) -> (Box<UpstreamConnection>, TcpStream) {
         let place = listener.local_addr().unwrap();
         let stream = TcpStream::connect(place).await.unwrap();
         let key = PoolKey {
