@@ -98,7 +98,7 @@ static PLUGINS: [PluginSpec; 1] = [PluginSpec {
     build: Some(puppet),
 }];
 
-fn gateway(upstream: &Upstream, puppet: Value) -> Gateway {
+fn gateway(upstream: &Upstream, puppet: &Value) -> Gateway {
     let mut all = config(upstream.address.port(), json!({}), json!({}));
     all["plugins"] = json!([{"id": "p", "name": "puppet", "config": puppet, "protocols": ["http"], "enabled": true}]);
     Gateway::start(json!({}), &all, &PLUGINS)
@@ -113,7 +113,7 @@ fn a_filter_that_panics_costs_its_request_alone() {
         ("header_filter", 500),
         ("log", 200),
     ] {
-        let gateway = gateway(&upstream, json!({"panic": phase}));
+        let gateway = gateway(&upstream, &json!({"panic": phase}));
         let mut client = gateway.connect();
         for count in 1..=2 {
             client.send(GET);
@@ -128,7 +128,7 @@ fn a_filter_that_panics_costs_its_request_alone() {
 #[test]
 fn a_body_filter_that_panics_cuts_the_response() {
     let upstream = Upstream::start();
-    let gateway = gateway(&upstream, json!({"panic": "body_filter"}));
+    let gateway = gateway(&upstream, &json!({"panic": "body_filter"}));
     assert!(gateway.ask(GET).is_cut);
     assert_eq!(gateway.records().len(), 1);
 }
@@ -136,7 +136,7 @@ fn a_body_filter_that_panics_cuts_the_response() {
 #[test]
 fn a_filter_that_waits_for_the_body_gets_it_and_it_still_goes_upstream() {
     let upstream = Upstream::start();
-    let gateway = gateway(&upstream, json!({"wait": 8}));
+    let gateway = gateway(&upstream, &json!({"wait": 8}));
     let mut client = gateway.connect();
     client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
     std::thread::sleep(std::time::Duration::from_millis(30));
@@ -156,14 +156,14 @@ fn a_filter_that_waits_for_the_body_gets_it_and_it_still_goes_upstream() {
 #[test]
 fn a_filter_may_take_its_time() {
     let upstream = Upstream::start();
-    let gateway = gateway(&upstream, json!({"wait": "timer"}));
+    let gateway = gateway(&upstream, &json!({"wait": "timer"}));
     assert_eq!(gateway.ask(GET).text(), "ok");
 }
 
 #[test]
 fn a_changed_body_is_framed_anew() {
     let upstream = Upstream::start();
-    let gateway = gateway(&upstream, json!({"upper": true}));
+    let gateway = gateway(&upstream, &json!({"upper": true}));
     upstream.next(ok());
     let response = gateway.ask(GET);
     assert_eq!(

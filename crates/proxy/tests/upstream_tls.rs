@@ -62,11 +62,14 @@ impl ClientCertVerifier for AnyClient {
     }
 }
 
+/// The server name and the client certificate that a connection came with.
+type Presented = (Option<String>, Option<CertificateDer<'static>>);
+
 /// An upstream that speaks TLS; tells with which server name and client certificate each connection came.
 struct Upstream {
     address: SocketAddr,
     requests: Arc<AtomicUsize>,
-    connections: Arc<Mutex<Vec<(Option<String>, Option<CertificateDer<'static>>)>>>,
+    connections: Arc<Mutex<Vec<Presented>>>,
 }
 
 impl Upstream {

@@ -156,10 +156,11 @@ mod tests {
     #[test]
     fn response_framing_has_one_meaning_or_is_refused() {
         let of = |fields: &[(&str, &str)], status: u16, is_head| {
-            let fields: String = fields
+            let fields: Vec<String> = fields
                 .iter()
                 .map(|(name, value)| format!("{name}: {value}\r\n"))
                 .collect();
+            let fields = fields.concat();
             let head = format!("HTTP/1.1 {status} X\r\n{fields}\r\n");
             let line = crate::h1::scan::response(head.as_bytes(), 1_000, &mut Headers::new());
             of_response(head.as_bytes(), &line.unwrap().unwrap(), is_head)
