@@ -108,8 +108,8 @@ impl<'a> AccessRecord<'a> {
         ] {
             line.plain(id.map(|id| id.as_bytes()));
         }
-        line.text(Some(self.method.as_bytes()));
-        line.text(Some(self.path.as_bytes()));
+        line.text(Some(known_part(self.method.as_bytes())));
+        line.path(self.path.as_bytes());
         line.text(self.host.map(Text::as_bytes));
         line.plain(Some(self.protocol.as_str().as_bytes()));
         line.plain(Some(self.http_version.as_str().as_bytes()));
@@ -137,6 +137,17 @@ impl<'a> AccessRecord<'a> {
         }
     }
 }
+
+// What was not read of a request that was refused is told by a dash; a method is bounded.
+fn known_part(text: &[u8]) -> &[u8] {
+    if text.is_empty() { b"-" } else { &text[..text.len().min(METHOD_BYTES_MAX)] }
+}
+
+fn known_part_of_path(path: &[u8]) -> &[u8] {
+    if path.is_empty() { b"-" } else { path }
+}
+
+const METHOD_BYTES_MAX: usize = 64;
 
 /// Under what requests are counted for metering.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -227,6 +238,24 @@ impl Line<'_> {
         }
     }
 
+    // A normalised path may hold control bytes that were escaped in the target; here they are escaped again.
+    fn path(&mut self, value: &[u8]) {
+        if !value.iter().any(u8::is_ascii_control) {
+            return self.text(Some(known_part_of_path(value)));
+        }
+        let mut escaped = Vec::with_capacity(value.len() + 16);
+        for byte in value {
+            if byte.is_ascii_control() {
+                let digits = b"0123456789ABCDEF";
+                let (high, low) = (usize::from(byte >> 4), usize::from(byte & 15));
+                escaped.extend_from_slice(&[b'%', digits[high], digits[low]]);
+            } else {
+                escaped.push(*byte);
+            }
+        }
+        self.text(Some(&escaped));
+    }
+
     fn text(&mut self, value: Option<&[u8]>) {
         self.start();
         let Some(value) = value else {
@@ -269,5 +298,51 @@ impl Line<'_> {
                     .extend_from_slice(other.encode_utf8(&mut [0; 4]).as_bytes()),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::snapshot::{NodeState, Snapshot};
+
+    fn line_of(change: impl FnOnce(&mut Exchange)) -> Vec<serde_json::Value> {
+        let snapshot = Rc::new(Arc::new(Snapshot::default()));
+        let mut x = Exchange::new(snapshot, Rc::new(Arc::new(NodeState::default())));
+        change(&mut x);
+        let mut line = Vec::new();
+        AccessRecord::of(&x).write_line(&mut line);
+        serde_json::from_slice(&line).unwrap()
+    }
+
+    #[test]
+    fn columns_are_in_their_order() {
+        let line = line_of(|x| {
+            x.request_id = Text::from_static("id");
+            x.request.method = Text::from_static("GET");
+            x.request.path = Text::copy_from("/a\"b".as_bytes());
+            x.times.started_wall_us = 7;
+            x.times.ended_us = 12;
+            x.response.status = 200;
+        });
+        let wanted = serde_json::json!([
+            7, "id", null, null, null, null, null, "GET", "/a\"b", null, "http", "1.1", 200, null, "kong", 12, null, 12, 0, 0, 0
+        ]);
+        assert_eq!(serde_json::Value::from(line), wanted);
+    }
+
+    #[test]
+    fn what_clients_write_cannot_forge_or_break_a_line() {
+        let line = line_of(|x| {
+            x.request.method = Text::copy_from(&[b'A'; 100]);
+            x.request.path = Text::copy_from(b"/a\nb\x7f\xff");
+        });
+        assert_eq!(line[7].as_str().map(str::len), Some(64));
+        assert_eq!(line[8].as_str(), Some("/a%0Ab%7F\u{fffd}"));
+        let unread = line_of(|_| {});
+        assert_eq!((unread[7].as_str(), unread[8].as_str()), (Some("-"), Some("-")));
     }
 }

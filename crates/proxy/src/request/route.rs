@@ -59,7 +59,10 @@ pub(super) fn find(worker: &Worker, x: &mut Exchange) -> Result<(), GatewayError
 fn normalise(x: &mut Exchange) -> Result<(), GatewayError> {
     let target = &x.request.target;
     let normal = path::normalise(raw_path(target.as_bytes()));
-    let normal = normal.map_err(|_| GatewayError::Request(RequestFault::Malformed))?;
+    let Ok(normal) = normal else {
+        x.request.path = Text::copy_from(raw_path(x.request.target.as_bytes()));
+        return Err(GatewayError::Request(RequestFault::Malformed));
+    };
     x.request.path = match normal {
         std::borrow::Cow::Borrowed(path) if path.len() == target.len() => target.clone(),
         std::borrow::Cow::Borrowed(path) => Text::copy_from(path),
