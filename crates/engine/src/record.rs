@@ -140,7 +140,11 @@ impl<'a> AccessRecord<'a> {
 
 // What was not read of a request that was refused is told by a dash; a method is bounded.
 fn known_part(text: &[u8]) -> &[u8] {
-    if text.is_empty() { b"-" } else { &text[..text.len().min(METHOD_BYTES_MAX)] }
+    if text.is_empty() {
+        b"-"
+    } else {
+        &text[..text.len().min(METHOD_BYTES_MAX)]
+    }
 }
 
 fn known_part_of_path(path: &[u8]) -> &[u8] {
@@ -329,7 +333,8 @@ mod tests {
             x.response.status = 200;
         });
         let wanted = serde_json::json!([
-            7, "id", null, null, null, null, null, "GET", "/a\"b", null, "http", "1.1", 200, null, "kong", 12, null, 12, 0, 0, 0
+            7, "id", null, null, null, null, null, "GET", "/a\"b", null, "http", "1.1", 200, null,
+            "kong", 12, null, 12, 0, 0, 0
         ]);
         assert_eq!(serde_json::Value::from(line), wanted);
     }
@@ -343,6 +348,9 @@ mod tests {
         assert_eq!(line[7].as_str().map(str::len), Some(64));
         assert_eq!(line[8].as_str(), Some("/a%0Ab%7F\u{fffd}"));
         let unread = line_of(|_| {});
-        assert_eq!((unread[7].as_str(), unread[8].as_str()), (Some("-"), Some("-")));
+        assert_eq!(
+            (unread[7].as_str(), unread[8].as_str()),
+            (Some("-"), Some("-"))
+        );
     }
 }
