@@ -166,11 +166,12 @@ def _dns(settings: NodeSettings) -> dict[str, Any]:
 
 
 def _with_port(resolver: str) -> str:
+    """A name server with its port: `192.0.2.1:53`, `[2001:db8::1]:53`."""
     try:
-        ipaddress.ip_address(resolver.strip("[]"))
+        address = ipaddress.ip_address(resolver.strip("[]"))
     except ValueError:
         return resolver
-    return f"{resolver}:53"
+    return f"[{address}]:53" if address.version == 6 else f"{address}:53"
 
 
 def _port_maps(maps: Sequence[str]) -> dict[str, int]:
