@@ -147,6 +147,23 @@ async def test_a_node_gets_the_configuration_and_its_pings_are_kept(running: Run
     assert running.control.nodes.expected_hash(running.plane.scope).hash == message["config_hash"]
 
 
+async def test_a_licence_reaches_those_that_know_of_licences(running: Running) -> None:
+    """An oss node would refuse the whole payload for it."""
+    licence = json.dumps({"license": {"version": 1, "payload": {"license_expiration_date": "2027-01-01"}}})
+    running.control.changes.create(running.plane.scope, ACTOR, "licenses", {"payload": licence})
+    tables = {}
+    for version in ("3.9.3", "3.9.0.1"):
+        node = await running.connect(node_id=str(uuid.uuid4()), version=version)
+        await node.hello()
+        tables[version] = (await node.configuration())["config_table"]
+    assert "licenses" not in tables["3.9.3"]
+    assert [row["payload"] for row in tables["3.9.0.1"]["licenses"]] == [licence]
+    twin = await running.connect(running.headers() | {"Twinplane-Link": "1"}, node_id=str(uuid.uuid4()))
+    await twin.hello()
+    table = (await twin.configuration())["config_table"]
+    assert list(table)[-1] == "licenses"
+
+
 async def test_two_twinplanes_say_revision_and_epoch(running: Running) -> None:
     node, answered = await running.upgrade(running.headers() | {"Twinplane-Link": "1"})
     assert answered["twinplane-link"] == "1"

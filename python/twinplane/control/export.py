@@ -22,6 +22,9 @@ NEVER_SENT = frozenset(
 )
 # Sent of the control plane's own making, whatever is stored.
 _OWN = ("parameters", "workspaces")
+# Of a later edition, and sent all the same: what is made for a node leaves it out where the node does not know it.
+# They stand last, so that a node can cut them off undecoded.
+LICENSES = "licenses"
 
 
 class Exports:
@@ -60,7 +63,7 @@ def sent_types(types: Mapping[str, EntityType], *, all_types: bool) -> list[str]
     known = {
         name: entity
         for name, entity in types.items()
-        if name not in NEVER_SENT and name not in _OWN and (all_types or entity.edition == "oss")
+        if name not in NEVER_SENT and name not in (*_OWN, LICENSES) and (all_types or entity.edition == "oss")
     }
     order: list[str] = []
 
@@ -73,7 +76,7 @@ def sent_types(types: Mapping[str, EntityType], *, all_types: bool) -> list[str]
 
     for name in sorted(known):
         visit(name, ())
-    return order
+    return [*order, LICENSES] if LICENSES in types else order
 
 
 def _left_out(

@@ -20,6 +20,7 @@ from twinplane.entities.credential import (
 )
 from twinplane.entities.filter_chain import FilterChain
 from twinplane.entities.key import Key, KeySet
+from twinplane.entities.license import License
 from twinplane.entities.plugin import PluginEntity
 from twinplane.entities.service import Service
 from twinplane.entities.upstream import Target, Upstream
@@ -57,6 +58,7 @@ ENTITIES: tuple[type[Entity], ...] = (
     Session,
     TagUse,
     ClusteringDataPlane,
+    License,
 )
 
 VARIANTS: Mapping[str, Mapping[Any, type[Variant]]] = {"routes": route.VARIANTS, "vaults": vault.VARIANTS}

@@ -12,6 +12,7 @@ from twinplane.control import NodeIssue
 from twinplane.hybrid.compat_rules import ENTITY_FIELDS, PLUGIN_FIELDS, REWRITES, FieldRule
 from twinplane.hybrid.compat_schema import SchemaRule, entity_rules, plugin_rules
 from twinplane.hybrid.wire import NodeVersion, parse_version
+from twinplane.registry import entity_types
 
 CONTROL_PLANE_VERSION = NodeVersion(3, 15, 0)
 """The newest gateway version whose fields this control plane knows. Newer nodes are refused."""
@@ -51,6 +52,8 @@ def check_plugins(configured: frozenset[str], installed: Mapping[str, str | None
 def lower_table(table: dict[str, Any], version: NodeVersion) -> list[NodeIssue]:
     """Change a decoded table into one that a node of that version takes. The answer is what it loses by that."""
     issues: list[NodeIssue] = []
+    for collection in [name for name in table if not _is_known(name, version)]:
+        del table[collection]
     for rewrite in REWRITES:
         if version.number < rewrite.before:
             issues += [_issue(rewrite.code, rewrite.text, kind, row) for kind, row in rewrite.apply(table)]
@@ -60,6 +63,12 @@ def lower_table(table: dict[str, Any], version: NodeVersion) -> list[NodeIssue]:
         for row in table[collection] or ():
             issues += _lower_row(collection, row, version)
     return list(_merge(issues))
+
+
+def _is_known(collection: str, version: NodeVersion) -> bool:
+    """Whether nodes of that edition know the collection: an unknown one would cost them the whole payload."""
+    known = entity_types().get(collection)
+    return known is None or known.edition == "oss" or version.is_enterprise
 
 
 def _lower_config(plugin: dict[str, Any], version: NodeVersion) -> Iterator[NodeIssue]:

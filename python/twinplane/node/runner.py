@@ -32,6 +32,7 @@ from twinplane.node.config import Cache, ConfigKeeper
 from twinplane.node.core_settings import node_core_settings
 from twinplane.node.errors import NodeStartError, PayloadRefused
 from twinplane.node.http import HttpServer
+from twinplane.node.licenses import split_licenses
 from twinplane.node.logs import LogDelivery
 from twinplane.node.sparse import complete_table
 from twinplane.node.status import StatusApi, StatusFacts
@@ -107,13 +108,13 @@ class Node:
 
         def start(table: bytes | None) -> Core:
             # A node without a configuration says so to each request, rather than to say nothing.
-            core = Core.start(core_settings, table or _EMPTY_TABLE)
+            core = Core.start(core_settings, split_licenses(table or _EMPTY_TABLE)[0])
             started.append(core)
             return core
 
         def apply(table: bytes) -> Sequence[Issue]:
             try:
-                applied = started[-1].apply(table)
+                applied = started[-1].apply(split_licenses(table)[0])
             except ApplyError as error:
                 raise PayloadRefused(_faults(error)) from error
             return _issues(applied.issues)

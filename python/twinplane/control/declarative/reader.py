@@ -22,10 +22,9 @@ from twinplane.registry import EntityType, entity_types
 from twinplane.schema import SchemaViolation
 
 _META_FIELDS = ("_format_version", "_transform", "_comment", "_ignore")
-# Hosted control planes send licences along; this gateway needs none.
-_IGNORED = ("licenses",)
-# Rows that a control plane adds to its payloads; they are no entities of a document's own.
-_PASSED_ON = ("parameters", "workspaces")
+# Rows that a control plane adds to its payloads; they are no entities of a document's own. Licences of other makers
+# are taken as they are.
+_PASSED_ON = ("parameters", "workspaces", "licenses")
 # What types change on the way in; `_transform: false` says that it was done before.
 _TRANSFORMED = {
     "basicauth_credentials": ("password",),
@@ -71,9 +70,7 @@ def load(document: Mapping[str, Any], *, now: float) -> Declared:
 
 def _check_top(document: Mapping[str, Any], types: Mapping[str, EntityType]) -> None:
     wrong: dict[str, Any] = {
-        name: "unknown field"
-        for name in document
-        if name not in types and name not in (*_META_FIELDS, *_PASSED_ON, *_IGNORED)
+        name: "unknown field" for name in document if name not in types and name not in (*_META_FIELDS, *_PASSED_ON)
     }
     version = document.get("_format_version")
     if version is None:

@@ -119,6 +119,20 @@ async def test_core_entities_answer_under_older_names_too(platform: Platform, ap
     assert (await client.call("GET", f"/v2/control-planes/{plane}/core-entities-x")).status == 404
 
 
+async def test_licences_are_kept_as_they_were_given(platform: Platform, app: App) -> None:
+    client = Client(app, token=platform.token)
+    path = f"/v2/control-planes/{platform.default.id}/core-entities/licenses"
+    text = '{"license":{"version":1,"payload":{"license_expiration_date":"2027-01-01"}}}'
+    made = await client.json("POST", path, {"payload": text}, status=201)
+    assert made["payload"] == text
+    assert (await client.json("GET", f"{path}/{made['id']}"))["payload"] == text
+    assert (await client.call("POST", path, {"payload": text})).status == 409
+    for wrong in ("no json", "[1]", "{}", "x" * 65_537, "[" * 60_000):
+        assert (await client.call("POST", path, {"payload": wrong})).status == 400
+    assert (await client.call("DELETE", f"{path}/{made['id']}")).status == 204
+    assert (await client.json("GET", path))["data"] == []
+
+
 async def test_next_leads_on_as_it_is_written(platform: Platform, app: App) -> None:
     client = Client(app, token=platform.token)
     base = f"/v2/control-planes/{platform.default.id}/core-entities/consumers"
