@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from twinplane.settings import CONTROL_PLANE, NODE, UP, Setting
+from twinplane.settings.join import JOIN
 
 PAGE = "docs/reference/settings.md"
 
@@ -27,6 +28,10 @@ def page() -> str:
             "## `twinplane control-plane`",
             "",
             *_table([each for each in CONTROL_PLANE if each.name != "parent-fd"], "--"),
+            "",
+            "## `twinplane join`",
+            "",
+            *_table(JOIN, "--"),
             "",
             "## `twinplane data-plane` (`kong.conf`)",
             "",

@@ -14,14 +14,30 @@ _TIMEOUT_SECONDS = 10.0
 
 
 class PlatformClient:
-    """Calls one address. With `ca_path` over TLS verified against it, else in the clear (status port, loopback)."""
+    """Calls one address, over TLS where `ca_path` or `is_tls` says so, else in the clear (status port, loopback).
 
-    def __init__(self, host: str, port: int, ca_path: Path | None, token: str | None = None) -> None:
-        self._host, self._port, self._ca_path, self._token = host, port, ca_path, token
+    With `ca_path` the peer is verified against it, else against the authorities of the system; `verifies=False` is for
+    asking this very machine whether something answers, and sends no token.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        ca_path: Path | None,
+        token: str | None = None,
+        *,
+        is_tls: bool = False,
+        verifies: bool = True,
+    ) -> None:
+        self._host, self._port, self._ca_path = host, port, ca_path
+        self._token = token if verifies else None
+        self._is_tls = is_tls or ca_path is not None
+        self._verifies = verifies
 
     def with_token(self, token: str) -> PlatformClient:
         """The same address, with a bearer token."""
-        return PlatformClient(self._host, self._port, self._ca_path, token)
+        return PlatformClient(self._host, self._port, self._ca_path, token, is_tls=self._is_tls)
 
     def is_healthy(self) -> bool:
         """Whether the control plane answers that it is well."""
@@ -59,7 +75,10 @@ class PlatformClient:
             connection.close()
 
     def _connection(self) -> http.client.HTTPConnection:
-        if self._ca_path is None:
+        if not self._is_tls:
             return http.client.HTTPConnection(self._host, self._port, timeout=_TIMEOUT_SECONDS)
-        context = ssl.create_default_context(cafile=str(self._ca_path))
+        context = ssl.create_default_context(cafile=str(self._ca_path) if self._ca_path else None)
+        if not self._verifies:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
         return http.client.HTTPSConnection(self._host, self._port, timeout=_TIMEOUT_SECONDS, context=context)

@@ -1,29 +1,53 @@
-"""The `twinplane` program: finds the role that is asked for and reports what keeps it from starting.
+"""The `twinplane` program: finds the command that is asked for and reports what keeps it from running.
 
-Roles are imported only when they run, so that a node never loads what only a control plane needs.
+A command is a module with `configure(parser)` and `run(options, environ)`. It is imported only when it is asked for, so
+that a node never loads what only a control plane needs.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol, cast
 
 from twinplane import __version__
 from twinplane.cli.errors import StartError
-from twinplane.settings import CONTROL_PLANE, UP, Setting, SettingsError, load_node_settings, load_process_settings
+from twinplane.cli.options import add_options, given_options
+from twinplane.settings import CONTROL_PLANE, UP, SettingsError, load_node_settings, load_process_settings
+
+Run = Callable[[argparse.Namespace, Mapping[str, str]], int]
 
 EXIT_FAILED = 1
 EXIT_SETTINGS = 2
 
 
+class Command(Protocol):
+    """What the module of a command has."""
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the options."""
+
+    def run(self, options: argparse.Namespace, environ: Mapping[str, str]) -> int:
+        """Do it. Returns the exit status; raises StartError or SettingsError."""
+
+
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "join": ("twinplane.cli.join", "make a node of a control plane: certificate, pin, kong.conf"),
+    "health": ("twinplane.cli.health", "whether the control plane or the node on this machine is well"),
+}
+"""Commands beside the three roles: the module of each, and what it does in a few words."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit status: 0 stopped as asked, 1 could not run, 2 wrong settings."""
-    options = _parser().parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    run, options = _parse(words)
     try:
-        return _run(options)
+        return run(options, os.environ)
     except SettingsError as error:
         for mistake in error.mistakes:
             print(f"twinplane: {mistake}", file=sys.stderr)
@@ -34,47 +58,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_FAILED
 
 
-def _run(options: argparse.Namespace) -> int:
-    given = {name.replace("_", "-"): value for name, value in vars(options).items()}
-    if options.role == "data-plane":
-        node_settings = load_node_settings(options.conf, os.environ)
+def _parse(words: Sequence[str]) -> tuple[Run, argparse.Namespace]:
+    asked = next((word for word in words if not word.startswith("-")), "")
+    parser = argparse.ArgumentParser(prog="twinplane", description="An open, self-hosted API platform of two planes.")
+    parser.add_argument("--version", action="version", version=f"twinplane {__version__}")
+    parsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_roles(parsers)
+    run: Run = _run_role
+    for name, (module, purpose) in COMMANDS.items():
+        added = parsers.add_parser(name, help=purpose, description=f"{purpose[:1].upper()}{purpose[1:]}.")
+        if name == asked:
+            command = cast("Command", importlib.import_module(module))
+            command.configure(added)
+            run = command.run
+    return run, parser.parse_args(words)
+
+
+def _run_role(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    given = given_options(options)
+    if options.command == "data-plane":
+        node_settings = load_node_settings(options.conf, environ)
         if options.check:
             return 0
         from twinplane.cli.data_plane import run as run_data_plane  # noqa: PLC0415
 
         return run_data_plane(node_settings, parent_fd=options.parent_fd)
-    if options.role == "control-plane":
-        settings = load_process_settings(CONTROL_PLANE, given, os.environ)
+    if options.command == "control-plane":
+        settings = load_process_settings(CONTROL_PLANE, given, environ)
         from twinplane.cli.control_plane import run as run_control_plane  # noqa: PLC0415
 
         return run_control_plane(settings)
-    settings = load_process_settings(UP, given, os.environ)
+    settings = load_process_settings(UP, given, environ)
     from twinplane.cli.up import run as run_up  # noqa: PLC0415
 
     return run_up(settings)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="twinplane", description="An open, self-hosted API platform of two planes.")
-    parser.add_argument("--version", action="version", version=f"twinplane {__version__}")
-    roles = parser.add_subparsers(dest="role", required=True, metavar="ROLE")
-    up = roles.add_parser("up", help="a control plane and one data plane node on this machine")
-    _add_options(up, UP)
-    control_plane = roles.add_parser("control-plane", help="a control plane")
-    _add_options(control_plane, CONTROL_PLANE)
-    data_plane = roles.add_parser("data-plane", help="a data plane node, configured by kong.conf and KONG_*")
+def _add_roles(parsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    up = parsers.add_parser("up", help="a control plane and one data plane node on this machine")
+    add_options(up, UP)
+    control_plane = parsers.add_parser("control-plane", help="a control plane")
+    add_options(control_plane, CONTROL_PLANE)
+    data_plane = parsers.add_parser("data-plane", help="a data plane node, configured by kong.conf and KONG_*")
     data_plane.add_argument("-c", "--conf", type=Path, metavar="FILE", help="kong.conf to read")
     data_plane.add_argument("--check", action="store_true", help="check the settings and stop")
     data_plane.add_argument("--parent-fd", type=int, default=-1, help=argparse.SUPPRESS)
-    return parser
-
-
-def _add_options(parser: argparse.ArgumentParser, table: Sequence[Setting]) -> None:
-    for setting in table:
-        if setting.name == "parent-fd":
-            parser.add_argument("--parent-fd", help=argparse.SUPPRESS)
-            continue
-        shown = f" (default: {setting.default})" if setting.default else ""
-        parser.add_argument(
-            f"--{setting.name}", metavar=setting.kind.name, help=(setting.doc + shown).replace("%", "%%")
-        )

@@ -102,7 +102,7 @@ def load_process_settings(
             given[setting.name] = (environ[variable], f"environment {variable}")
     values = read_values(table, given, mistakes)
     places = {name: place for name, (_, place) in given.items()}
-    if values["audit-port"] is not None:
+    if values.get("audit-port") is not None:
         problem = "audit logging on a port of its own is not served by this version; leave it off"
         mistakes.append(Mistake(places.get("audit-port", "settings"), "audit-port", problem))
     if "tls-key" in values and bool(values["tls-key"]) != bool(values["tls-certificate"]):
