@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import shutil
 import socket
 import ssl
@@ -39,14 +40,14 @@ def host(kind: HostKind, up: Installation) -> str:
     return kind.host(domain=DOMAIN, region="us", prefix=prefix)
 
 
-def ask(up: Installation, name: str, path: str) -> tuple[int, bytes]:
+def ask(up: Installation, name: str, path: str, accept: str = "*/*") -> tuple[int, bytes]:
     """GET over TLS with `name` as server name and `Host`."""
     context = ssl.create_default_context(cafile=str(up.data / "ca.pem"))
     port = up.ports["port"]
     raw = socket.create_connection(("127.0.0.1", port), 10)
     connection = http.client.HTTPSConnection(name, port, context=context)
     connection.sock = context.wrap_socket(raw, server_hostname=name)
-    connection.request("GET", path, headers={"Host": f"{name}:{port}"})
+    connection.request("GET", path, headers={"Host": f"{name}:{port}", "Accept": accept})
     answer = connection.getresponse()
     body = answer.read()
     connection.close()
@@ -84,7 +85,18 @@ def test_each_host_is_certified_and_answers_as_the_page_says(kind: HostKind, up:
         assert status in (401, 404), body
     else:
         assert status == 404
-        assert b"not enabled" in body or b"not served" in body, body
+        assert json.loads(body)["detail"] == f"The service [{kind.name}] is not enabled on this server"
+        status, page = ask(up, host(kind, up), "/", accept="text/html")
+        assert (status, b"is not enabled" in page, page[:9]) == (404, True, b"<!doctype")
+
+
+def test_a_name_of_nobody_is_told_so(up: Installation) -> None:
+    status, _ = ask(up, "localhost", "/v2/control-planes")
+    assert status == 401
+    client = up.api
+    answer = client("GET", "/v2/control-planes", headers={"Host": "nobody.example"})
+    assert answer.status == 404
+    assert "nobody.example" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("kind", HOSTS, ids=lambda kind: kind.name)

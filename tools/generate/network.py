@@ -28,7 +28,11 @@ def page() -> str:
         "## Host names",
         "",
         "`{domain}` is the base domain (`--domain`), `{region}` one of the served regions, `{prefix}` the DNS prefix",
-        "or the id of a control plane. Clients may also dial a bare address: paths decide then.",
+        "or the id of a control plane; where two forms stand, both are answered and the first is shown. Case, a port",
+        "and a final dot do not matter. The `Host` field decides, and the server name of the TLS handshake where that",
+        "is a bare address: an IP address, `localhost`, a name of one label, the base domain itself, or one of",
+        "`bare-hosts`. Any other name is answered with 404 in plain words; so is a host whose service is not served,",
+        "as a page for browsers and as problem details for programs.",
         "",
         "| host | for | client certificate | let through for control planes of type |",
         "|---|---|---|---|",
@@ -48,4 +52,5 @@ def _port_row(port: Port) -> str:
 def _host_row(kind: HostKind) -> str:
     types = ", ".join(_TYPES[each] for each in kind.types) or "where used"
     use = kind.use if kind.served else f"{kind.use} (not served by this version)"
-    return f"| `{kind.template}` | {use} | {'asked for' if kind.client_certificate else 'not asked for'} | {types} |"
+    names = ", ".join(f"`{each}`" for each in kind.templates)
+    return f"| {names} | {use} | {'asked for' if kind.client_certificate else 'not asked for'} | {types} |"

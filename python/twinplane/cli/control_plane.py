@@ -84,7 +84,13 @@ async def _serve(settings: ProcessSettings, directory: Path) -> int:
 
 def _open_control(settings: ProcessSettings, directory: Path) -> Control:
     advertised = settings["advertised-port"] or settings["port"]
-    control_settings = ControlSettings(domain=settings["domain"], advertised_port=advertised, regions=REGIONS)
+    control_settings = ControlSettings(
+        domain=settings["domain"],
+        other_domains=tuple(settings["other-domains"] or ()),
+        bare_hosts=tuple(settings["bare-hosts"] or ()),
+        advertised_port=advertised,
+        regions=REGIONS,
+    )
     try:
         return Control.open(directory, settings=control_settings, config_hash=config_hash)
     except StoreError as error:
@@ -113,20 +119,22 @@ def _admin_app(control: Control, settings: ProcessSettings) -> admin.App:
 
 
 def _open_edge(settings: ProcessSettings, directory: Path, sockets: Path) -> Edge:
+    domains = (settings["domain"], *(settings["other-domains"] or ()))
     if settings["tls-certificate"] is not None:
         try:
             identity = Identity(settings["tls-certificate"].read_text(), settings["tls-key"].read_text())
         except OSError as error:
             raise StartError(f"{error.filename}: cannot be read: {error.strerror}") from error
     else:
-        names = certificate_names(settings["domain"], REGIONS)
+        names = tuple(name for domain in domains for name in certificate_names(domain, REGIONS))
+        names = tuple(dict.fromkeys((*names, *(settings["bare-hosts"] or ()))))
         identity = Authority(directory).leaf(directory / "platform.pem", names)
     edge_settings = EdgeSettings(
         address=settings["listen"],
         port=settings["port"],
         workers=settings["workers"],
         certificate=identity,
-        client_certificate_hosts=client_certificate_patterns(settings["domain"], REGIONS),
+        client_certificate_hosts=[name for domain in domains for name in client_certificate_patterns(domain, REGIONS)],
         body_bytes_max=settings["body-limit"],
         application_socket=sockets / "api.sock",
         link_socket=sockets / "link.sock",

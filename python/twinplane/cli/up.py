@@ -129,6 +129,8 @@ class _Installation:
             "domain": settings["domain"],
             "admin-port": "off" if ports.admin is None else ports.admin,
             "admin-origins": ",".join(settings["admin-origins"] or ()),
+            "other-domains": ",".join(settings["other-domains"] or ()),
+            "bare-hosts": ",".join(settings["bare-hosts"] or ()),
             "retention-days": settings["retention-days"],
             "usage-retention-days": settings["usage-retention-days"],
             "log-level": settings["log-level"],
@@ -156,7 +158,7 @@ class _Installation:
         admin = f"http://localhost:{ports.admin}" if ports.admin is not None else "off"
         lines = [
             "twinplane is up",
-            f"  API            https://localhost:{ports.platform}  (https://cloud.{self._settings['domain']}:{ports.platform})",
+            f"  API            https://localhost:{ports.platform}  (https://us.api.{self._settings['domain']}:{ports.platform})",
             f"  Admin API      {admin}",
             f"  proxy          http://localhost:{ports.proxy}  https://localhost:{ports.proxy_ssl}",
             f"  node status    http://localhost:{ports.status}/status",

@@ -10,6 +10,8 @@ class ControlSettings:
     """Names that endpoints are worded with, and limits."""
 
     domain: str = "twinplane.localhost"
+    other_domains: tuple[str, ...] = ()
+    bare_hosts: tuple[str, ...] = ()
     advertised_port: int = 443
     regions: tuple[str, ...] = ("us",)
     page_size_max: int = 1000

@@ -114,11 +114,11 @@ def admit(
 
 def _named_plane(server_name: str, use: Use, planes: Planes, domain: str) -> ControlPlane | None:
     """The control plane in a server name of ours; None for any other name, which says nothing."""
-    host = re.fullmatch(rf"([0-9a-z-]+)\.([0-9a-z-]+)\.(cp0|tp0)\.{re.escape(domain.lower())}", server_name)
+    host = re.fullmatch(rf"([0-9a-z-]+)\.([0-9a-z-]+)\.(cp|tp)0?\.{re.escape(domain.lower())}", server_name)
     if host is None:
         return None
     prefix, region, kind = host.groups()
-    if kind != use:
+    if not use.startswith(kind):
         raise IdentityRefused(NAME_DISAGREES, f"{server_name} is not for this")
     plane = planes.find_by_prefix(prefix) or planes.find(prefix)
     if plane is None or plane.region != region:

@@ -30,6 +30,12 @@ REGIONS = ("us",)
 
 DATA = Setting("data", PATH, "./.twinplane", "Data directory: the store, certificates, the admin token.")
 DOMAIN_SETTING = Setting("domain", DOMAIN, "twinplane.localhost", "Base domain of every host name of the platform.")
+OTHER_DOMAINS = Setting(
+    "other-domains", LIST, "", "More base domains that host names are answered under; endpoints shown carry `domain`."
+)
+BARE_HOSTS = Setting(
+    "bare-hosts", LIST, "", "More host names that count as a bare address, like `localhost`: paths decide there."
+)
 ADMIN_ORIGINS = Setting("admin-origins", LIST, "", "Browser origins let into the Admin API.")
 LOG_LEVEL = Setting("log-level", one_of("debug", "info", "warn", "error"), "info", "Least severe level that is logged.")
 
@@ -38,6 +44,8 @@ SHARED: tuple[Setting, ...] = (
     DOMAIN_SETTING,
     ADMIN_ORIGINS,
     LOG_LEVEL,
+    OTHER_DOMAINS,
+    BARE_HOSTS,
     Setting("audit-port", PORT_OR_OFF, "off", "Port of audit logging. Not served by this version: leave it off."),
     Setting("retention-days", integer(1, 3650, unit="days"), "7", "How long request records are kept."),
     Setting("usage-retention-days", integer(1, 3650, unit="days"), "400", "How long usage counters are kept."),

@@ -30,7 +30,11 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class HostKind:
-    """A family of host names under the base domain. `template` holds `{prefix}`, `{region}` and `{domain}`."""
+    """A family of host names under the base domain. `template` holds `{prefix}`, `{region}` and `{domain}`.
+
+    `other_templates` are forms that newer or older documents have for the same host; they are answered alike. Where
+    `served` is false the host answers that it is not.
+    """
 
     name: str
     template: str
@@ -38,10 +42,25 @@ class HostKind:
     types: tuple[ControlPlaneType, ...]
     client_certificate: bool = False
     served: bool = True
+    other_templates: tuple[str, ...] = ()
+
+    @property
+    def templates(self) -> tuple[str, ...]:
+        """Every form of the name, the one that is shown first."""
+        return (self.template, *self.other_templates)
+
+    @property
+    def is_regional(self) -> bool:
+        """Whether there is one for each region."""
+        return "{region}" in self.template
 
     def host(self, *, domain: str, region: str = "", prefix: str = "") -> str:
         """The full name for one region and one object."""
         return self.template.format(domain=domain, region=region, prefix=prefix)
+
+    def hosts(self, *, domain: str, region: str = "", prefix: str = "") -> tuple[str, ...]:
+        """The full name in every form."""
+        return tuple(each.format(domain=domain, region=region, prefix=prefix) for each in self.templates)
 
 
 _BOTH = (ControlPlaneType.GATEWAY, ControlPlaneType.KIC)
@@ -77,19 +96,41 @@ STATUS_PORT = Port(
 )
 PORTS = (CONTROL_PLANE_PORT, AUDIT_PORT, ADMIN_PORT, PROXY_PORT, PROXY_TLS_PORT, STATUS_PORT)
 
-CLOUD = HostKind("console", "cloud.{domain}", "the platform for people", _BOTH)
+GLOBAL = "global"
+"""The region in name only: identity, and what belongs to no region. No control plane is in it."""
+
+CLOUD = HostKind("console", "cloud.{domain}", "the platform for people", _BOTH, served=False)
 GLOBAL_API = HostKind("global API", "global.api.{domain}", "identity, organization", (ControlPlaneType.GATEWAY,))
 API = HostKind("API", "{region}.api.{domain}", "the API of a region; decK", _BOTH)
 KIC_API = HostKind(
     "KIC API", "{region}.kic.api.{domain}", "ingress controllers", (ControlPlaneType.KIC,), True, served=False
 )
 CONFIGURATION = HostKind(
-    "configuration", "{prefix}.{region}.cp0.{domain}", "configuration of nodes", (ControlPlaneType.GATEWAY,), True
+    "configuration",
+    "{prefix}.{region}.cp0.{domain}",
+    "configuration of nodes",
+    (ControlPlaneType.GATEWAY,),
+    True,
+    other_templates=("{prefix}.{region}.cp.{domain}",),
 )
-TELEMETRY = HostKind("telemetry", "{prefix}.{region}.tp0.{domain}", "telemetry of nodes", _BOTH, True)
-PORTAL = HostKind("portal", "{prefix}.{region}.portal.{domain}", "developer portals", (), served=False)
-MESH = HostKind("mesh", "{region}.mesh.sync.{domain}", "zones of service meshes", (), served=False)
-HOSTS = (CLOUD, GLOBAL_API, API, KIC_API, CONFIGURATION, TELEMETRY, PORTAL, MESH)
+TELEMETRY = HostKind(
+    "telemetry",
+    "{prefix}.{region}.tp0.{domain}",
+    "telemetry of nodes",
+    _BOTH,
+    True,
+    other_templates=("{prefix}.{region}.tp.{domain}",),
+)
+PORTAL = HostKind("developer portal", "{prefix}.{region}.portal.{domain}", "developer portals", (), served=False)
+MESH = HostKind(
+    "service mesh",
+    "{region}.mesh.sync.{domain}",
+    "zones of service meshes",
+    (),
+    served=False,
+)
+IDENTITY = HostKind("identity server", "{region}.identity.{domain}", "OAuth issuer", (), served=False)
+HOSTS = (CLOUD, GLOBAL_API, API, KIC_API, CONFIGURATION, TELEMETRY, PORTAL, MESH, IDENTITY)
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
@@ -98,18 +139,26 @@ def certificate_names(domain: str, regions: Iterable[str]) -> tuple[str, ...]:
     """Names that the front door's certificate carries: loopback, and a wildcard for each kind of host."""
     names = [*LOOPBACK_NAMES, domain]
     for kind in HOSTS:
-        for region in regions:
-            name = kind.host(domain=domain, region=region, prefix="*")
-            if name not in names:
-                names.append(name)
+        for region in (*regions, GLOBAL) if kind is MESH else regions:
+            names += (name for name in kind.hosts(domain=domain, region=region, prefix="*") if name not in names)
+        if not kind.is_regional:
+            names += (name for name in kind.hosts(domain=domain) if name not in names)
     return tuple(names)
 
 
 def client_certificate_patterns(domain: str, regions: Iterable[str]) -> tuple[str, ...]:
     """Server names on which a client certificate is asked for."""
     return tuple(
-        kind.host(domain=domain, region=region, prefix="*")
+        name
         for kind in HOSTS
         if kind.client_certificate
         for region in regions
+        for name in kind.hosts(domain=domain, region=region, prefix="*")
+    )
+
+
+def server_name_patterns(domain: str, region: str) -> tuple[str, ...]:
+    """Server names that nodes of one region dial, as patterns."""
+    return tuple(
+        name for kind in (CONFIGURATION, TELEMETRY) for name in kind.hosts(domain=domain, region=region, prefix="*")
     )

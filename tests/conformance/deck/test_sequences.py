@@ -13,6 +13,7 @@ from tests.asgi import Client
 from tests.control_room import Platform, open_platform
 
 from twinplane.api import admin, konnect
+from twinplane.control import ControlSettings
 
 _LISTS = (
     "services",
@@ -46,7 +47,7 @@ _TOLERATED = (
 
 @pytest.fixture
 def platform(tmp_path: Path) -> Iterator[Platform]:
-    with open_platform(tmp_path) as opened:
+    with open_platform(tmp_path, ControlSettings(domain="konghq.local")) as opened:
         yield opened
 
 

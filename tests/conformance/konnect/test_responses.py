@@ -173,7 +173,7 @@ async def test_nodes_and_expected_configuration(platform: Platform) -> None:
 
 
 async def test_who_asks(platform: Platform) -> None:
-    for host in ("localhost", "global.api.twinplane.localhost", "us.api.konghq.local"):
+    for host in ("localhost", "global.api.twinplane.localhost", "us.api.twinplane.localhost"):
         api = Checked(client(platform, host), document(*IDENTITY))
         organization = await api.call("GET", "/v3/organizations/me")
         assert organization["id"] == platform.principal.organization_id

@@ -39,10 +39,11 @@ from twinplane.api.konnect.errors import (
     problem_answer,
     problem_for,
 )
-from twinplane.api.konnect.hosts import AskedHost, read_host
+from twinplane.api.konnect.hosts import host_answer, host_problem, read_host
 from twinplane.control import Control
 from twinplane.control.analytics import Analytics
 from twinplane.control.errors import ControlError, StoreError, TokenInvalid
+from twinplane.settings.host_names import HostNames
 
 _ASKER: Final = "twinplane.asker"
 _BEARER: Final = "bearer "
@@ -56,6 +57,9 @@ class App:
 
     def __init__(self, control: Control, *, analytics: Analytics | None, threads: int, body_bytes_max: int) -> None:
         self._control = control
+        self._hosts = HostNames(
+            (control.settings.domain, *control.settings.other_domains), bare=control.settings.bare_hosts
+        )
         self._body_bytes_max = body_bytes_max
         self._workers = Workers(threads=threads)
         self._entities = EntityFace(core_entity_paths(control), self._workers, body_bytes_max=body_bytes_max)
@@ -70,9 +74,8 @@ class App:
         if scope["type"] != "http":
             return
         head = read_request(scope)
-        host = read_host(head.header(b"host") or "")
         below = split_path(head.path)
-        refusal = await self._refusal(head, host, scope, is_core=below is not None)
+        refusal = await self._refusal(head, scope, is_core=below is not None)
         if refusal is not None:
             await send_answer(send, refusal, head_only=head.method == "HEAD")
         elif below is not None:
@@ -81,14 +84,14 @@ class App:
         else:
             await self._resource(head, scope, receive, send)
 
-    async def _refusal(
-        self, head: Head, host: AskedHost, scope: MutableMapping[str, Any], *, is_core: bool
-    ) -> Answer | None:
+    async def _refusal(self, head: Head, scope: MutableMapping[str, Any], *, is_core: bool) -> Answer | None:
         """The answer to a request that goes no further: health, another service's host, no valid token."""
         if head.path.rstrip("/") == "/health":
             return await self._health(head)
-        if host.service is not None:
-            return problem_answer(Problem(404, f"The service [{host.service}] is not enabled on this server"))
+        found = read_host(self._hosts, head)
+        problem = host_problem(found, head)
+        if found is None or problem is not None:
+            return host_answer(problem or Problem(404, "Not found"), head)
         try:
             principal = await self._workers.run(self._control.tokens.authenticate, _bearer(head))
         except TokenInvalid:
@@ -96,7 +99,7 @@ class App:
         except Exception as error:  # the last place where a refusal can be worded
             known = problem_for(error)
             return worded(error, head) if is_core or known is None else problem_answer(known)
-        scope[_ASKER] = Asker(principal, host.region)
+        scope[_ASKER] = Asker(principal, found.region or None)
         return None
 
     async def _health(self, head: Head) -> Answer:

@@ -11,8 +11,8 @@ from fastapi import Request
 from twinplane.api.core.message import Query
 from twinplane.api.core.workers import Workers
 from twinplane.api.konnect.errors import Problem
-from twinplane.api.konnect.hosts import GLOBAL
 from twinplane.control import Control, ControlPlane, Principal
+from twinplane.settings.network import GLOBAL
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")

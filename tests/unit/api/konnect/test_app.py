@@ -37,7 +37,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def platform(tmp_path: Path, clock: Clock) -> Iterator[Platform]:
-    with open_platform(tmp_path, ControlSettings(busy_timeout_ms=100), clock=clock) as opened:
+    with open_platform(tmp_path, ControlSettings(domain="t.test", busy_timeout_ms=100), clock=clock) as opened:
         yield opened
 
 
