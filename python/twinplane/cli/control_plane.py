@@ -15,7 +15,7 @@ from pathlib import Path
 import uvicorn
 import uvloop
 
-from twinplane.api import admin, konnect
+from twinplane.api import admin, kic, konnect
 from twinplane.cli.errors import StartError
 from twinplane.cli.process import lock_directory, log_to_stderr, make_directory, stop_on_signals
 from twinplane.control import Control, ControlSettings
@@ -67,7 +67,11 @@ async def _serve(settings: ProcessSettings, directory: Path) -> int:
             control, analytics=analytics, threads=settings["api-threads"], body_bytes_max=settings["body-limit"]
         )
         stack.callback(application.close)
-        await stack.enter_async_context(_uvicorn(application, _unix_socket(sockets / "api.sock")))
+        front = kic.create_app(
+            control, application, threads=settings["api-threads"], body_bytes_max=settings["body-limit"]
+        )
+        stack.callback(front.close)
+        await stack.enter_async_context(_uvicorn(front, _unix_socket(sockets / "api.sock")))
         if settings["admin-port"] is not None:
             face = _admin_app(control, settings)
             stack.callback(face.close)

@@ -13,6 +13,7 @@ from twinplane.control.change import Changes
 from twinplane.control.control_planes import ControlPlanes, make_predefined
 from twinplane.control.export import Exports
 from twinplane.control.history import History
+from twinplane.control.ingress_nodes import IngressNodes
 from twinplane.control.nodes import ConfigHash, Nodes
 from twinplane.control.organizations import Organizations, Users, make_first
 from twinplane.control.settings import ControlSettings
@@ -48,6 +49,7 @@ class Control:
         self.changes = Changes(database, settings, self.versions, clock)
         self.export = Exports(database, epoch)
         self.nodes = Nodes(database, self.export, settings, clock, config_hash)
+        self.ingress_nodes = IngressNodes(database, self.nodes, settings, clock)
         self.history = History(database)
 
     @classmethod

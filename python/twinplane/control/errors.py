@@ -30,6 +30,7 @@ __all__ = [
     "NotFound",
     "Predefined",
     "PrimaryKeyViolation",
+    "ReadOnly",
     "ReferencedViolation",
     "StillReferenced",
     "StoreBusy",
@@ -240,6 +241,14 @@ class Predefined(ControlError):
     code = "predefined"
     kind: str
     name: str
+
+
+@dataclass
+class ReadOnly(ControlError):
+    """The entities of this control plane are written by its ingress controller alone."""
+
+    code = "read_only"
+    control_plane: str
 
 
 class TokenInvalid(ControlError):

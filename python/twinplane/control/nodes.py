@@ -261,7 +261,9 @@ def _shown(row: NodeRow) -> Node:
 
 
 def _compatibility(row: NodeRow, issues: Sequence[NodeIssue] | None) -> str:
-    """Unknown until the node runs a configuration; then what it, or the push, told."""
+    """Unknown until the node runs a configuration; then what it, its ingress controller, or the push told."""
+    if row.told_compatibility is not None:
+        return row.told_compatibility
     if issues or row.sync_status.endswith("_incompatible"):
         return INCOMPATIBLE
     if row.config_hash in ("", NO_HASH):

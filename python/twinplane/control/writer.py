@@ -10,6 +10,7 @@ from typing import Any
 
 from twinplane.control import certificate_names
 from twinplane.control.errors import InvalidPrimaryKey, LimitExceeded, NotFound, PrimaryKeyViolation, UniqueViolation
+from twinplane.control.ingress import check_may_write
 from twinplane.control.lifetime import Lifetime, without_lifetime
 from twinplane.control.lookup import Lookup, check_name, is_uuid, name_field
 from twinplane.control.references import (
@@ -26,7 +27,7 @@ from twinplane.control.stored_form import to_body, to_row
 from twinplane.control.uniqueness import claims
 from twinplane.registry import EntityType, entity_type
 from twinplane.schema import SchemaViolation
-from twinplane.store.sql import ChangeRow, EntityKey, EntityRow, Transaction
+from twinplane.store.sql import ChangeRow, ControlPlaneRow, EntityKey, EntityRow, Transaction
 
 # Null is no value of these, and a real node tells it in these words; see vectors/admin, `targets/create-null-weight`.
 _NEVER_NULL = {"targets": ("weight",), "upstreams": ("slots",)}
@@ -48,11 +49,12 @@ class Writer:
         self._realm = self._lookup.realm
         self._revision: int | None = None
         self._noted: list[ChangeRow] = []
-        self._require_control_plane()
+        self._plane = self._require_control_plane()
 
     def finish(self) -> int | None:
-        """Append the change log; the new revision, None where nothing changed."""
+        """Append the change log; the new revision, None where nothing changed. Raises ReadOnly."""
         if self._noted:
+            check_may_write(self._plane, self._actor, {change.key.type for change in self._noted})
             self._tx.changes.append(self._realm, self._noted)
         return self._revision
 
@@ -321,6 +323,8 @@ class Writer:
                 raise NotFound("control_planes", {"id": self._realm.control_plane_id})
         return self._revision
 
-    def _require_control_plane(self) -> None:
-        if self._tx.control_planes.get(self._realm.organization_id, self._realm.control_plane_id) is None:
+    def _require_control_plane(self) -> ControlPlaneRow:
+        plane = self._tx.control_planes.get(self._realm.organization_id, self._realm.control_plane_id)
+        if plane is None:
             raise NotFound("control_planes", {"id": self._realm.control_plane_id})
+        return plane

@@ -112,6 +112,26 @@ def admit(
     return Admission(named, None, expires_at)
 
 
+def admit_controller(
+    presented: Presented, control_plane_id: str, *, directory: Directory, planes: Planes, now: float
+) -> Admission:
+    """Which control plane an ingress controller's certificate belongs to; `control_plane_id` is the one it asks for.
+
+    A pinned certificate says so itself, and may belong to another one; a chain is verified for the one asked for.
+    Raises IdentityRefused.
+    """
+    if presented.certificate is None:
+        raise IdentityRefused(NO_CERTIFICATE)
+    found = directory.find_by_fingerprint(presented.fingerprint)
+    if found is not None:
+        plane, pinned = found
+        return Admission(plane, pinned.id, _check_dates(presented.certificate, now))
+    asked = planes.find(control_plane_id)
+    if asked is None:
+        raise IdentityRefused(CERTIFICATE_UNKNOWN, "pinned nowhere, and no control plane has this id")
+    return Admission(asked, None, _check_chain(presented, directory.authorities(asked.id), now))
+
+
 def _named_plane(server_name: str, use: Use, planes: Planes, domain: str) -> ControlPlane | None:
     """The control plane in a server name of ours; None for any other name, which says nothing."""
     host = re.fullmatch(rf"([0-9a-z-]+)\.([0-9a-z-]+)\.(cp|tp)0?\.{re.escape(domain.lower())}", server_name)

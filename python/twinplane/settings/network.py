@@ -102,9 +102,7 @@ GLOBAL = "global"
 CLOUD = HostKind("console", "cloud.{domain}", "the platform for people", _BOTH, served=False)
 GLOBAL_API = HostKind("global API", "global.api.{domain}", "identity, organization", (ControlPlaneType.GATEWAY,))
 API = HostKind("API", "{region}.api.{domain}", "the API of a region; decK", _BOTH)
-KIC_API = HostKind(
-    "KIC API", "{region}.kic.api.{domain}", "ingress controllers", (ControlPlaneType.KIC,), True, served=False
-)
+KIC_API = HostKind("KIC API", "{region}.kic.api.{domain}", "ingress controllers", (ControlPlaneType.KIC,), True)
 CONFIGURATION = HostKind(
     "configuration",
     "{prefix}.{region}.cp0.{domain}",

@@ -168,6 +168,9 @@ _WORDED: Final[Mapping[type, Callable[[Any], Answer]]] = {
     refused.ForeignKeysUnresolved: _unresolved,
     refused.StillReferenced: _still_referenced,
     refused.DeclarativeViolation: _declarative,
+    refused.ReadOnly: lambda error: message(
+        403, f"The entities of control plane {error.control_plane} are written by its ingress controller alone"
+    ),
     refused.LimitExceeded: lambda error: message(413, f"{error.what} exceeds the limit of {error.limit}"),
     BadSize: _size,
     BadTags: lambda error: _options({"tags": error.reason}),

@@ -45,6 +45,12 @@ def unauthorized() -> Answer:
 def core_entity_paths(control: Control) -> Dispatcher:
     """Every path below `core-entities`."""
     dispatcher = Dispatcher()
+    add_core_entities(dispatcher, control)
+    return dispatcher
+
+
+def add_core_entities(dispatcher: Dispatcher, control: Control) -> None:
+    """Serve what lies below `core-entities`; ingress controllers are served the same elsewhere."""
     rules = Rules(accepts_empty_offset=True, put_creates_targets=True, shows_beyond=True)
     checks = SchemaEndpoints(control, rules=rules, validated_status=201)
     for path, handlers in checks.paths().items():
@@ -64,7 +70,6 @@ def core_entity_paths(control: Control) -> Dispatcher:
         getters={"consumer_groups": groups.group},
     )
     add_entity_paths(dispatcher, control, plan)
-    return dispatcher
 
 
 def _json_schema(_call: Call, keys: tuple[str, ...]) -> Answer:

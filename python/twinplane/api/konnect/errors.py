@@ -96,6 +96,8 @@ def problem_for(error: Exception) -> Problem | None:
             return Problem(409, f"{kind} with {error.field} [{_shortened(error.value)}] exists already")
         case refused.Predefined():
             return Problem(403, f"{_KINDS.get(error.kind, error.kind)} [{error.name}] is predefined and stays")
+        case refused.ReadOnly():
+            return Problem(403, f"Control plane [{error.control_plane}] is written by its ingress controller alone")
         case refused.LimitExceeded():
             return Problem(403, f"The limit of {error.limit} {error.what} is reached")
         case refused.InvalidOffset():

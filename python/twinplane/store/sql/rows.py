@@ -199,3 +199,4 @@ class NodeRow:
     certificate_expires_at: float | None
     created_at: float
     updated_at: float
+    told_compatibility: str | None = None

@@ -267,6 +267,7 @@ NODE = Table(
     Column("epoch", String),
     Column("sync_status", String, nullable=False),
     Column("issues", Text),
+    Column("told_compatibility", String),
     Column("certificate_id", String),
     Column("certificate_expires_at", Float),
     Column("created_at", Float, nullable=False),
