@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
@@ -18,11 +20,14 @@ from twinplane.hybrid.errors import FrameInvalid
 from twinplane.hybrid.hashing import EMPTY_HASH, config_hash
 from twinplane.hybrid.wire import FAULT_PARSE, Applied, Fault, Issue, Reconfigure, decode_reconfigure
 from twinplane.node.cache import Stored
+from twinplane.node.conditions import Conditions
 from twinplane.node.errors import CacheUnwritable, PayloadRefused
 
 _log = logging.getLogger(__name__)
 _CoreT = TypeVar("_CoreT")
 _FAULTS_MAX = 100
+RETRY_FIRST_S, RETRY_MAX_S = 1.0, 60.0
+CACHE_UNWRITABLE, CACHE_DAMAGED = "cache_unwritable", "cache_damaged"
 
 Apply = Callable[[bytes], Sequence[Issue]]
 """Has the core serve a table; the answer is what of it cannot be served as asked. Raises PayloadRefused."""
@@ -33,6 +38,9 @@ Complete = Callable[[bytes], bytes]
 
 class Cache(Protocol):
     """Where configurations are kept between starts."""
+
+    damages: tuple[str, ...]
+    """What the last `load` could not use, for people."""
 
     def load(self) -> list[Stored]:
         """What can be served from, newest first."""
@@ -58,8 +66,10 @@ class ConfigKeeper:
         complete: Complete,
         bytes_max: int,
         on_served: Callable[[bytes], None],
+        conditions: Conditions | None = None,
     ) -> None:
         """`on_served` gets each table that is served, for what else in the node is configured by it."""
+        self.conditions = conditions or Conditions()
         self._apply = apply
         self._cache = cache
         self._complete = complete
@@ -67,7 +77,9 @@ class ConfigKeeper:
         self._on_served = on_served
         self._served: Stored | None = None
         self._issues: tuple[Issue, ...] = ()
-        self._cache_problem: str | None = None
+        # One configuration at a time comes from the link, and one may wait for the disk.
+        self._turn = threading.Lock()
+        self._unkept: Stored | None = None
         self.applied_total = 0
         self.refused_total = 0
         self.last_fault: Fault | None = None
@@ -79,9 +91,7 @@ class ConfigKeeper:
 
     def applied(self) -> Applied:
         """What is served, and what of it cannot be served as asked."""
-        issues = self._issues
-        if self._cache_problem is not None:
-            issues = (*issues, Issue("cache_unwritable", self._cache_problem))
+        issues = (*self._issues, *self.conditions.issues())
         served = self._served
         return Applied(self.config_hash, served.revision if served else None, served.epoch if served else None, issues)
 
@@ -97,7 +107,11 @@ class ConfigKeeper:
         `refusals` are what `start_core` raises for a configuration; what it raises for no configuration is raised on.
         `issues` asks the started core what of its configuration cannot be served as asked.
         """
-        for stored in self._cache.load():
+        generations = self._cache.load()
+        if self._cache.damages:
+            follows = "an older configuration is served" if generations else "the node starts without a configuration"
+            self.conditions.note(CACHE_DAMAGED, f"{'; '.join(self._cache.damages)}: {follows}")
+        for stored in generations:
             try:
                 core = start_core(stored.table)
             except refusals as error:
@@ -110,7 +124,21 @@ class ConfigKeeper:
 
     async def receive(self, frame: bytes, *, is_twin: bool) -> Outcome | None:
         """Take a frame of the link. See `hybrid.client.ConfigSink`."""
-        return await asyncio.to_thread(self._take, frame, is_twin)
+        return await asyncio.to_thread(self._receive, frame, is_twin)
+
+    async def retry_keeping(self) -> None:
+        """Until cancelled: write what the disk did not take again and again, less and less often."""
+        delay_s = RETRY_FIRST_S
+        while True:
+            await asyncio.sleep(delay_s)
+            if self._unkept is None or await asyncio.to_thread(self._keep_again):
+                delay_s = RETRY_FIRST_S
+            else:
+                delay_s = min(delay_s * 2, RETRY_MAX_S)
+
+    def _receive(self, frame: bytes, is_twin: bool) -> Outcome | None:
+        with self._turn:
+            return self._take(frame, is_twin)
 
     def _take(self, frame: bytes, is_twin: bool) -> Outcome | None:
         message = decode_reconfigure(frame, bytes_max=self._bytes_max, is_twin=is_twin)
@@ -173,23 +201,39 @@ class ConfigKeeper:
         try:
             issues = self._apply(stored.table)
         except PayloadRefused:
-            if is_kept:
-                self._cache.withdraw()
+            self._cache.withdraw()
             raise
         if is_kept:
             self._cache.confirm()
+        # Packed: the disk may be away for long.
+        self._unkept = None if is_kept else _packed(stored)
         return issues
 
     def _keep(self, stored: Stored) -> bool:
         try:
             self._cache.keep(stored)
         except CacheUnwritable as error:
-            if self._cache_problem is None:
+            if not self.conditions.has(CACHE_UNWRITABLE):
                 _log.warning("cache_unwritable detail=%s", error)
-            self._cache_problem = str(error)
+            self.conditions.note(CACHE_UNWRITABLE, str(error))
             return False
-        self._cache_problem = None
+        if self.conditions.has(CACHE_UNWRITABLE):
+            _log.info("cache_writable_again hash=%s", stored.config_hash)
+        self.conditions.clear(CACHE_UNWRITABLE)
+        self.conditions.clear(CACHE_DAMAGED)
         return True
+
+    def _keep_again(self) -> bool:
+        with self._turn:
+            if self._unkept is None:
+                return True
+            stored = self._unkept
+            whole = Stored(stored.config_hash, zlib.decompress(stored.table), stored.revision, stored.epoch)
+            if not self._keep(whole):
+                return False
+            self._cache.confirm()
+            self._unkept = None
+            return True
 
     def _refuse(self, stored: Stored, refused: PayloadRefused) -> Outcome:
         self.refused_total += 1
@@ -211,6 +255,10 @@ class ConfigKeeper:
             self._on_served(stored.table)
         except (FrameInvalid, ValueError) as error:
             _log.error("config_listener_failed detail=%s", error)
+
+
+def _packed(stored: Stored) -> Stored:
+    return Stored(stored.config_hash, zlib.compress(stored.table, 1), stored.revision, stored.epoch)
 
 
 def _without_table(stored: Stored) -> Stored:

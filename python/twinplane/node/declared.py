@@ -20,6 +20,7 @@ class DeclaredConfig:
 
     def __init__(self, stored: Stored) -> None:
         self._stored = stored
+        self.damages: tuple[str, ...] = ()
 
     def load(self) -> list[Stored]:
         """The one configuration that there is."""

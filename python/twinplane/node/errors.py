@@ -23,6 +23,10 @@ class CacheDamaged(Exception):
     """A file of the configuration cache does not hold what it was given."""
 
 
+class SealBroken(Exception):
+    """What was sealed cannot be opened: it is damaged, or sealed with a key that this node does not have."""
+
+
 class NodeStartError(Exception):
     """The node cannot start. One line for each thing that is wrong."""
 

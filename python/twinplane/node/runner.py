@@ -12,7 +12,7 @@ import os
 import socket
 import ssl
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -28,12 +28,14 @@ from twinplane.hybrid.wire import BasicInfo, Issue, NodeQuery
 from twinplane.node.authority import Identity, self_signed, write_private, write_whole
 from twinplane.node.backlog import Backlog
 from twinplane.node.cache import ConfigCache
+from twinplane.node.conditions import Conditions
 from twinplane.node.config import Cache, ConfigKeeper
 from twinplane.node.core_settings import node_core_settings
 from twinplane.node.errors import NodeStartError, PayloadRefused
 from twinplane.node.http import HttpServer
 from twinplane.node.licenses import split_licenses
 from twinplane.node.logs import LogDelivery
+from twinplane.node.seal import Keyring, read_keyring
 from twinplane.node.sparse import complete_table
 from twinplane.node.status import StatusApi, StatusFacts
 from twinplane.node.telemetry import TelemetrySender, TelemetryTimes
@@ -59,6 +61,8 @@ class Node:
         self._settings = settings
         self._prefix = prefix
         self._declared = declared
+        self._conditions = Conditions()
+        self._keyring = _keyring(settings)
         self._id = _node_id(settings, prefix)
         self._query = NodeQuery(self._id, socket.gethostname(), settings["node_version"])
 
@@ -86,10 +90,13 @@ class Node:
                     telemetry=telemetry.facts,
                     logs=delivery.facts,
                     certificate_expires_at=self._certificate_expiry(),
+                    conditions=self._conditions.issues,
                 )
             )
             await self._listen(stack, api)
-            tasks = [telemetry.run(), delivery.run(), *([link.run()] if link else [])]
+            tasks = [telemetry.run(), delivery.run(), keeper.retry_keeping(), *([link.run()] if link else [])]
+            if link is not None:
+                self._conditions.watch(_in_loop(link.announce))
             for task in tasks:
                 await _run_beside(stack, task)
             ports = [port for _, port, _ in core.status().listeners]
@@ -125,10 +132,11 @@ class Node:
         delivery = LogDelivery(drain, _tls_context(settings))
         keeper = ConfigKeeper(
             apply,
-            self._declared or ConfigCache(self._prefix),
+            self._declared or ConfigCache(self._prefix, self._keyring, seals=settings["cache_encryption"]),
             complete=complete_table,
             bytes_max=settings["cluster_max_payload"],
             on_served=delivery.configure,
+            conditions=self._conditions,
         )
         # A cached configuration that the core refuses gives way to the one before; a declared one has none before.
         refusals = (ApplyError,) if self._declared is None else ()
@@ -243,6 +251,36 @@ async def _run_beside(stack: contextlib.AsyncExitStack, work: Any) -> None:
 
     task.add_done_callback(note)
     stack.push_async_callback(end)
+
+
+def _in_loop(work: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+    """A call that has `work` done soon in this loop, from whatever thread it is made."""
+    loop = asyncio.get_running_loop()
+    under_way: set[asyncio.Task[None]] = set()
+
+    def begin() -> None:
+        task = loop.create_task(work())
+        under_way.add(task)
+        task.add_done_callback(under_way.discard)
+
+    def call() -> None:
+        loop.call_soon_threadsafe(begin)
+
+    return call
+
+
+def _keyring(settings: NodeSettings) -> Keyring | None:
+    """The keys that what is on disk may be sealed with; None for a node without a certificate."""
+    if not settings["cluster_cert_key"]:
+        return None
+    try:
+        return read_keyring(
+            [_pem(each) for each in (settings["cluster_cert_key"], *(settings["cache_encryption_old_keys"] or ()))]
+        )
+    except OSError as error:
+        raise NodeStartError(f"{error.filename}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise NodeStartError(f"cluster_cert_key, cache_encryption_old_keys: cannot be used: {error}") from error
 
 
 def _node_id(settings: NodeSettings, prefix: Path) -> str:

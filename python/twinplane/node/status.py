@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,6 +16,7 @@ import orjson
 
 from twinplane.hybrid.client import LinkFacts
 from twinplane.hybrid.hashing import EMPTY_HASH
+from twinplane.hybrid.wire import Issue
 from twinplane.node.http import HttpAnswer, HttpRequest, json_answer
 from twinplane.node.log_queue import QueueFacts
 from twinplane.node.metrics import CONTENT_TYPE, Sample, exposition, health_samples
@@ -59,6 +60,8 @@ class StatusFacts:
     telemetry: TelemetryFacts | None = None
     logs: Callable[[], QueueFacts] | None = None
     certificate_expires_at: float | None = None
+    conditions: Callable[[], Sequence[Issue]] = tuple
+    """What is not as it should be while the node serves."""
 
 
 class StatusApi:
@@ -135,6 +138,7 @@ class StatusApi:
                 "connections_writing": max(status.connections_active - idle, 0),
                 "total_requests": status.requests_total,
             },
+            "conditions": [{"code": one.code, "message": one.message} for one in self._facts.conditions()],
         }
         return json_answer(200, body)
 
@@ -172,6 +176,7 @@ class StatusApi:
             Sample("kong_node_info", "gauge", {**node, "version": facts.version}, 1),
             Sample("kong_memory_workers_lua_vms_bytes", "gauge", memory, _resident_bytes()),
             Sample("twinplane_config_applied_total", "counter", {}, counts.get("applied", 0)),
+            *(Sample("twinplane_condition", "gauge", {"code": one.code}, 1) for one in facts.conditions()),
             Sample("twinplane_config_refused_total", "counter", {}, counts.get("refused", 0)),
             Sample("twinplane_log_entries_lost_total", "counter", {}, lost.get("logs", 0)),
             Sample("twinplane_rate_limit_windows_lost_total", "counter", {}, lost.get("limits", 0)),

@@ -104,6 +104,20 @@ SETTINGS: tuple[Setting, ...] = (
         "100000",
         "Request records kept while the control plane is away.",
     ),
+    # What is kept on disk
+    Setting(
+        "cache_encryption",
+        SWITCH,
+        "off",
+        "Encrypt what the node keeps on disk with a key derived from cluster_cert_key.",
+    ),
+    Setting(
+        "cache_encryption_old_keys",
+        LIST,
+        "",
+        "Files of former certificate keys that the cache may still be encrypted with.",
+        secret=True,
+    ),
     # The configuration of a node without control plane
     Setting("declarative_config", PATH, "", "File to take the configuration from."),
     Setting("declarative_config_string", TEXT, "", "Configuration as text, instead of a file."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import logging
@@ -177,6 +178,48 @@ async def test_frames_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     with pytest.raises(PayloadTooLarge):
         await node.receive(gzip.compress(bytes(400 * MIB)), is_twin=True)
     assert node.config_hash == EMPTY_HASH
+
+
+async def test_what_the_disk_did_not_take_is_written_later_without_a_new_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("twinplane.node.config.RETRY_FIRST_S", 0.01)
+    prefix = tmp_path / "prefix"
+    prefix.mkdir()
+    node = keeper(prefix, CoreStub())
+    prefix.rmdir()
+    with caplog.at_level(logging.WARNING):
+        await node.receive(frame(ONE, 1), is_twin=True)
+        retrying = asyncio.create_task(node.retry_keeping())
+        await asyncio.sleep(0.05)
+        assert node.conditions.has("cache_unwritable")
+        prefix.mkdir()
+        async with asyncio.timeout(10):
+            while node.conditions.has("cache_unwritable"):  # noqa: ASYNC110 - a thread clears it
+                await asyncio.sleep(0.01)
+        retrying.cancel()
+    assert sum("cache_unwritable" in line for line in caplog.messages) == 1
+    assert keeper(prefix, restarted := CoreStub()).applied().revision == 1
+    assert restarted.served == [ONE]
+
+
+async def test_a_damaged_cache_is_told_until_a_whole_one_is_written(tmp_path: Path) -> None:
+    node = keeper(tmp_path, CoreStub())
+    await node.receive(frame(ONE, 1), is_twin=True)
+    await node.receive(frame(TWO, 2), is_twin=True)
+    (tmp_path / "config.json.gz").write_bytes(b"{}")
+    again = keeper(tmp_path, core := CoreStub())
+    assert core.served == [ONE]
+    issue = again.applied().issues[0]
+    assert issue.code == "cache_damaged"
+    assert "an older configuration is served" in issue.message
+    await again.receive(frame(TWO, 2), is_twin=True)
+    assert again.applied().issues == ()
+    for name in ("config.json.gz", "config.json.gz.1"):
+        (tmp_path / name).write_bytes(b"{}")
+    empty = keeper(tmp_path, CoreStub())
+    assert empty.config_hash == EMPTY_HASH
+    assert "the node starts without a configuration" in empty.applied().issues[0].message
 
 
 async def test_an_unwritable_cache_is_an_issue_and_traffic_goes_on(

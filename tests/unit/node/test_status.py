@@ -13,6 +13,7 @@ import pytest
 
 from twinplane.hybrid.client import LinkFacts
 from twinplane.hybrid.hashing import EMPTY_HASH
+from twinplane.hybrid.wire import Issue
 from twinplane.node.http import HttpServer
 from twinplane.node.log_queue import QueueFacts
 from twinplane.node.status import StatusApi, StatusFacts
@@ -71,6 +72,7 @@ class Running:
                 telemetry=TelemetryFacts(backlog_records=11, lost_records=2),
                 logs=lambda: QueueFacts(delivered_total=8, dropped_total=1),
                 certificate_expires_at=1_800_000_000,
+                conditions=lambda: (Issue("cache_unwritable", "the disk is full"),),
             )
         )
         self.port = 0
@@ -119,6 +121,7 @@ async def test_status_tells_connections_and_the_hash(running: Running, client: h
     assert answer.headers["server"] == "twinplane/0.1.0"
     body = answer.json()
     assert body["configuration_hash"] == running.hash
+    assert body["conditions"] == [{"code": "cache_unwritable", "message": "the disk is full"}]
     assert body["server"] == {
         "connections_accepted": 9,
         "connections_active": 3,
@@ -136,6 +139,7 @@ async def test_status_tells_connections_and_the_hash(running: Running, client: h
 
 async def test_metrics_carry_kongs_names(client: httpx.AsyncClient) -> None:
     answer = await client.get("/metrics")
+    assert 'twinplane_condition{code="cache_unwritable"} 1' in answer.text
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     lines = answer.text.splitlines()
     assert 'kong_http_requests_total{service="a\\"b\\\\c\\nd",code="200"} 7' in lines
