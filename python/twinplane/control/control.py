@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+from twinplane.control.audit import AuditTrail
 from twinplane.control.certificates import NodeCertificates
 from twinplane.control.change import Changes
 from twinplane.control.control_planes import ControlPlanes, make_predefined
@@ -51,6 +52,7 @@ class Control:
         self.nodes = Nodes(database, self.export, settings, clock, config_hash)
         self.ingress_nodes = IngressNodes(database, self.nodes, settings, clock)
         self.history = History(database)
+        self.audit = AuditTrail(database, clock)
 
     @classmethod
     def open(

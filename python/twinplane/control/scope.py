@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 Row = dict[str, Any]
@@ -22,11 +22,16 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who makes a change, as the history tells it. `kind` is user, system-account, admin-api, node or system."""
+    """Who makes a change, as the history tells it. `kind` is user, system-account, admin-api, node or system.
+
+    From where and by which request is for the audit records alone.
+    """
 
     kind: str
     id: str
     name: str
+    client_ip: str = field(default="", compare=False)
+    request_id: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

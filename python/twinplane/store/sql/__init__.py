@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from twinplane.store.sql.audit import AuditFilter
 from twinplane.store.sql.database import FILE_NAME, Database
 from twinplane.store.sql.entities import EntityTable
 from twinplane.store.sql.rows import (
     SHARED_BY_ALL,
+    AuditRow,
     ChangeRow,
     ControlPlaneRow,
     EntityKey,
@@ -27,6 +29,8 @@ from twinplane.store.sql.transaction import Transaction
 __all__ = [
     "FILE_NAME",
     "SHARED_BY_ALL",
+    "AuditFilter",
+    "AuditRow",
     "ChangeRow",
     "ControlPlaneRow",
     "Database",

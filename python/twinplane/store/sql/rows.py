@@ -200,3 +200,25 @@ class NodeRow:
     created_at: float
     updated_at: float
     told_compatibility: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """One audit record as it is kept. `detail` is canonical JSON; `hash` is over everything else and `previous`."""
+
+    position: int
+    at: float
+    kind: str
+    organization_id: str
+    control_plane_id: str | None
+    node_id: str | None
+    certificate_id: str | None
+    actor_kind: str | None
+    actor_id: str | None
+    actor_name: str | None
+    client_ip: str | None
+    result: str
+    request_id: str | None
+    detail: str
+    previous: str
+    hash: str

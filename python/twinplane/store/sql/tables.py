@@ -279,3 +279,28 @@ NODE = Table(
         ondelete="CASCADE",
     ),
 )
+
+# Append-only; the oldest are forgotten. Each row carries the hash of the one before: see control/audit.py.
+AUDIT = Table(
+    "audit",
+    METADATA,
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("at", Float, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("organization_id", String, nullable=False),
+    Column("control_plane_id", String),
+    Column("node_id", String),
+    Column("certificate_id", String),
+    Column("actor_kind", String),
+    Column("actor_id", String),
+    Column("actor_name", String),
+    Column("client_ip", String),
+    Column("result", String, nullable=False),
+    Column("request_id", String),
+    Column("detail", Text, nullable=False),
+    Column("previous", String, nullable=False),
+    Column("hash", String, nullable=False),
+    Index("ix_audit_at", "organization_id", "at", "position"),
+    Index("ix_audit_control_plane", "organization_id", "control_plane_id", "position"),
+    Index("ix_audit_node", "control_plane_id", "node_id", "position"),
+)

@@ -6,6 +6,7 @@ from functools import cached_property
 
 from sqlalchemy import Connection
 
+from twinplane.store.sql.audit import AuditTable
 from twinplane.store.sql.control_planes import ControlPlaneTable
 from twinplane.store.sql.entities import EntityTable
 from twinplane.store.sql.history import ChangeTable
@@ -49,3 +50,8 @@ class Transaction:
     def nodes(self) -> NodeTable:
         """Nodes and the certificates that let them in."""
         return NodeTable(self._connection)
+
+    @cached_property
+    def audit(self) -> AuditTable:
+        """The audit records."""
+        return AuditTable(self._connection)
