@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
 from typing import Final
 
 from twinplane.control.errors import ReadOnly
@@ -18,7 +17,7 @@ _WRITERS: Final = frozenset({CONTROLLER, "system"})
 _GIVEN: Final = frozenset({"licenses"})
 
 
-def check_may_write(plane: ControlPlaneRow, actor: Actor, types: Set[str]) -> None:
+def check_may_write(plane: ControlPlaneRow, actor: Actor, type_name: str) -> None:
     """Everyone but the controller only reads what it uploads. Raises ReadOnly."""
-    if plane.cluster_type == INGRESS_TYPE and actor.kind not in _WRITERS and not types <= _GIVEN:
+    if plane.cluster_type == INGRESS_TYPE and actor.kind not in _WRITERS and type_name not in _GIVEN:
         raise ReadOnly(plane.id)

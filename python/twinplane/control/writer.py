@@ -52,21 +52,20 @@ class Writer:
         self._plane = self._require_control_plane()
 
     def finish(self) -> int | None:
-        """Append the change log; the new revision, None where nothing changed. Raises ReadOnly."""
+        """Append the change log; the new revision, None where nothing changed."""
         if self._noted:
-            check_may_write(self._plane, self._actor, {change.key.type for change in self._noted})
             self._tx.changes.append(self._realm, self._noted)
         return self._revision
 
     def create(self, type_name: str, body: Mapping[str, Any], parent: Parent | None) -> Row:
         """Insert a new entity."""
-        entity = self._lookup.type(type_name)
+        entity = self._writable(type_name)
         given = self._under(entity, body, parent)
         return self._insert(entity, given)
 
     def upsert(self, type_name: str, key: str, body: Mapping[str, Any], parent: Parent | None) -> Row:
         """Replace what is at `key`, or insert it there. An entity of another parent is taken over."""
-        entity = self._lookup.type(type_name)
+        entity = self._writable(type_name)
         given = self._under(entity, body, parent)
         if is_uuid(key):
             given["id"] = key.lower()
@@ -80,7 +79,7 @@ class Writer:
 
     def update(self, type_name: str, key: str, patch: Mapping[str, Any], parent: Parent | None) -> Row:
         """Merge a patch into what is at `key`."""
-        entity = self._lookup.type(type_name)
+        entity = self._writable(type_name)
         existing = self._lookup.require(entity, key, parent)
         given = dict(patch)
         if "id" in given and given["id"] != existing.key.id:
@@ -97,7 +96,7 @@ class Writer:
 
     def delete(self, type_name: str, key: str, parent: Parent | None) -> bool:
         """Delete what is at `key` with all that cascades."""
-        entity = self._lookup.type(type_name)
+        entity = self._writable(type_name)
         found = self._lookup.find(entity, key, parent)
         if found is None:
             if parent is not None:
@@ -113,6 +112,12 @@ class Writer:
             row = self._entities.get(self._realm, key)
             if row is not None and row.expires_at is not None and row.expires_at <= self._now:
                 self._delete(key)
+
+    def _writable(self, type_name: str) -> EntityType:
+        """An entity type that the actor may write here. Raises ReadOnly."""
+        entity = self._lookup.type(type_name)
+        check_may_write(self._plane, self._actor, entity.name)
+        return entity
 
     def _under(self, entity: EntityType, body: Mapping[str, Any], parent: Parent | None) -> dict[str, Any]:
         """The body with its parent's reference, and names resolved."""

@@ -6,12 +6,15 @@ import http.client
 import json
 import socket
 import ssl
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.certificates import Leaf
-from tests.integration.installation import Answer
+from tests.integration.installation import Answer, Installation
+
+HOST = "us.kic.api.twinplane.localhost"
 
 
 @dataclass(frozen=True)
@@ -63,3 +66,20 @@ class Controller:
         answer = self(method, path, body)
         assert answer.status == status, f"{method} {path}: {answer.status} {answer.body[:500]!r}"
         return answer.json() if answer.body else None
+
+
+def new_plane(up: Installation, **fields: Any) -> str:
+    """The id of a new control plane of an ingress controller."""
+    body = {"name": f"kic-{uuid.uuid4().hex[:8]}", "cluster_type": "CLUSTER_TYPE_K8S_INGRESS_CONTROLLER", **fields}
+    made = up.api("POST", "/v2/control-planes", body)
+    assert made.status == 201, made.body
+    found: str = made.json()["id"]
+    return found
+
+
+def pin(up: Installation, plane: str, certificate: str) -> str:
+    """Let the holder of a certificate in; its id."""
+    made = up.api("POST", f"/v2/control-planes/{plane}/dp-client-certificates", {"cert": certificate})
+    assert made.status == 201, made.body
+    found: str = made.json()["item"]["id"]
+    return found

@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 from tests.certificates import Authority, Leaf
-from tests.conformance.kic.controller import Controller
+from tests.conformance.kic.controller import HOST, Controller, new_plane, pin
 from tests.integration.installation import Installation, installation
 
-HOST = "us.kic.api.twinplane.localhost"
 LISTS = (
     *("services", "routes", "plugins", "upstreams", "targets", "certificates", "ca_certificates", "snis", "vaults"),
     *("keys", "key-sets", "partials", "filter-chains", "consumers", "consumer_groups", "key-auths", "basic-auths"),
@@ -27,22 +26,6 @@ BEYOND = ("partials", "mtls-auths")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     with installation(tmp_path_factory.mktemp("kic")) as found:
         yield found
-
-
-def new_plane(up: Installation, **fields: Any) -> str:
-    """The id of a new control plane of an ingress controller."""
-    body = {"name": f"kic-{uuid.uuid4().hex[:8]}", "cluster_type": "CLUSTER_TYPE_K8S_INGRESS_CONTROLLER", **fields}
-    made = up.api("POST", "/v2/control-planes", body)
-    assert made.status == 201, made.body
-    found: str = made.json()["id"]
-    return found
-
-
-def pin(up: Installation, plane: str, certificate: str) -> str:
-    made = up.api("POST", f"/v2/control-planes/{plane}/dp-client-certificates", {"cert": certificate})
-    assert made.status == 201, made.body
-    found: str = made.json()["item"]["id"]
-    return found
 
 
 def controller_of(up: Installation, plane: str, leaf: Leaf | None, folder: Any) -> Controller:
