@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
+Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 _ONE_DAY_S = 86_400.0
 
 
@@ -37,13 +42,32 @@ class Leaf:
             builder = builder.add_extension(alternative, critical=False)
         return _leaf(builder.sign(key, hashes.SHA256()), key)
 
+    @staticmethod
+    def version_1(name: str, directory: Path) -> Leaf:
+        """One of X.509 version 1, without any extension, as tools of self-managed installations make them."""
+        if shutil.which("openssl") is None:
+            pytest.skip("openssl not present")
+        key, request, certificate = (directory / end for end in ("v1.key", "v1.csr", "v1.pem"))
+        extensions = directory / "none.cnf"
+        extensions.write_text("")
+        curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-384", "-nodes", "-keyout", key]
+        sign = ["-req", "-in", request, "-signkey", key, "-out", certificate, "-extfile", extensions]
+        for words in (["req", *curve, "-out", request, "-subj", f"/CN={name}"], ["x509", *sign]):
+            subprocess.run(["openssl", *words], check=True, capture_output=True)
+        if x509.load_pem_x509_certificate(certificate.read_bytes()).version is not x509.Version.v1:
+            pytest.skip("this openssl makes no version 1 certificates")
+        return Leaf(certificate.read_text(), key.read_text())
+
 
 class Authority:
-    """A certificate authority."""
+    """A certificate authority. `rsa_bits` gives it, and what it signs, RSA keys of that size."""
 
-    def __init__(self, name: str, issuer: Authority | None = None) -> None:
+    def __init__(
+        self, name: str, issuer: Authority | None = None, *, rsa_bits: int = 0, path_length: int | None = None
+    ) -> None:
         self.name = name
-        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.rsa_bits = rsa_bits
+        self.key = _key(rsa_bits)
         signer = issuer or self
         usage = x509.KeyUsage(
             digital_signature=True,
@@ -58,7 +82,7 @@ class Authority:
         )
         builder = (
             _builder(name, signer.name, self.key, _ONE_DAY_S)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
             .add_extension(usage, critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(self.key.public_key()), critical=False)
         )
@@ -68,14 +92,23 @@ class Authority:
 
     def intermediate(self, name: str) -> Authority:
         """An authority below this one."""
-        return Authority(name, self)
+        return Authority(name, self, rsa_bits=self.rsa_bits)
 
-    def leaf(self, name: str, *, days: float = 1, is_client: bool = True, names: tuple[str, ...] = ()) -> Leaf:
-        """A certificate of this authority."""
-        key = ec.generate_private_key(ec.SECP256R1())
+    def leaf(
+        self,
+        name: str,
+        *,
+        days: float = 1,
+        seconds: float = 0,
+        is_client: bool = True,
+        names: tuple[str, ...] = (),
+        responder: str = "",
+    ) -> Leaf:
+        """A certificate of this authority. `responder` is where its revocation is asked about."""
+        key = _key(self.rsa_bits)
         purpose = ExtendedKeyUsageOID.CLIENT_AUTH if is_client else ExtendedKeyUsageOID.SERVER_AUTH
         builder = (
-            _builder(name, self.name, key, days * _ONE_DAY_S)
+            _builder(name, self.name, key, seconds or days * _ONE_DAY_S)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
             .add_extension(_issuer_id(self), critical=False)
@@ -83,10 +116,20 @@ class Authority:
         if names:
             alternative = x509.SubjectAlternativeName([x509.DNSName(one) for one in names])
             builder = builder.add_extension(alternative, critical=False)
+        if responder:
+            url = x509.UniformResourceIdentifier(responder)
+            place = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, url)
+            builder = builder.add_extension(x509.AuthorityInformationAccess([place]), critical=False)
         return _leaf(builder.sign(self.key, hashes.SHA256()), key)
 
 
-def _builder(subject: str, issuer: str, key: ec.EllipticCurvePrivateKey, lifetime_s: float) -> x509.CertificateBuilder:
+def _key(rsa_bits: int) -> Key:
+    if rsa_bits:
+        return rsa.generate_private_key(public_exponent=65537, key_size=rsa_bits)
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def _builder(subject: str, issuer: str, key: Key, lifetime_s: float) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     # What is past was valid for a day before.
     begin = now - timedelta(minutes=1) if lifetime_s > 0 else now + timedelta(seconds=lifetime_s - _ONE_DAY_S)
@@ -105,6 +148,6 @@ def _issuer_id(issuer: Authority) -> x509.AuthorityKeyIdentifier:
     return x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key())
 
 
-def _leaf(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> Leaf:
+def _leaf(certificate: x509.Certificate, key: Key) -> Leaf:
     text = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     return Leaf(certificate.public_bytes(Encoding.PEM).decode(), text)

@@ -48,6 +48,9 @@ class Core:
     def apply(self, payload: bytes) -> Applied:
         """Put a configuration in force whole; raises `ApplyError` and keeps the one before."""
 
+    def renew(self, certificates: bytes) -> None:
+        """Serve other default certificates from the next handshake on; raises `StartError` and keeps those before."""
+
     def drain(self, kind: Literal["records", "usage", "logs", "metrics"]) -> bytes:
         """Take away what has gathered: JSON lines, for metrics one JSON object. Never waits for a request."""
 

@@ -6,9 +6,7 @@ import asyncio
 import gzip
 import hashlib
 import json
-import shutil
 import ssl
-import subprocess
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -357,10 +355,9 @@ async def test_a_name_in_the_subject_alone_is_taken_from_a_pinned_authority(tmp_
     await plane.stop()
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl not present")
 async def test_certificates_of_version_1_are_shared(tmp_path: Path) -> None:
     """What self-managed installations share is often of X.509 version 1, without any extension."""
-    pair = _version_1(tmp_path)
+    pair = Leaf.version_1("kong_clustering", tmp_path)
     plane = plane_with(tmp_path, pair)
     await plane.start()
     running = Running(tmp_path, plane)
@@ -369,21 +366,6 @@ async def test_certificates_of_version_1_are_shared(tmp_path: Path) -> None:
     assert arrival.certificate == ssl.PEM_cert_to_DER_cert(pair.certificate)
     await running.stop()
     await plane.stop()
-
-
-def _version_1(directory: Path) -> Leaf:
-    key, request, certificate = (directory / name for name in ("v1.key", "v1.csr", "v1.pem"))
-    new = ["openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-384", "-nodes", "-keyout", key]
-    subprocess.run([*new, "-out", request, "-subj", "/CN=kong_clustering"], check=True, capture_output=True)
-    sign = ["openssl", "x509", "-req", "-in", request, "-signkey", key, "-out", certificate]
-    extensions = directory / "none.cnf"
-    extensions.write_text("")
-    subprocess.run([*sign, "-extfile", extensions], check=True, capture_output=True)
-    text = certificate.read_text()
-    shown = subprocess.run(["openssl", "x509", "-in", certificate, "-noout", "-text"], check=True, capture_output=True)
-    if b"Version: 1" not in shown.stdout:
-        pytest.skip("this openssl makes no version 1 certificates")
-    return Leaf(text, key.read_text())
 
 
 def _digest(pem: str) -> bytes:

@@ -14,13 +14,16 @@ pub const SNI: &str = "Twinplane-Sni";
 /// Address and port of the connection's other end.
 pub const PEER: &str = "Twinplane-Peer";
 
+// What a peer sends along beyond this says nothing more: the longest chain that is believed is shorter.
+const CHAIN_MAX: usize = 16;
 const ALL: [&str; 4] = [CLIENT_CERT, CLIENT_CERT_CHAIN, SNI, PEER];
 
 /// Identity headers of one connection, made once.
 #[derive(Clone, Debug)]
 pub struct IdentityHeaders {
     client_cert: Option<Text>,
-    client_cert_chain: Option<Text>,
+    // One field line each: a chain of large keys is longer than a line may be.
+    client_cert_chain: Box<[Text]>,
     sni: Option<Text>,
     peer: Text,
 }
@@ -37,13 +40,12 @@ impl IdentityHeaders {
             .map_or((None, chain), |(leaf, rest)| (Some(leaf), rest));
         let others = rest
             .iter()
-            .map(|certificate| byte_sequence(certificate))
-            .collect::<Vec<_>>()
-            .join(", ");
+            .take(CHAIN_MAX)
+            .map(|certificate| Text::from(byte_sequence(certificate)));
         let sni = connection.tls.as_ref().and_then(|tls| tls.sni.as_deref());
         Self {
             client_cert: leaf.map(|certificate| Text::from(byte_sequence(certificate))),
-            client_cert_chain: (!others.is_empty()).then(|| Text::from(others)),
+            client_cert_chain: others.collect(),
             sni: sni.map(|name| Text::copy_from(name.as_bytes())),
             peer: Text::from(connection.peer.to_string()),
         }
@@ -54,11 +56,17 @@ impl IdentityHeaders {
         for name in ALL {
             headers.remove_any_spelling(name);
         }
-        let values = [&self.client_cert, &self.client_cert_chain, &self.sni];
-        for (name, value) in ALL.iter().zip(values) {
-            if let Some(value) = value {
-                headers.append(Text::from_static(name), value.clone());
-            }
+        let put = |headers: &mut Headers, name, value: &Text| {
+            headers.append(Text::from_static(name), value.clone());
+        };
+        if let Some(certificate) = &self.client_cert {
+            put(headers, CLIENT_CERT, certificate);
+        }
+        for certificate in &self.client_cert_chain {
+            put(headers, CLIENT_CERT_CHAIN, certificate);
+        }
+        if let Some(sni) = &self.sni {
+            put(headers, SNI, sni);
         }
         headers.append(Text::from_static(PEER), self.peer.clone());
     }

@@ -22,7 +22,7 @@ use crate::listener::{Bound, OpenListener, bind};
 use crate::node::Node;
 use crate::recorder::{Counter, Ledger, LedgerLimits, Metrics};
 use crate::server::thread::Command;
-use crate::settings::Settings;
+use crate::settings::{Settings, identities_of};
 use crate::tls::certificates::CertificateTable;
 use crate::tls::downstream::Downstream;
 
@@ -156,6 +156,13 @@ impl Server {
             routes,
             took_us,
         })
+    }
+
+    /// Serves other default certificates from the next handshake on; where one cannot be used, all stay as they are.
+    pub fn renew(&self, certificates: &[u8]) -> Result<(), StartError> {
+        let identities = identities_of(certificates)?;
+        self.node.downstream_tls.renew(identities);
+        Ok(())
     }
 
     /// Takes configurations apart that no request is served by any more. Leaves it to the next call while one is built.

@@ -66,6 +66,30 @@ fn a_new_configuration_brings_its_certificates() {
 }
 
 #[test]
+fn default_certificates_are_renewed_under_open_connections() {
+    let upstream = Upstream::start();
+    let gateway = Gateway::start_tls(&json!({}), &one_route(upstream.address));
+    let connect = || Client::default().connect(gateway.port, "other.example");
+    let mut before = connect().unwrap();
+    assert!(before.was_shown("default"));
+    let renew = |list: &Value| gateway.server.renew(list.to_string().as_bytes());
+    renew(&json!([pair("one")])).unwrap();
+    assert!(connect().unwrap().was_shown("one"));
+    assert_eq!(before.ask(GET).unwrap().status, 200, "it goes on");
+    let mut damaged = pair("wild");
+    damaged["key"] = pem("one.key").into();
+    for wrong in [
+        json!([damaged]),
+        json!([]),
+        json!({}),
+        json!([{"cert": ""}]),
+    ] {
+        assert!(!renew(&wrong).unwrap_err().faults.is_empty());
+    }
+    assert!(connect().unwrap().was_shown("one"));
+}
+
+#[test]
 fn a_damaged_certificate_refuses_the_configuration() {
     let upstream = Upstream::start();
     let gateway = Gateway::start_tls(&json!({}), &one_route(upstream.address));

@@ -1,4 +1,4 @@
-//! The door to Python: five verbs on one class. Converts, delegates, decides nothing.
+//! The door to Python: six verbs on one class. Converts, delegates, decides nothing.
 use std::time::Duration;
 
 use pyo3::create_exception;
@@ -73,6 +73,12 @@ impl Core {
             routes: applied.routes,
             took_us: applied.took_us,
         })
+    }
+
+    /// Serve other default certificates; where this raises, those before stay.
+    fn renew(&self, py: Python<'_>, certificates: &[u8]) -> PyResult<()> {
+        py.detach(|| self.server.renew(certificates))
+            .map_err(|error| StartError::new_err((error.faults,)))
     }
 
     /// Take away what has gathered: "records", "usage", "logs" as JSON lines, "metrics" as one JSON object.

@@ -17,16 +17,15 @@ import uvloop
 
 from twinplane.api import admin, kic, konnect
 from twinplane.cli.errors import StartError
+from twinplane.cli.front_door import FrontDoor
 from twinplane.cli.process import lock_directory, log_to_stderr, make_directory, stop_on_signals
 from twinplane.control import Control, ControlSettings
 from twinplane.control.analytics import Analytics, Retention
 from twinplane.hybrid.hashing import config_hash
-from twinplane.hybrid.server import LINK_PATHS, LinkServer, LinkServerSettings
-from twinplane.node.authority import Authority, Identity, write_private
-from twinplane.node.edge import Edge, EdgeSettings
+from twinplane.hybrid.server import LinkServer, LinkServerSettings
+from twinplane.node.authority import write_private
 from twinplane.settings import ProcessSettings
 from twinplane.settings.control_plane import REGIONS
-from twinplane.settings.network import certificate_names, client_certificate_patterns
 from twinplane.store.errors import StoreError
 from twinplane.store.events import EventStore, EventStoreSettings, EventStoreUnusable
 from twinplane.telemetry.ingest import Ingest
@@ -76,8 +75,11 @@ async def _serve(settings: ProcessSettings, directory: Path) -> int:
             face = _admin_app(control, settings)
             stack.callback(face.close)
             await stack.enter_async_context(_uvicorn(face, _admin_socket(settings)))
-        edge = _open_edge(settings, directory, sockets)
+        door = FrontDoor(settings, directory, sockets, link)
+        edge = door.open()
         stack.push_async_callback(asyncio.to_thread, edge.stop, GRACE_MS)
+        renewing = asyncio.create_task(door.keep_renewed())
+        stack.callback(renewing.cancel)
         tidying = asyncio.create_task(_tidy_up(control, analytics))
         stack.callback(tidying.cancel)
         log.info("control_plane_started port=%d data=%s pid=%d", edge.port, directory, os.getpid())
@@ -120,34 +122,6 @@ def _admin_app(control: Control, settings: ProcessSettings) -> admin.App:
     organization = control.organizations.first()
     default = control.control_planes.default(organization.id, REGIONS[0])
     return admin.create_app(control, default.scope, allowed_origins=tuple(settings["admin-origins"] or ()))
-
-
-def _open_edge(settings: ProcessSettings, directory: Path, sockets: Path) -> Edge:
-    domains = (settings["domain"], *(settings["other-domains"] or ()))
-    if settings["tls-certificate"] is not None:
-        try:
-            identity = Identity(settings["tls-certificate"].read_text(), settings["tls-key"].read_text())
-        except OSError as error:
-            raise StartError(f"{error.filename}: cannot be read: {error.strerror}") from error
-    else:
-        names = tuple(name for domain in domains for name in certificate_names(domain, REGIONS))
-        names = tuple(dict.fromkeys((*names, *(settings["bare-hosts"] or ()))))
-        identity = Authority(directory).leaf(directory / "platform.pem", names)
-    edge_settings = EdgeSettings(
-        address=settings["listen"],
-        port=settings["port"],
-        workers=settings["workers"],
-        certificate=identity,
-        client_certificate_hosts=[name for domain in domains for name in client_certificate_patterns(domain, REGIONS)],
-        body_bytes_max=settings["body-limit"],
-        application_socket=sockets / "api.sock",
-        link_socket=sockets / "link.sock",
-        link_paths=LINK_PATHS,
-    )
-    try:
-        return Edge(edge_settings)
-    except Exception as error:
-        raise StartError(f"the port {settings['port']} cannot be served: {error}") from error
 
 
 async def _tidy_up(control: Control, analytics: Analytics) -> None:

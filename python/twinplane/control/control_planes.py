@@ -94,6 +94,12 @@ class ControlPlanes:
             row = tx.control_planes.by_prefix(prefix)
         return None if row is None else self._shown(row)
 
+    def named(self, name: str) -> Sequence[ControlPlane]:
+        """Those of a name in every organization and region: for the link, as above."""
+        with self._database.reading() as tx:
+            rows = tx.control_planes.all_by_name(name)
+        return [self._shown(row) for row in rows]
+
     def list(
         self,
         organization_id: str,

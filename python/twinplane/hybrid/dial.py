@@ -19,8 +19,8 @@ from websockets.http11 import Response
 from twinplane.hybrid.errors import LinkError, PeerGone, PeerSilent, PeerUnverified, ProxyRefused
 from twinplane.hybrid.frames import FrameStream, open_link
 from twinplane.hybrid.wire import IO_TIMEOUT_S, LINK_HEADER, LINK_VERSION, PAYLOAD_BYTES_MAX
+from twinplane.settings.network import SHARED_NAME
 
-SHARED_SERVER_NAME = "kong_clustering"
 _PROXY_HEAD_BYTES_MAX = 16_384
 
 
@@ -81,7 +81,7 @@ class Dialer:
         self._timeout_s = timeout_s
         self._bytes_max = bytes_max
         self._context = _client_context(tls)
-        self._server_name = SHARED_SERVER_NAME if tls.mode == "shared" else endpoint.server_name
+        self._server_name = SHARED_NAME if tls.mode == "shared" else endpoint.server_name
         self._pinned = _digest(tls.certificate) if tls.mode == "shared" else None
 
     async def open(self, target: str) -> tuple[FrameStream, Response]:

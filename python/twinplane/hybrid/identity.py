@@ -1,14 +1,13 @@
 """Who a node is: what the front door saw of it, and which control plane that lets it into.
 
-The handshake proves possession of a key only; here the certificate is matched to a control plane, by fingerprint where
-it is pinned or by chain where the control plane trusts authorities. Never trusts what a node says of itself.
+The handshake proves possession of a key only; here the certificate is matched to a control plane: by fingerprint where
+it is pinned or shared, by chain where the control plane trusts authorities. Never trusts what a node says of itself.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import datetime
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
@@ -16,26 +15,29 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from cryptography import x509
-from cryptography.x509.oid import ExtendedKeyUsageOID
-from cryptography.x509.verification import ExtensionPolicy, PolicyBuilder, Store, VerificationError
+from cryptography.hazmat.primitives import hashes
 
 from twinplane.control import ControlPlane, NodeCertificate
+from twinplane.hybrid.chain import Issued, check_common_name, load, verify_chain
 from twinplane.hybrid.errors import IdentityRefused
+from twinplane.hybrid.refusals import (
+    CERTIFICATE_EXPIRED,
+    CERTIFICATE_MALFORMED,
+    CERTIFICATE_UNKNOWN,
+    NAME_DISAGREES,
+    NO_CERTIFICATE,
+    SHARED_MODE_OFF,
+)
+from twinplane.settings.network import SHARED_NAME
 
 CERT_HEADER = "Client-Cert"
 CHAIN_HEADER = "Client-Cert-Chain"
 SNI_HEADER = "Twinplane-Sni"
 PEER_HEADER = "Twinplane-Peer"
 CHAIN_MAX = 8
-_DEPTH_MAX = 4
-
-NO_CERTIFICATE = "no_certificate"
-CERTIFICATE_MALFORMED = "certificate_malformed"
-CERTIFICATE_UNKNOWN = "certificate_unknown"
-CERTIFICATE_EXPIRED = "certificate_expired"
-NAME_DISAGREES = "server_name_disagrees"
 
 Use = Literal["cp0", "tp0"]
+Mode = Literal["pinned", "pki", "shared"]
 
 
 class Directory(Protocol):
@@ -56,6 +58,28 @@ class Planes(Protocol):
 
     def find_by_prefix(self, prefix: str) -> ControlPlane | None:
         """By the prefix of its host names."""
+
+    def named(self, name: str) -> Sequence[ControlPlane]:
+        """All of this name, of every organization and region."""
+
+
+@dataclass(frozen=True, slots=True)
+class SharedMode:
+    """One certificate that both ends hold, and the one control plane that it lets nodes into."""
+
+    fingerprint: str
+    control_plane: str
+    """Its id, or its name where no other has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionRules:
+    """What an operator decided about nodes of the whole process."""
+
+    domain: str
+    shared: SharedMode | None = None
+    common_names: Sequence[str] | None = None
+    """Common names that certificates of authorities may carry, `*.` and a domain for all just below it; None: any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +104,14 @@ class Admission:
     control_plane: ControlPlane
     certificate_id: str | None
     expires_at: float
+    mode: Mode = "pinned"
+    issued: Issued | None = None
+    """The certificate and its issuer, where an authority vouches for it."""
+
+
+def fingerprint(pem: str) -> str:
+    """Hex SHA-256 of a certificate. Raises ValueError."""
+    return x509.load_pem_x509_certificate(pem.encode()).fingerprint(hashes.SHA256()).hex()
 
 
 def read_presented(headers: Mapping[str, str]) -> Presented:
@@ -94,12 +126,15 @@ def read_presented(headers: Mapping[str, str]) -> Presented:
 
 
 def admit(
-    presented: Presented, use: Use, *, directory: Directory, planes: Planes, domain: str, now: float
+    presented: Presented, use: Use, *, directory: Directory, planes: Planes, rules: AdmissionRules, now: float
 ) -> Admission:
     """Which control plane the peer belongs to. Raises IdentityRefused."""
     if presented.certificate is None:
         raise IdentityRefused(NO_CERTIFICATE)
-    named = _named_plane(presented.server_name, use, planes, domain)
+    named = _named_plane(presented.server_name, use, planes, rules.domain)
+    shared = rules.shared
+    if presented.server_name == SHARED_NAME or (shared and shared.fingerprint == presented.fingerprint):
+        return _admit_shared(presented.certificate, named, planes, shared, now)
     found = directory.find_by_fingerprint(presented.fingerprint)
     if found is not None:
         plane, pinned = found
@@ -108,8 +143,46 @@ def admit(
         return Admission(plane, pinned.id, _check_dates(presented.certificate, now))
     if named is None:
         raise IdentityRefused(CERTIFICATE_UNKNOWN, "pinned nowhere, and the server name says no control plane")
-    expires_at = _check_chain(presented, directory.authorities(named.id), now)
-    return Admission(named, None, expires_at)
+    admission = _admit_issued(presented.certificate, presented.chain, named, directory, now)
+    if rules.common_names is not None and admission.issued is not None:
+        check_common_name(admission.issued.leaf, rules.common_names)
+    return admission
+
+
+def shared_plane(shared: SharedMode, planes: Planes) -> ControlPlane:
+    """The control plane in shared mode. Raises IdentityRefused where there is not exactly one."""
+    plane = planes.find(shared.control_plane)
+    if plane is not None:
+        return plane
+    found = planes.named(shared.control_plane)
+    if len(found) != 1:
+        text = f"{len(found)} control planes are called {shared.control_plane}, shared mode is for exactly one"
+        raise IdentityRefused(SHARED_MODE_OFF, text)
+    return found[0]
+
+
+def _admit_issued(
+    certificate: bytes, chain: Sequence[bytes], plane: ControlPlane, directory: Directory, now: float
+) -> Admission:
+    authorities = directory.authorities(plane.id)
+    if not authorities:
+        raise IdentityRefused(CERTIFICATE_UNKNOWN, "not pinned")
+    expires_at = _check_dates(certificate, now)
+    issued = verify_chain(certificate, chain, [authority.cert for authority in authorities], now=now)
+    return Admission(plane, None, expires_at, "pki", issued)
+
+
+def _admit_shared(
+    certificate: bytes, named: ControlPlane | None, planes: Planes, shared: SharedMode | None, now: float
+) -> Admission:
+    if shared is None:
+        raise IdentityRefused(SHARED_MODE_OFF, f"{SHARED_NAME} is asked for, and no control plane shares")
+    if hashlib.sha256(certificate).hexdigest() != shared.fingerprint:
+        raise IdentityRefused(CERTIFICATE_UNKNOWN, "not the shared certificate")
+    plane = shared_plane(shared, planes)
+    if named is not None and named.id != plane.id:
+        raise IdentityRefused(NAME_DISAGREES, f"shared by {plane.id}, asked for {named.id}")
+    return Admission(plane, None, _check_dates(certificate, now), "shared")
 
 
 def admit_controller(
@@ -129,7 +202,7 @@ def admit_controller(
     asked = planes.find(control_plane_id)
     if asked is None:
         raise IdentityRefused(CERTIFICATE_UNKNOWN, "pinned nowhere, and no control plane has this id")
-    return Admission(asked, None, _check_chain(presented, directory.authorities(asked.id), now))
+    return _admit_issued(presented.certificate, presented.chain, asked, directory, now)
 
 
 def _named_plane(server_name: str, use: Use, planes: Planes, domain: str) -> ControlPlane | None:
@@ -147,44 +220,14 @@ def _named_plane(server_name: str, use: Use, planes: Planes, domain: str) -> Con
 
 
 def _check_dates(der: bytes, now: float) -> float:
+    certificate = load(der)
     try:
-        certificate = x509.load_der_x509_certificate(der)
         begins, ends = certificate.not_valid_before_utc.timestamp(), certificate.not_valid_after_utc.timestamp()
     except ValueError as error:
         raise IdentityRefused(CERTIFICATE_MALFORMED, str(error)) from error
     if not begins <= now < ends:
         raise IdentityRefused(CERTIFICATE_EXPIRED, f"valid from {begins:.0f} to {ends:.0f}")
     return ends
-
-
-def _check_chain(presented: Presented, authorities: Sequence[NodeCertificate], now: float) -> float:
-    if not authorities:
-        raise IdentityRefused(CERTIFICATE_UNKNOWN, "not pinned")
-    assert presented.certificate is not None
-    expires_at = _check_dates(presented.certificate, now)
-    try:
-        leaf = x509.load_der_x509_certificate(presented.certificate)
-        between = [x509.load_der_x509_certificate(der) for der in presented.chain]
-        trusted = [x509.load_pem_x509_certificate(authority.cert.encode()) for authority in authorities]
-        # Node certificates carry a common name at will and often no other name: the chain is what counts.
-        policy = PolicyBuilder().store(Store(trusted)).time(datetime.datetime.fromtimestamp(now, datetime.UTC))
-        policy = policy.max_chain_depth(_DEPTH_MAX).extension_policies(
-            ca_policy=ExtensionPolicy.webpki_defaults_ca(), ee_policy=ExtensionPolicy.permit_all()
-        )
-        policy.build_client_verifier().verify(leaf, between)
-    except (VerificationError, ValueError) as error:
-        raise IdentityRefused(CERTIFICATE_UNKNOWN, f"no chain to an authority: {error}") from error
-    _check_purpose(leaf)
-    return expires_at
-
-
-def _check_purpose(leaf: x509.Certificate) -> None:
-    try:
-        usage = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except x509.ExtensionNotFound:
-        return
-    if ExtendedKeyUsageOID.CLIENT_AUTH not in usage and ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE not in usage:
-        raise IdentityRefused(CERTIFICATE_UNKNOWN, "not made for clients")
 
 
 def _items(value: str) -> list[str]:

@@ -27,9 +27,10 @@ from twinplane.control.analytics import Reporter
 from twinplane.hybrid.channel import Channel
 from twinplane.hybrid.errors import IdentityRefused, LinkError
 from twinplane.hybrid.frames import BINARY, PING, FrameStream, Upgrade
-from twinplane.hybrid.identity import NO_CERTIFICATE, Admission, Presented, Use, admit, read_presented
+from twinplane.hybrid.identity import Admission, AdmissionRules, Presented, Use, admit, read_presented
 from twinplane.hybrid.node_book import NodeBook
 from twinplane.hybrid.publication import Publication
+from twinplane.hybrid.refusals import NO_CERTIFICATE
 from twinplane.hybrid.session import ConfigSession, Surroundings
 from twinplane.hybrid.wire import (
     CONFIG_PATH,
@@ -87,8 +88,16 @@ class LinkServerFacts:
 class LinkServer:
     """All links of one control plane process."""
 
-    def __init__(self, control: Control, telemetry: TelemetrySink, settings: LinkServerSettings) -> None:
+    def __init__(
+        self,
+        control: Control,
+        telemetry: TelemetrySink,
+        settings: LinkServerSettings,
+        rules: AdmissionRules | None = None,
+    ) -> None:
         self.facts = LinkServerFacts()
+        self.rules = rules or AdmissionRules(control.settings.domain)
+        """Who is let in; put another in its place at any time. Live links are held to it at the next check."""
         self._control = control
         self._telemetry = telemetry
         self._settings = settings
@@ -239,7 +248,7 @@ class LinkServer:
             use,
             directory=control.certificates,
             planes=control.control_planes,
-            domain=control.settings.domain,
+            rules=self.rules,
             now=time.time(),
         )
 

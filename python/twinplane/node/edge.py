@@ -6,22 +6,24 @@ Holds no rule of the platform: paths of the link go to the link's socket, everyt
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from twinplane._dataplane import Core  # noqa: TID251 - this room is the one that talks to the core
+from twinplane._dataplane import ApplyError, Core, StartError  # noqa: TID251 - this room is the one that talks to the core
 from twinplane.node.authority import Identity
 from twinplane.node.core_settings import edge_core_settings
 from twinplane.registry import entity_type
 from twinplane.settings import Listener
+from twinplane.settings.network import SHARED_NAME
 
 # A WebSocket to a node is silent for up to its ping interval; an answer of the API never takes this long.
 LINK_TIMEOUT_MS = 120_000
 API_TIMEOUT_MS = 60_000
+_SHARED_ID = "7b0c1d52-5ba5-4d0e-9d0c-6f1f0e6a7a10"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class EdgeSettings:
     port: int
     workers: int | None
     certificate: Identity
+    shared: Identity | None
     client_certificate_hosts: Sequence[str]
     body_bytes_max: int
     application_socket: Path
@@ -51,7 +54,8 @@ class Edge:
             settings.client_certificate_hosts,
             settings.body_bytes_max,
         )
-        self._core = Core.start(core_settings, orjson.dumps(_configuration(settings)))
+        self._rows = _rows(settings)
+        self._core = Core.start(core_settings, orjson.dumps(_configuration(self._rows, settings.shared)))
 
     @property
     def port(self) -> int:
@@ -59,20 +63,46 @@ class Edge:
         port: int = self._core.status().listeners[0][1]
         return port
 
+    def renew(self, certificate: Identity) -> None:
+        """Serve another certificate from the next handshake on; open connections go on. Raises ValueError."""
+        try:
+            self._core.renew(orjson.dumps([{"cert": certificate.certificate, "key": certificate.key}]))
+        except StartError as error:
+            raise ValueError("; ".join(map(str, error.args[0]))) from error
+
+    def share(self, shared: Identity | None) -> None:
+        """Present another pair to nodes that share it. Raises ValueError."""
+        try:
+            self._core.apply(orjson.dumps(_configuration(self._rows, shared)))
+        except ApplyError as error:
+            raise ValueError(str(error.args[0])) from error
+
     def stop(self, grace_ms: int) -> None:
         """Take no more connections, finish what is under way."""
         self._core.stop(grace_ms)
 
 
-def _configuration(settings: EdgeSettings) -> dict[str, Any]:
+def _configuration(rows: Mapping[str, Any], shared: Identity | None) -> dict[str, Any]:
     """The built-in configuration, as a table that the core takes."""
+    table: dict[str, Any] = {"_format_version": "3.0", "_transform": False, **rows}
+    if shared is not None:
+        # No name of a host, and often a certificate of X.509 version 1: the checks of the entities would refuse both.
+        common = {"created_at": None, "updated_at": None, "tags": None}
+        pair = {"cert": shared.certificate, "key": shared.key, "cert_alt": None, "key_alt": None}
+        table["certificates"] = [{"id": _SHARED_ID, **pair, **common}]
+        table["snis"] = [{"id": _SHARED_ID, "name": SHARED_NAME, "certificate": _SHARED_ID, **common}]
+    return table
+
+
+def _rows(settings: EdgeSettings) -> dict[str, Any]:
+    """Where paths lead. Made once, so that a new configuration keeps the connections of the one before."""
     services = [
         _service("link", settings.link_socket, LINK_TIMEOUT_MS),
         _service("application", settings.application_socket, API_TIMEOUT_MS),
     ]
     link_id, application_id = (service["id"] for service in services)
     routes = [_route("link", link_id, list(settings.link_paths)), _route("application", application_id, ["/"])]
-    return {"_format_version": "3.0", "_transform": False, "services": services, "routes": routes}
+    return {"services": services, "routes": routes}
 
 
 def _service(name: str, socket: Path, timeout_ms: int) -> dict[str, Any]:

@@ -16,12 +16,14 @@ from twinplane.settings.setting import (
     PORT,
     PORT_OR_OFF,
     SIZE,
+    SWITCH,
     TEXT,
     WORKERS,
     Mistake,
     Setting,
     SettingsError,
     integer,
+    number,
     one_of,
     read_values,
 )
@@ -61,6 +63,43 @@ CONTROL_PLANE: tuple[Setting, ...] = (
     ),
     Setting("tls-certificate", PATH, "", "Certificate chain (PEM) served instead of one of the built-in authority."),
     Setting("tls-key", PATH, "", "Private key (PEM) of tls-certificate."),
+    Setting(
+        "certificate-check",
+        number(0.1, 3600, unit="seconds"),
+        "5",
+        "How often certificate files are looked at; new ones are served without a restart.",
+    ),
+    Setting(
+        "shared-certificate",
+        TEXT,
+        "",
+        "Certificate that nodes in shared mode hold too: a path, PEM text or base64 of it. Turns shared mode on.",
+    ),
+    Setting(
+        "shared-key",
+        TEXT,
+        "",
+        "Private key of shared-certificate: a path, PEM text or base64 of it.",
+        secret=True,
+    ),
+    Setting(
+        "shared-control-plane",
+        TEXT,
+        "default",
+        "Id of the control plane that shared-certificate lets nodes into, or its name where no other has it.",
+    ),
+    Setting(
+        "pki-check-cn",
+        SWITCH,
+        "off",
+        "Of nodes that an authority vouches for, let in only those whose common name is allowed.",
+    ),
+    Setting(
+        "allowed-common-names",
+        LIST,
+        "",
+        "Common names for pki-check-cn. Default: names in the parent domain of the front door's certificate.",
+    ),
     Setting("workers", WORKERS, "1", "Worker threads of the front door."),
     Setting("api-threads", integer(1, 256), "8", "Threads that API calls work in."),
     Setting(
@@ -116,6 +155,9 @@ def load_process_settings(
     if "tls-key" in values and bool(values["tls-key"]) != bool(values["tls-certificate"]):
         problem = "must be given together with tls-key"
         mistakes.append(Mistake(places.get("tls-certificate", "settings"), "tls-certificate", problem))
+    if "shared-key" in values and bool(values["shared-key"]) != bool(values["shared-certificate"]):
+        problem = "must be given together with shared-key"
+        mistakes.append(Mistake(places.get("shared-certificate", "settings"), "shared-certificate", problem))
     fixed = [name for name in places if name.endswith("port") and name != "audit-port" and values.get(name)]
     mistakes.extend(
         Mistake(places[other], other, f"is the same port as {name}")

@@ -130,6 +130,8 @@ MESH = HostKind(
 IDENTITY = HostKind("identity server", "{region}.identity.{domain}", "OAuth issuer", (), served=False)
 HOSTS = (CLOUD, GLOBAL_API, API, KIC_API, CONFIGURATION, TELEMETRY, PORTAL, MESH, IDENTITY)
 
+# Asked for by nodes that share one certificate with their control plane, whatever host they dial.
+SHARED_NAME = "kong_clustering"
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
@@ -146,13 +148,14 @@ def certificate_names(domain: str, regions: Iterable[str]) -> tuple[str, ...]:
 
 def client_certificate_patterns(domain: str, regions: Iterable[str]) -> tuple[str, ...]:
     """Server names on which a client certificate is asked for."""
-    return tuple(
+    patterns = (
         name
         for kind in HOSTS
         if kind.client_certificate
         for region in regions
         for name in kind.hosts(domain=domain, region=region, prefix="*")
     )
+    return (*patterns, SHARED_NAME)
 
 
 def server_name_patterns(domain: str, region: str) -> tuple[str, ...]:

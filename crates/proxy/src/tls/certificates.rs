@@ -106,8 +106,8 @@ fn identities(row: &Certificate) -> Result<Arc<[Arc<Identity>]>, IdentityError> 
 pub struct ServerCertificates {
     /// Those of the configuration in force.
     pub table: Arc<ArcSwap<CertificateTable>>,
-    /// Those of the settings.
-    pub defaults: Vec<Arc<Identity>>,
+    /// Those of the settings, or what took their place since.
+    pub defaults: ArcSwap<Vec<Arc<Identity>>>,
 }
 
 impl ServerCertificates {
@@ -118,7 +118,8 @@ impl ServerCertificates {
         let named = lower
             .as_deref()
             .map_or(table.any.as_ref(), |name| table.find(name));
-        let candidates = named.map_or(&self.defaults[..], |identities| &identities[..]);
+        let defaults = self.defaults.load();
+        let candidates = named.map_or(&defaults[..], |identities| &identities[..]);
         let suited = candidates
             .iter()
             .find(|identity| identity.suits(schemes))

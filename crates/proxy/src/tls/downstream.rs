@@ -14,6 +14,7 @@ use crate::error::StartError;
 use crate::settings::Settings;
 use crate::tls::certificates::{CertificateTable, ServerCertificates};
 use crate::tls::client_verifier::PossessionVerifier;
+use crate::tls::identity::Identity;
 
 /// What the handshake told about a client.
 #[derive(Clone, Debug)]
@@ -36,6 +37,7 @@ pub struct Downstream {
     with_h2: Asking,
     without_h2: Asking,
     hosts: ClientCertificateHosts,
+    certificates: Arc<ServerCertificates>,
 }
 
 #[derive(Debug)]
@@ -86,13 +88,19 @@ impl Downstream {
         let defaults = settings.default_identities.clone();
         let certificates = Arc::new(ServerCertificates {
             table: Arc::clone(table),
-            defaults,
+            defaults: ArcSwap::from_pointee(defaults),
         });
         Ok(Self {
             with_h2: Asking::new(settings, &certificates, true)?,
             without_h2: Asking::new(settings, &certificates, false)?,
             hosts: ClientCertificateHosts::new(patterns),
+            certificates,
         })
+    }
+
+    /// Serves these default certificates from the next handshake on.
+    pub fn renew(&self, defaults: Vec<Arc<Identity>>) {
+        self.certificates.defaults.store(Arc::new(defaults));
     }
 
     /// Performs the handshake. The caller bounds its time.

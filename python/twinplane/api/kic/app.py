@@ -23,14 +23,13 @@ from twinplane.hybrid.errors import IdentityRefused
 from twinplane.hybrid.identity import (
     CERT_HEADER,
     CHAIN_HEADER,
-    NAME_DISAGREES,
-    NO_CERTIFICATE,
     PEER_HEADER,
     SNI_HEADER,
     Presented,
     admit_controller,
     read_presented,
 )
+from twinplane.hybrid.refusals import NAME_DISAGREES, NO_CERTIFICATE
 from twinplane.settings.host_names import FoundHost, HostNames
 from twinplane.settings.network import KIC_API
 

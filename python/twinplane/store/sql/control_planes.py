@@ -18,6 +18,7 @@ _BY_PREFIX = select(CONTROL_PLANE).where(_P.prefix == bindparam("p"))
 _BY_NAME = select(CONTROL_PLANE).where(
     _P.organization_id == bindparam("o"), _P.region == bindparam("r"), _P.name == bindparam("n")
 )
+_ALL_BY_NAME = select(CONTROL_PLANE).where(_P.name == bindparam("n")).order_by(_P.id)
 _NEXT_REVISION = (
     update(CONTROL_PLANE)
     .where(_P.organization_id == bindparam("o"), _P.id == bindparam("i"))
@@ -50,6 +51,10 @@ class ControlPlaneTable:
     def by_name(self, organization_id: str, region: str, name: str) -> ControlPlaneRow | None:
         """The control plane of this name in a region."""
         return self._one(_BY_NAME, {"o": organization_id, "r": region, "n": name})
+
+    def all_by_name(self, name: str) -> Sequence[ControlPlaneRow]:
+        """The control planes of this name, of every organization and region."""
+        return [ControlPlaneRow(**row._mapping) for row in self._connection.execute(_ALL_BY_NAME, {"n": name})]
 
     def list(
         self,
