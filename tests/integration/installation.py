@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import socketserver
 import ssl
 import subprocess
@@ -13,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -120,6 +121,13 @@ class Installation:
         assert answer.status == 200, answer.body
         results: list[dict[str, Any]] = answer.json()["results"]
         return results
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of loopback that nobody listens on."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [each.getsockname()[1] for each in sockets]
 
 
 def run_twinplane(*arguments: str, environ: dict[str, str] | None = None) -> subprocess.Popen[bytes]:

@@ -18,7 +18,8 @@ import uvloop
 from twinplane.api import admin, kic, konnect
 from twinplane.cli.errors import StartError
 from twinplane.cli.front_door import FrontDoor
-from twinplane.cli.process import lock_directory, log_to_stderr, make_directory, stop_on_signals
+from twinplane.cli.process import lock_directory, log_to_stderr, make_directory
+from twinplane.cli.signals import stop_on_signals
 from twinplane.control import Control, ControlSettings
 from twinplane.control.analytics import Analytics, Retention
 from twinplane.hybrid.hashing import config_hash
@@ -47,7 +48,8 @@ def run(settings: ProcessSettings) -> int:
 
 
 async def _serve(settings: ProcessSettings, directory: Path) -> int:
-    stop = stop_on_signals(settings["parent-fd"])
+    # Its settings stand on the command line: there is nothing to read again but certificates, and they are watched.
+    stop = stop_on_signals(settings["parent-fd"], reload=lambda: log.info("signal_without_effect name=SIGHUP"))
     async with contextlib.AsyncExitStack() as stack:
         # A path of a Unix socket has room for 107 bytes: the data directory's may be longer, a temporary one is not.
         sockets = Path(tempfile.mkdtemp(prefix="twinplane-"))

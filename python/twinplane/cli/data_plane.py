@@ -3,42 +3,97 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
-from twinplane.cli.errors import StartError
-from twinplane.cli.process import lock_directory, log_to_stderr, make_directory, stop_on_signals
+from twinplane.cli.errors import DirectoryUnusable, StartError
+from twinplane.cli.process import lock_directory, log_to_stderr, make_directory, set_log_level
+from twinplane.cli.signals import stop_on_signals
 from twinplane.node.declared import DeclaredConfig, read_declared
 from twinplane.node.errors import NodeStartError
-from twinplane.node.runner import Node
-from twinplane.settings import NodeSettings
+from twinplane.node.runner import DECLARED_REFUSED, Node
+from twinplane.settings import NodeSettings, SettingsError
 
 log = logging.getLogger("data_plane")
 
 _SYSTEM_PREFIX = Path("/usr/local/kong")
+# What SIGHUP reads again; everything else is said to need a restart.
+_REREAD = frozenset({"log_level", "declarative_config", "declarative_config_string"})
 
 
-def run(settings: NodeSettings, *, parent_fd: int) -> int:
-    """Serve until stopped. Returns the exit status."""
+Load = Callable[[], NodeSettings]
+"""Reads the settings from where they came from. Raises SettingsError."""
+
+
+def run(settings: NodeSettings, *, parent_fd: int, load: Load) -> int:
+    """Serve until stopped; `load` is for SIGHUP. Returns the exit status."""
     log_to_stderr(settings["log_level"])
     for warning in settings.warnings:
         log.warning("setting_idle detail=%s", warning)
     prefix = settings["prefix"] or _default_prefix()
-    make_directory(prefix)
-    with lock_directory(prefix, "node.lock"):
-        return asyncio.run(_serve(settings, prefix.absolute(), parent_fd))
+    with _hold(prefix) or contextlib.nullcontext():
+        return asyncio.run(_serve(settings, prefix.absolute(), parent_fd, load))
 
 
-async def _serve(settings: NodeSettings, prefix: Path, parent_fd: int) -> int:
-    stop = stop_on_signals(parent_fd)
+def _hold(prefix: Path) -> IO[str] | None:
+    """The lock on the prefix. A node serves without its disk too: None where the prefix cannot be used."""
+    try:
+        make_directory(prefix)
+        return lock_directory(prefix, "node.lock")
+    except DirectoryUnusable as error:
+        log.warning("prefix_unusable detail=%s; nothing is kept there for now", error)
+        return None
+
+
+async def _serve(settings: NodeSettings, prefix: Path, parent_fd: int, load: Load) -> int:
+    wanted = asyncio.Event()
+    stop = stop_on_signals(parent_fd, reload=wanted.set)
     try:
         declared = await asyncio.to_thread(_declared, settings)
-        async with Node(settings, prefix, declared).running():
+        node = Node(settings, prefix, declared)
+        async with node.running():
+            rereading = asyncio.create_task(_reread_when(wanted, settings, node, load))
             await stop.wait()
+            rereading.cancel()
+            node.is_patient = stop.is_patient
     except NodeStartError as error:
         raise StartError(*error.problems) from error
     return 0
+
+
+async def _reread_when(wanted: asyncio.Event, settings: NodeSettings, node: Node, load: Load) -> None:
+    """Each time it is asked for, put in force what can be while the node serves."""
+    while True:
+        await wanted.wait()
+        wanted.clear()
+        try:
+            settings = await _reread(settings, node, load)
+        except SettingsError as error:
+            for mistake in error.mistakes:
+                log.error("settings_refused detail=%s", mistake)
+        except NodeStartError as error:
+            node.conditions.note(DECLARED_REFUSED, "; ".join(error.problems))
+            for problem in error.problems:
+                log.error("declarative_config_refused detail=%s; the one before stays in force", problem)
+
+
+async def _reread(settings: NodeSettings, node: Node, load: Load) -> NodeSettings:
+    found = await asyncio.to_thread(load)
+    set_log_level(found["log_level"])
+    changed = {name for name, value in found.values.items() if value != settings[name]} - _REREAD
+    for name in sorted(changed):
+        log.warning("setting_needs_restart name=%s", name)
+    # The file may be another one even where its name is not.
+    if settings["role"] != "data_plane":
+        declared = await asyncio.to_thread(_declared, found)
+        assert declared is not None
+        await node.declare(declared)
+    log.info("settings_reread path=%s", found.path)
+    return found
 
 
 def _declared(settings: NodeSettings) -> DeclaredConfig | None:

@@ -9,3 +9,7 @@ class StartError(Exception):
     def __init__(self, *problems: str) -> None:
         self.problems = problems
         super().__init__("; ".join(problems))
+
+
+class DirectoryUnusable(StartError):
+    """A directory cannot be made, read or written."""

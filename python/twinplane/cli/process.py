@@ -1,18 +1,16 @@
-"""What every role needs of the process it runs in: logging, signals, locks on directories."""
+"""What every role needs of the process it runs in: logging, and locks on directories."""
 
 from __future__ import annotations
 
-import asyncio
 import fcntl
 import logging
 import os
-import signal
 import sys
 import time
 from pathlib import Path
 from typing import IO
 
-from twinplane.cli.errors import StartError
+from twinplane.cli.errors import DirectoryUnusable, StartError
 
 _LEVELS = {"debug": "DEBUG", "info": "INFO", "notice": "INFO", "warn": "WARNING", "error": "ERROR", "crit": "CRITICAL"}
 
@@ -41,21 +39,9 @@ def log_to_stderr(level: str) -> None:
         logging.getLogger(noisy).setLevel("WARNING")
 
 
-def stop_on_signals(parent_fd: int = -1) -> asyncio.Event:
-    """An event that is set by SIGTERM, SIGINT, or the end of the process that holds the other end of `parent_fd`."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signum, stop.set)
-    if parent_fd >= 0:
-
-        def parent_ended() -> None:
-            if not os.read(parent_fd, 1):
-                loop.remove_reader(parent_fd)
-                stop.set()
-
-        loop.add_reader(parent_fd, parent_ended)
-    return stop
+def set_log_level(level: str) -> None:
+    """Log from `level` up from now on."""
+    logging.getLogger().setLevel(_LEVELS[level])
 
 
 def make_directory(path: Path, mode: int = 0o700) -> None:
@@ -63,9 +49,9 @@ def make_directory(path: Path, mode: int = 0o700) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True, mode=mode)
     except OSError as error:
-        raise StartError(f"{path}: the directory cannot be made: {error.strerror}") from error
+        raise DirectoryUnusable(f"{path}: the directory cannot be made: {error.strerror}") from error
     if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-        raise StartError(f"{path}: the directory cannot be read and written by this user")
+        raise DirectoryUnusable(f"{path}: the directory cannot be read and written by this user")
 
 
 def lock_directory(path: Path, name: str) -> IO[str]:
@@ -73,7 +59,7 @@ def lock_directory(path: Path, name: str) -> IO[str]:
     try:
         file = (path / name).open("a+", encoding="utf-8")
     except OSError as error:
-        raise StartError(f"{path / name}: cannot be written: {error.strerror}") from error
+        raise DirectoryUnusable(f"{path / name}: cannot be written: {error.strerror}") from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,12 +18,14 @@ from typing import Protocol, cast
 from twinplane import __version__
 from twinplane.cli.errors import StartError
 from twinplane.cli.options import add_options, given_options
-from twinplane.settings import CONTROL_PLANE, UP, SettingsError, load_node_settings, load_process_settings
+from twinplane.cli.signals import EXIT_SIGNALLED
+from twinplane.settings import CONTROL_PLANE, UP, NodeSettings, SettingsError, load_node_settings, load_process_settings
 
 Run = Callable[[argparse.Namespace, Mapping[str, str]], int]
 
 EXIT_FAILED = 1
 EXIT_SETTINGS = 2
+EXIT_INTERRUPTED = EXIT_SIGNALLED + signal.SIGINT
 
 
 class Command(Protocol):
@@ -43,7 +46,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the program and return its exit status: 0 stopped as asked, 1 could not run, 2 wrong settings."""
+    """Run the program and return its exit status; `docs/reference/exit-codes.md` lists them."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     run, options = _parse(words)
     try:
@@ -56,6 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for problem in error.problems:
             print(f"twinplane: {problem}", file=sys.stderr)
         return EXIT_FAILED
+    except KeyboardInterrupt:
+        # Before the role took signals over, or while it went down.
+        return EXIT_INTERRUPTED
 
 
 def _parse(words: Sequence[str]) -> tuple[Run, argparse.Namespace]:
@@ -77,12 +83,16 @@ def _parse(words: Sequence[str]) -> tuple[Run, argparse.Namespace]:
 def _run_role(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     given = given_options(options)
     if options.command == "data-plane":
-        node_settings = load_node_settings(options.conf, environ)
+
+        def load() -> NodeSettings:
+            return load_node_settings(options.conf, environ)
+
+        node_settings = load()
         if options.check:
             return 0
         from twinplane.cli.data_plane import run as run_data_plane  # noqa: PLC0415
 
-        return run_data_plane(node_settings, parent_fd=options.parent_fd)
+        return run_data_plane(node_settings, parent_fd=options.parent_fd, load=load)
     if options.command == "control-plane":
         settings = load_process_settings(CONTROL_PLANE, given, environ)
         from twinplane.cli.control_plane import run as run_control_plane  # noqa: PLC0415

@@ -18,7 +18,8 @@ from twinplane.cli.child import Child
 from twinplane.cli.errors import StartError
 from twinplane.cli.join import join_node
 from twinplane.cli.platform_client import PlatformClient
-from twinplane.cli.process import lock_directory, make_directory, stop_on_signals
+from twinplane.cli.process import lock_directory, make_directory
+from twinplane.cli.signals import Stop, stop_on_signals
 from twinplane.node.authority import write_whole
 from twinplane.settings import ProcessSettings
 
@@ -110,7 +111,7 @@ class _Installation:
                 raise StartError(f"the {child.role} process is not ready after {READY_SECONDS:g} s; see {child.log}")
             await asyncio.sleep(_POLL_SECONDS)
 
-    async def _supervise(self, stop: asyncio.Event) -> None:
+    async def _supervise(self, stop: Stop) -> None:
         async with asyncio.TaskGroup() as tasks:
             watchers = [
                 tasks.create_task(child.keep_running(self._write_ports))

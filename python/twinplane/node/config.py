@@ -126,6 +126,10 @@ class ConfigKeeper:
         """Take a frame of the link. See `hybrid.client.ConfigSink`."""
         return await asyncio.to_thread(self._receive, frame, is_twin)
 
+    async def declare(self, stored: Stored) -> Outcome:
+        """Serve a declared configuration in place of the one before, which goes on where this one is refused."""
+        return await asyncio.to_thread(self._declare, stored)
+
     async def retry_keeping(self) -> None:
         """Until cancelled: write what the disk did not take again and again, less and less often."""
         delay_s = RETRY_FIRST_S
@@ -135,6 +139,12 @@ class ConfigKeeper:
                 delay_s = RETRY_FIRST_S
             else:
                 delay_s = min(delay_s * 2, RETRY_MAX_S)
+
+    def _declare(self, stored: Stored) -> Outcome:
+        with self._turn:
+            if self._served is not None and stored.config_hash == self._served.config_hash:
+                return Outcome(self.config_hash)
+            return self._serve(stored, is_twin=True)
 
     def _receive(self, frame: bytes, is_twin: bool) -> Outcome | None:
         with self._turn:

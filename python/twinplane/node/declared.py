@@ -22,6 +22,11 @@ class DeclaredConfig:
         self._stored = stored
         self.damages: tuple[str, ...] = ()
 
+    @property
+    def stored(self) -> Stored:
+        """The one configuration that there is."""
+        return self._stored
+
     def load(self) -> list[Stored]:
         """The one configuration that there is."""
         return [self._stored]

@@ -31,6 +31,7 @@ from twinplane.node.cache import ConfigCache
 from twinplane.node.conditions import Conditions
 from twinplane.node.config import Cache, ConfigKeeper
 from twinplane.node.core_settings import node_core_settings
+from twinplane.node.declared import DeclaredConfig
 from twinplane.node.errors import NodeStartError, PayloadRefused
 from twinplane.node.http import HttpServer
 from twinplane.node.licenses import split_licenses
@@ -45,10 +46,13 @@ from twinplane.settings import NodeSettings
 log = logging.getLogger("node")
 
 GRACE_MS = 10_000
+PATIENT_GRACE_MS = 60_000
 TELEMETRY_GRACE_SECONDS = 3.0
 LOGS_GRACE_SECONDS = 3.0
 # Before a control plane has answered for the first time it may just be starting.
 FIRST_RETRY_SECONDS = 1.0
+TASK_PAUSE_SECONDS = 1.0
+DECLARED_REFUSED = "declarative_config_refused"
 _SELF_SIGNED_DAYS = 3650
 _EMPTY_TABLE = b'{"_format_version":"3.0","_transform":false}'
 
@@ -61,7 +65,11 @@ class Node:
         self._settings = settings
         self._prefix = prefix
         self._declared = declared
-        self._conditions = Conditions()
+        self.conditions = Conditions()
+        """What is not as it should be while the node serves."""
+        self._keeper: ConfigKeeper | None = None
+        self.is_patient = False
+        """Whether what is under way at the stop may take as long as a minute."""
         self._keyring = _keyring(settings)
         self._id = _node_id(settings, prefix)
         self._query = NodeQuery(self._id, socket.gethostname(), settings["node_version"])
@@ -73,11 +81,12 @@ class Node:
         dialers = self._dialers()
         async with contextlib.AsyncExitStack() as stack:
             keeper, core, delivery = self._start_core()
+            self._keeper = keeper
             stack.push_async_callback(asyncio.to_thread, delivery.close, LOGS_GRACE_SECONDS)
             telemetry = self._telemetry(core, dialers)
             stack.push_async_callback(telemetry.close, TELEMETRY_GRACE_SECONDS)
             # The core ends before these: what its last requests measured and logged still leaves.
-            stack.push_async_callback(asyncio.to_thread, core.stop, GRACE_MS)
+            stack.push_async_callback(self._stop_core, core)
             link = self._link(keeper, dialers)
             api = StatusApi(
                 StatusFacts(
@@ -90,13 +99,13 @@ class Node:
                     telemetry=telemetry.facts,
                     logs=delivery.facts,
                     certificate_expires_at=self._certificate_expiry(),
-                    conditions=self._conditions.issues,
+                    conditions=self.conditions.issues,
                 )
             )
             await self._listen(stack, api)
-            tasks = [telemetry.run(), delivery.run(), keeper.retry_keeping(), *([link.run()] if link else [])]
+            tasks = [telemetry.run, delivery.run, keeper.retry_keeping, *([link.run] if link else [])]
             if link is not None:
-                self._conditions.watch(_in_loop(link.announce))
+                self.conditions.watch(_in_loop(link.announce))
             for task in tasks:
                 await _run_beside(stack, task)
             ports = [port for _, port, _ in core.status().listeners]
@@ -104,6 +113,17 @@ class Node:
             yield
             api.is_draining = True
             log.info("node_stopping id=%s", self._id)
+
+    async def declare(self, declared: DeclaredConfig) -> None:
+        """Serve another declarative configuration. Raises NodeStartError where it is refused; the old one goes on."""
+        assert self._keeper is not None
+        outcome = await self._keeper.declare(declared.stored)
+        if outcome.fault is not None:
+            raise NodeStartError(outcome.fault.message)
+        self.conditions.clear(DECLARED_REFUSED)
+
+    async def _stop_core(self, core: Core) -> None:
+        await asyncio.to_thread(core.stop, PATIENT_GRACE_MS if self.is_patient else GRACE_MS)
 
     def _start_core(self) -> tuple[ConfigKeeper, Core, LogDelivery]:
         settings = self._settings
@@ -136,7 +156,7 @@ class Node:
             complete=complete_table,
             bytes_max=settings["cluster_max_payload"],
             on_served=delivery.configure,
-            conditions=self._conditions,
+            conditions=self.conditions,
         )
         # A cached configuration that the core refuses gives way to the one before; a declared one has none before.
         refusals = (ApplyError,) if self._declared is None else ()
@@ -156,10 +176,14 @@ class Node:
         directory = self._prefix / "ssl"
         certificate_path, key_path = directory / "kong-default.crt", directory / "kong-default.key"
         if not (certificate_path.exists() and key_path.exists()):
-            directory.mkdir(exist_ok=True, mode=0o700)
             identity = self_signed("localhost", days=_SELF_SIGNED_DAYS, client=False)
-            write_private(key_path, identity.key.encode())
-            write_whole(certificate_path, identity.certificate.encode(), 0o644)
+            try:
+                directory.mkdir(exist_ok=True, mode=0o700)
+                write_private(key_path, identity.key.encode())
+                write_whole(certificate_path, identity.certificate.encode(), 0o644)
+            except OSError as error:
+                log.warning("certificate_not_kept detail=%s", error)
+                return [identity]
         return [Identity(certificate_path.read_text(), key_path.read_text())]
 
     def _dialers(self) -> tuple[Dialer | None, Dialer | None]:
@@ -236,20 +260,24 @@ class Node:
         return certificate.not_valid_after_utc.timestamp()
 
 
-async def _run_beside(stack: contextlib.AsyncExitStack, work: Any) -> None:
-    """Run a coroutine until the stack ends. Its failure is a fault of ours: logged, and the process ends."""
-    task = asyncio.ensure_future(work)
+async def _run_beside(stack: contextlib.AsyncExitStack, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a coroutine until the stack ends. Its failure is a fault of ours: it is told, and it runs again."""
+
+    async def run() -> None:
+        while True:
+            try:
+                return await work()
+            except Exception:
+                log.critical("task_failed name=%s", getattr(work, "__qualname__", work), exc_info=True)
+            await asyncio.sleep(TASK_PAUSE_SECONDS)
+
+    task = asyncio.create_task(run())
 
     async def end() -> None:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
 
-    def note(done: asyncio.Future[None]) -> None:
-        if not done.cancelled() and done.exception() is not None:
-            log.critical("task_failed detail=%r", done.exception(), exc_info=done.exception())
-
-    task.add_done_callback(note)
     stack.push_async_callback(end)
 
 
