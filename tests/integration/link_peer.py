@@ -266,3 +266,105 @@ async def eventually(test: Callable[[], Any], within: float = 5.0) -> Any:
         while not (found := test()):  # noqa: ASYNC110 - what is waited for is not of this loop
             await asyncio.sleep(0.01)
         return found
+
+
+def snappy_block(text: bytes) -> bytes:
+    """A raw snappy block that holds the text as it is: literals alone."""
+    length, head = len(text), b""
+    while length > 0x7F:
+        head += bytes([length & 0x7F | 0x80])
+        length >>= 7
+    block = head + bytes([length])
+    for start in range(0, len(text), 65_536):
+        literal = text[start : start + 65_536]
+        block += bytes([61 << 2]) + struct.pack("<H", len(literal) - 1) + literal
+    return block
+
+
+def snappy_text(block: bytes) -> bytes:
+    """What a raw snappy block holds."""
+    position, promised, shift = 0, 0, 0
+    while True:
+        byte = block[position]
+        position += 1
+        promised |= (byte & 0x7F) << shift
+        shift += 7
+        if not byte & 0x80:
+            break
+    text = bytearray()
+    while position < len(block):
+        tag = block[position]
+        position += 1
+        if tag & 3 == 0:
+            length = (tag >> 2) + 1
+            if length > 60:
+                more = length - 60
+                length = int.from_bytes(block[position : position + more], "little") + 1
+                position += more
+            text += block[position : position + length]
+            position += length
+            continue
+        if tag & 3 == 1:
+            length, offset = (tag >> 2 & 7) + 4, (tag >> 5) << 8 | block[position]
+            position += 1
+        else:
+            width = 2 if tag & 3 == 2 else 4
+            length, offset = (tag >> 2) + 1, int.from_bytes(block[position : position + width], "little")
+            position += width
+        for _ in range(length):
+            text.append(text[-offset])
+    assert len(text) == promised
+    return bytes(text)
+
+
+class RpcEnd:
+    """Either end of a link of version 2, after the upgrade."""
+
+    def __init__(self, peer: Peer) -> None:
+        self.peer = peer
+        self._next_id = 0
+
+    async def send(self, message: Any) -> None:
+        """Send a message in a snappy block."""
+        await self.peer.send(BINARY, snappy_block(json.dumps(message).encode()))
+
+    async def receive(self, within: float = 5.0) -> Any:
+        """The next message; pings and pongs are passed over."""
+        frame = await self.peer.receive_kind(BINARY, within)
+        return json.loads(snappy_text(frame.data))
+
+    async def call(self, method: str, params: Any) -> Any:
+        """Call, and take the next message as the answer."""
+        call_id, self._next_id = self._next_id, self._next_id + 1
+        await self.send({"jsonrpc": "2.0", "id": call_id, "method": method, "params": params})
+        answer = await self.receive()
+        assert answer["id"] == call_id, answer
+        return answer
+
+    async def get_delta(self, version: Any) -> dict[str, Any]:
+        """Ask for what is newer."""
+        answer = await self.call("kong.sync.v2.get_delta", [{"default": {"version": version}}])
+        found: dict[str, Any] = answer["result"]["default"]
+        return found
+
+
+def rpc_hello(node_id: str, version: str = "3.9.3", **fields: Any) -> dict[str, Any]:
+    """The first message of a node."""
+    said = {
+        "rpc_capabilities": ["kong.sync.v2"],
+        "rpc_frame_encodings": ["x-snappy-framed"],
+        "kong_version": version,
+        "kong_hostname": "dp-1",
+        "kong_node_id": node_id,
+        "kong_conf": {"cluster_dp_labels": ["env:prod"]},
+    }
+    return {"jsonrpc": "2.0", "id": 1, "method": "kong.meta.v1.hello", "params": [said | fields]}
+
+
+async def say_hello(peer: Peer, hello: dict[str, Any]) -> tuple[RpcEnd, dict[str, Any]]:
+    """Greet a control plane: plain JSON both ways. The end, and the answer's result."""
+    await peer.send(BINARY, json.dumps(hello).encode())
+    answer = json.loads((await peer.receive_kind(BINARY)).data)
+    assert answer["id"] == 1
+    result: dict[str, Any] = answer["result"]
+    return RpcEnd(peer), result

@@ -60,7 +60,13 @@ async def _serve(settings: ProcessSettings, directory: Path) -> int:
         link = LinkServer(
             control,
             Ingest(analytics),
-            LinkServerSettings(sockets / "link.sock", payload_bytes_max=settings["max-payload"]),
+            LinkServerSettings(
+                sockets / "link.sock",
+                payload_bytes_max=settings["max-payload"],
+                frames_per_second=settings["link-frame-rate"],
+                rpc=settings["cluster-rpc"] or settings["cluster-rpc-sync"],
+                rpc_sync=settings["cluster-rpc-sync"],
+            ),
         )
         await link.start()
         stack.push_async_callback(link.stop)

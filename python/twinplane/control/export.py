@@ -34,20 +34,23 @@ class Exports:
         self._database = database
         self._epoch = epoch
 
-    def payload(self, control_plane_id: str, *, all_types: bool = False) -> Export:
+    def payload(self, control_plane_id: str, *, all_types: bool = False, with_disabled: bool = False) -> Export:
         """The newest revision. `all_types` adds what a 3.9 oss node does not know."""
         with self._database.reading() as tx:
             plane = tx.control_planes.by_id(control_plane_id)
             if plane is None:
                 raise NotFound("control_planes", {"id": control_plane_id})
-            rows = self._rows(tx, plane, all_types=all_types)
+            rows = self._rows(tx, plane, all_types=all_types, with_disabled=with_disabled)
         return Export(control_plane_id, plane.revision, self._epoch, rows)
 
-    def _rows(self, tx: Transaction, plane: ControlPlaneRow, *, all_types: bool) -> Mapping[str, Sequence[ExportRow]]:
+    def _rows(
+        self, tx: Transaction, plane: ControlPlaneRow, *, all_types: bool, with_disabled: bool
+    ) -> Mapping[str, Sequence[ExportRow]]:
         realm = Realm(plane.organization_id, plane.id)
         workspaces = (DEFAULT_WORKSPACE, SHARED_BY_ALL)
         order = sent_types(entity_types(), all_types=all_types)
-        left_out = _left_out(tx, realm, workspaces, unsent=[name for name in entity_types() if name not in order])
+        unsent = [name for name in entity_types() if name not in order]
+        left_out = _left_out(tx, realm, workspaces, unsent=unsent, with_disabled=with_disabled)
         by_type: dict[str, list[ExportRow]] = {name: [] for name in order}
         # Rows past their lifetime are sent too: a revision is the same whenever it is asked for.
         for type_name, entity_id, revision, body in tx.entities.all(realm, workspaces):
@@ -80,13 +83,14 @@ def sent_types(types: Mapping[str, EntityType], *, all_types: bool) -> list[str]
 
 
 def _left_out(
-    tx: Transaction, realm: Realm, workspaces: Sequence[str], *, unsent: Sequence[str]
+    tx: Transaction, realm: Realm, workspaces: Sequence[str], *, unsent: Sequence[str], with_disabled: bool
 ) -> set[tuple[str, str]]:
     """What is switched off, what names something that is not sent, and all that stands on either.
 
     A plugin for a group of consumers must not become one for everybody where the node knows no groups.
     """
-    left_out = {*tx.entities.disabled(realm, workspaces), *tx.entities.naming_types(realm, workspaces, unsent)}
+    disabled = () if with_disabled else tx.entities.disabled(realm, workspaces)
+    left_out = {*disabled, *tx.entities.naming_types(realm, workspaces, unsent)}
     if not left_out:
         return left_out
     standing_on = _referrers(tx.entities.references(realm, workspaces))

@@ -8,12 +8,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from twinplane.hybrid.publication import Publication
-from twinplane.hybrid.session import ConfigSession
 
 _RETRY_S = 1.0
 _log = logging.getLogger(__name__)
+
+
+class Member(Protocol):
+    """A connected node, whichever version of the link it speaks."""
+
+    def offer(self, publication: Publication) -> None:
+        """There is a newer configuration."""
 
 
 class Channel:
@@ -23,19 +30,19 @@ class Channel:
         self.control_plane_id = control_plane_id
         self._publish = publish
         self._delay_s = delay_s
-        self._sessions: set[ConfigSession] = set()
+        self._sessions: set[Member] = set()
         self._newest: Publication | None = None
         self._changed = asyncio.Event()
         self._changed.set()
         self.task = asyncio.create_task(self._run())
 
-    def join(self, session: ConfigSession) -> None:
+    def join(self, session: Member) -> None:
         """A node wants the newest configuration from now on."""
         self._sessions.add(session)
         if self._newest is not None:
             session.offer(self._newest)
 
-    def leave(self, session: ConfigSession) -> bool:
+    def leave(self, session: Member) -> bool:
         """A node is gone. True where it was the last."""
         self._sessions.discard(session)
         return not self._sessions

@@ -10,9 +10,11 @@ class LinkError(Exception):
 
 
 class FrameInvalid(LinkError):
-    """A frame does not hold what its place in the protocol asks for."""
+    """A frame does not hold what its place in the protocol asks for: `code` says what is wrong with it."""
 
-    code = "frame_invalid"
+    def __init__(self, detail: str, code: str = "frame_invalid") -> None:
+        super().__init__(detail)
+        self.code = code
 
 
 class PayloadTooLarge(LinkError):
@@ -30,6 +32,14 @@ class PeerGone(LinkError):
     """The connection ended, by the peer or by a broken frame."""
 
     code = "peer_gone"
+
+
+class FrameBroken(PeerGone):
+    """The connection ended because of a frame that the framing does not allow: `code` says what is wrong with it."""
+
+    def __init__(self, detail: str, code: str = "frame_broken") -> None:
+        super().__init__(detail)
+        self.code = code
 
 
 class PeerSilent(LinkError):

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from websockets.client import ClientProtocol
-from websockets.exceptions import InvalidHandshake, ProtocolError
+from websockets.exceptions import InvalidHandshake, PayloadTooBig, ProtocolError
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import Protocol, State
 from websockets.server import ServerProtocol
 from websockets.uri import WebSocketURI
 
-from twinplane.hybrid.errors import PeerGone, PeerSilent, UpgradeRefused
+from twinplane.hybrid.errors import FrameBroken, PeerGone, PeerSilent, UpgradeRefused
 
 _READ_BYTES: Final = 65_536
 TEXT, BINARY, PING, PONG, CLOSE = Opcode.TEXT, Opcode.BINARY, Opcode.PING, Opcode.PONG, Opcode.CLOSE
@@ -34,6 +34,10 @@ class Message:
     data: bytes
 
 
+class _Fragmented(ProtocolError):
+    """A message in more than one frame."""
+
+
 class _QuietPings:
     """Mixed into a protocol: no answer to pings by itself, and a fragment ends the connection."""
 
@@ -44,7 +48,7 @@ class _QuietPings:
             self.events.append(frame)
             return
         if not frame.fin or frame.opcode is Opcode.CONT:
-            raise ProtocolError("fragmented message")
+            raise _Fragmented("fragmented message")
         super().recv_frame(frame)  # type: ignore[misc]
 
 
@@ -143,7 +147,10 @@ class FrameStream:
         # A close frame that says why may be waiting; the peer may be gone already.
         with contextlib.suppress(PeerGone):
             await self._flush()
-        raise PeerGone(str(cause) if cause and not isinstance(cause, EOFError) else "connection ended")
+        if cause is None or isinstance(cause, EOFError):
+            raise PeerGone("connection ended")
+        code = "frame_too_large" if isinstance(cause, PayloadTooBig) else "frame_broken"
+        raise FrameBroken(str(cause), "frame_fragmented" if isinstance(cause, _Fragmented) else code)
 
     def _take_events(self) -> None:
         for event in self._protocol.events_received():

@@ -14,9 +14,9 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -25,12 +25,15 @@ from websockets.http11 import Request
 from twinplane.control import Control
 from twinplane.control.analytics import Reporter
 from twinplane.hybrid.channel import Channel
-from twinplane.hybrid.errors import IdentityRefused, LinkError
+from twinplane.hybrid.errors import FrameBroken, FrameInvalid, IdentityRefused, LinkError, PayloadTooLarge
 from twinplane.hybrid.frames import BINARY, PING, FrameStream, Upgrade
+from twinplane.hybrid.guard import FRAMES_PER_SECOND, FrameBudget, RefusalLog
 from twinplane.hybrid.identity import Admission, AdmissionRules, Presented, Use, admit, read_presented
 from twinplane.hybrid.node_book import NodeBook
 from twinplane.hybrid.publication import Publication
 from twinplane.hybrid.refusals import NO_CERTIFICATE
+from twinplane.hybrid.rpc.hello import RPC_PATH, SUBPROTOCOL
+from twinplane.hybrid.rpc.server import RpcSession, RpcSurroundings, SyncShelf
 from twinplane.hybrid.session import ConfigSession, Surroundings
 from twinplane.hybrid.wire import (
     CONFIG_PATH,
@@ -45,7 +48,7 @@ from twinplane.hybrid.wire import (
     parse_connect_path,
 )
 
-LINK_PATHS = (CONFIG_PATH, TELEMETRY_PATH, *FOREIGN_TELEMETRY_PATHS)
+LINK_PATHS = (CONFIG_PATH, RPC_PATH, TELEMETRY_PATH, *FOREIGN_TELEMETRY_PATHS)
 """What the front door sends here."""
 
 PUSH_DELAY_S = 0.05
@@ -74,6 +77,12 @@ class LinkServerSettings:
     push_delay_s: float = PUSH_DELAY_S
     check_interval_s: float = CHECK_INTERVAL_S
     connections_max: int = CONNECTIONS_MAX
+    frames_per_second: float = FRAMES_PER_SECOND
+    """Frames taken from one node."""
+    rpc: bool = False
+    """Whether version 2 of the link is answered."""
+    rpc_sync: bool = False
+    """Whether nodes of a version whose deltas are known are offered them."""
 
 
 @dataclass(slots=True)
@@ -83,6 +92,8 @@ class LinkServerFacts:
     connections: int = 0
     refused_total: int = 0
     published_total: int = 0
+    refused: Mapping[str, int] = field(default_factory=dict)
+    """Everything of peers that was refused, by reason."""
 
 
 class LinkServer:
@@ -95,7 +106,8 @@ class LinkServer:
         settings: LinkServerSettings,
         rules: AdmissionRules | None = None,
     ) -> None:
-        self.facts = LinkServerFacts()
+        self._refusals = RefusalLog()
+        self.facts = LinkServerFacts(refused=self._refusals.by_reason)
         self.rules = rules or AdmissionRules(control.settings.domain)
         """Who is let in; put another in its place at any time. Live links are held to it at the next check."""
         self._control = control
@@ -112,6 +124,10 @@ class LinkServer:
         self._server: asyncio.Server | None = None
         self._around = Surroundings(
             self._book, self._workers, asyncio.Semaphore(PUSHES_AT_ONCE), settings.payload_bytes_max
+        )
+        shelf = SyncShelf(lambda plane: control.export.payload(plane, with_disabled=True), self._workers)
+        self._rpc_around = RpcSurroundings(
+            self._book, self._workers, shelf, settings.payload_bytes_max, settings.rpc_sync
         )
 
     async def start(self) -> None:
@@ -164,6 +180,8 @@ class LinkServer:
         self.facts.connections = len(self._links)
         try:
             await self._serve(reader, writer, link)
+        except (FrameInvalid, FrameBroken, PayloadTooLarge) as error:
+            self._note_refused_frame(error, link)
         except LinkError as error:
             _log.info("link_ended code=%s detail=%s %s", error.code, error, link.who())
         except asyncio.CancelledError:
@@ -183,11 +201,11 @@ class LinkServer:
         if request is None:
             return
         path, query = parse_connect_path(request.path)
-        if path not in LINK_PATHS:
+        if path not in LINK_PATHS or (path == RPC_PATH and not self._settings.rpc):
             status = 200 if path == "/health" else 404
             await upgrade.refuse(status, "" if status == 200 else _message("Not found"), "application/json")
             return
-        use: Use = "cp0" if path == CONFIG_PATH else "tp0"
+        use: Use = "cp0" if path in (CONFIG_PATH, RPC_PATH) else "tp0"
         try:
             presented = read_presented(_single_headers(request))
             link.presented, link.use = presented, use
@@ -196,14 +214,19 @@ class LinkServer:
             self._note_refusal(error, request, link)
             await upgrade.refuse(401, _message(_refusal_text(error)), "application/json")
             return
+        link.admission = admission
+        if path == RPC_PATH:
+            await self._serve_rpc(upgrade, request, presented, admission, link)
+            return
         if query is None:
+            self._refusals.note("query_invalid", request.path, peer=link.peer(), who=link.who())
             await upgrade.refuse(400, "<html><body>400 Bad Request</body></html>", "text/html")
             return
         is_twin = request.headers.get(LINK_HEADER) == LINK_VERSION
         stream = await upgrade.accept(request, {LINK_HEADER: LINK_VERSION} if is_twin else {})
         if stream is None:
             return
-        link.admission, link.query, link.stream = admission, query, stream
+        link.query, link.stream = query, stream
         if path == CONFIG_PATH:
             await self._serve_config(stream, query, presented, admission, link, is_twin=is_twin)
         else:
@@ -219,13 +242,41 @@ class LinkServer:
         *,
         is_twin: bool,
     ) -> None:
-        session = ConfigSession(stream, query, presented, admission, self._around, is_twin=is_twin)
+        budget = FrameBudget(self._settings.frames_per_second)
+        session = ConfigSession(
+            stream, query, presented, admission, self._around, is_twin=is_twin, on_frame=budget.take
+        )
+        await session.run(lambda: self._join(session, link))
 
-        def join() -> None:
-            link.session = session
-            self._channel(session.control_plane_id).join(session)
+    async def _serve_rpc(
+        self, upgrade: Upgrade, request: Request, presented: Presented, admission: Admission, link: _Link
+    ) -> None:
+        offered = _single_headers(request).get("Sec-Websocket-Protocol", "")
+        if SUBPROTOCOL not in [name.strip() for name in offered.split(",")]:
+            self._refusals.note("subprotocol_missing", offered, peer=link.peer(), who=link.who())
+            await upgrade.refuse(400, _message(f"the subprotocol {SUBPROTOCOL} is needed"), "application/json")
+            return
+        stream = await upgrade.accept(request, {"Sec-WebSocket-Protocol": SUBPROTOCOL})
+        if stream is None:
+            return
+        link.stream = stream
+        session = RpcSession(
+            stream,
+            presented,
+            admission,
+            self._rpc_around,
+            on_frame=FrameBudget(self._settings.frames_per_second).take,
+            on_refused=lambda code: self._refusals.note(code, "", peer=link.peer(), who=link.who()),
+        )
 
-        await session.run(join)
+        def greeted(query: NodeQuery) -> None:
+            link.query = query
+
+        await session.run(greeted, lambda: self._join(session, link))
+
+    def _join(self, session: ConfigSession | RpcSession, link: _Link) -> None:
+        link.session = session
+        self._channel(session.control_plane_id).join(session)
 
     async def _serve_telemetry(
         self, stream: FrameStream, query: NodeQuery, admission: Admission, *, is_decoded: bool
@@ -283,9 +334,12 @@ class LinkServer:
 
     def _note_refusal(self, error: IdentityRefused, request: Request, link: _Link) -> None:
         self.facts.refused_total += 1
-        _log.warning(
-            "node_refused code=%s detail=%s path=%.200s %s", error.code, error.detail, request.path, link.who()
-        )
+        detail = f"{error.detail} path={request.path[:200]}"
+        self._refusals.note(error.code, detail, peer=link.peer(), who=link.who())
+
+    def _note_refused_frame(self, error: FrameInvalid | FrameBroken | PayloadTooLarge, link: _Link) -> None:
+        self.facts.refused_total += 1
+        self._refusals.note(error.code, str(error), peer=link.peer(), who=link.who())
 
     def _channel(self, control_plane_id: str) -> Channel:
         channel = self._channels.get(control_plane_id)
@@ -328,7 +382,13 @@ class _Link:
         self.admission: Admission | None = None
         self.query: NodeQuery | None = None
         self.stream: FrameStream | None = None
-        self.session: ConfigSession | None = None
+        self.session: ConfigSession | RpcSession | None = None
+
+    def peer(self) -> str:
+        """What tells this peer from others: its certificate, its address where it shows none."""
+        if self.presented is None:
+            return "unknown"
+        return self.presented.fingerprint or self.presented.ip
 
     def cut(self, reason: str) -> None:
         if self.stream is not None:

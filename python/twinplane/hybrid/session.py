@@ -66,12 +66,15 @@ class ConfigSession:
         surroundings: Surroundings,
         *,
         is_twin: bool,
+        on_frame: Callable[[int], None],
     ) -> None:
+        """`on_frame` is told of each frame before it is read, and raises where it is one too many."""
         self.query = query
         self.presented = presented
         self.admission = admission
         self.is_twin = is_twin
         self._stream = stream
+        self._on_frame = on_frame
         self._around = surroundings
         self._scope = admission.control_plane.scope
         self._version = parse_version(query.version)
@@ -121,8 +124,9 @@ class ConfigSession:
     async def _greet(self) -> None:
         """Read the first frame and write the node's row. `_info` stays unset where the node is not served."""
         message = await self._stream.receive(IO_TIMEOUT_S)
+        self._on_frame(len(message.data))
         if message.opcode is not BINARY:
-            raise FrameInvalid("the first frame is not binary")
+            raise FrameInvalid("the first frame is not binary", "basic_info_invalid")
         info = decode_basic_info(message.data)
         if self._version is None:
             _log.warning("node_version_unreadable version=%s %s", self.query.version, self._who())
@@ -151,6 +155,7 @@ class ConfigSession:
             if remaining <= 0:
                 raise PeerSilent(f"no ping for {SILENCE_S:g} s")
             message = await self._stream.receive(remaining)
+            self._on_frame(len(message.data))
             if pushing.done():
                 pushing.result()
             if message.opcode is PING:

@@ -16,6 +16,7 @@ import orjson
 
 from twinplane.hybrid.errors import FrameInvalid, PayloadTooLarge
 from twinplane.hybrid.hashing import EMPTY_HASH, Hashes
+from twinplane.hybrid.strict_json import read_strict_object
 
 CONFIG_PATH = "/v1/outlet"
 TELEMETRY_PATH = "/v1/analytics/batches"
@@ -35,6 +36,7 @@ INFLATED_FACTOR_MAX = 16
 _INFLATED_RATIO_MAX = 200
 _INFLATED_FLOOR = 1_048_576
 BASIC_INFO_BYTES_MAX = 1_048_576
+REPORT_BYTES_MAX = 1_048_576
 PLUGINS_MAX, LABELS_MAX, ISSUES_MAX = 1000, 10, 1000
 _TEXT_MAX = 512
 _VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?")
@@ -104,11 +106,17 @@ def parse_connect_path(target: str) -> tuple[str, NodeQuery | None]:
         name, separator, value = pair.partition("=")
         if separator:
             fields.setdefault(name, unquote(value))
-    node_id, version = fields.get("node_id", ""), fields.get("node_version", "")
-    hostname = fields.get("node_hostname", "") or "unknown"
+    query = node_query(
+        fields.get("node_id", ""), fields.get("node_hostname", "") or "unknown", fields.get("node_version", "")
+    )
+    return parts.path, query
+
+
+def node_query(node_id: str, hostname: str, version: str) -> NodeQuery | None:
+    """Who a node says it is, None where that cannot be used."""
     if not _UUID.fullmatch(node_id) or not version or len(version) > 64 or not _HOSTNAME.fullmatch(hostname):
-        return parts.path, None
-    return parts.path, NodeQuery(node_id.lower(), hostname, version)
+        return None
+    return NodeQuery(node_id.lower(), hostname, version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,15 +150,15 @@ def decode_basic_info(data: bytes) -> BasicInfo:
     """What a node's first frame says. Everything in it is untrusted: sizes, names and types are checked."""
     if len(data) > BASIC_INFO_BYTES_MAX:
         raise PayloadTooLarge(len(data), BASIC_INFO_BYTES_MAX)
-    message = _object(data)
+    message = read_strict_object(data)
     plugins = message.get("plugins")
     if message.get("type") != "basic_info" or not isinstance(plugins, list) or len(plugins) > PLUGINS_MAX:
-        raise FrameInvalid("the first frame is no basic_info")
+        raise FrameInvalid("the first frame is no basic_info", "basic_info_invalid")
     filters = message.get("filters")
     process_conf = message.get("process_conf")
     return BasicInfo(
         plugins=dict(_plugin(entry) for entry in plugins),
-        labels=_labels(message.get("labels")),
+        labels=read_labels(message.get("labels")),
         filters=[str(name)[:_TEXT_MAX] for name in filters][:PLUGINS_MAX] if isinstance(filters, dict) else (),
         process_conf=process_conf if isinstance(process_conf, dict) else {},
     )
@@ -158,12 +166,13 @@ def decode_basic_info(data: bytes) -> BasicInfo:
 
 def _plugin(entry: object) -> tuple[str, str | None]:
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str) or len(entry["name"]) > _TEXT_MAX:
-        raise FrameInvalid("basic_info: a plugin without a name")
+        raise FrameInvalid("basic_info: a plugin without a name", "basic_info_invalid")
     version = entry.get("version")
     return entry["name"], version[:64] if isinstance(version, str) else None
 
 
-def _labels(labels: object) -> dict[str, str]:
+def read_labels(labels: object) -> dict[str, str]:
+    """The labels of a node that are well formed, as many as it may have."""
     # An empty table of Lua may arrive as a list.
     if not isinstance(labels, dict):
         return {}
@@ -251,11 +260,11 @@ def inflate(data: bytes, *, bytes_max: int) -> bytes:
     try:
         text = unpacker.decompress(data, limit)
     except zlib.error as error:
-        raise FrameInvalid("not gzip") from error
+        raise FrameInvalid("not gzip", "not_gzip") from error
     if unpacker.unconsumed_tail:
         raise PayloadTooLarge(limit + 1, limit)
     if not unpacker.eof:
-        raise FrameInvalid("gzip stream is cut off")
+        raise FrameInvalid("gzip stream is cut off", "not_gzip")
     return text
 
 
@@ -321,7 +330,9 @@ def encode_applied(applied: Applied) -> bytes:
 
 def decode_report(data: bytes) -> Fault | Applied | None:
     """What a node's later binary frame says, None for a kind that is not known. Untrusted."""
-    message = _object(data)
+    if len(data) > REPORT_BYTES_MAX:
+        raise PayloadTooLarge(len(data), REPORT_BYTES_MAX)
+    message = read_strict_object(data)
     if message.get("type") == "error" and isinstance(message.get("error"), dict):
         return _fault(message["error"])
     if message.get("type") == "applied":
@@ -365,7 +376,7 @@ def _issue(entry: Mapping[str, Any]) -> Issue:
 def parse_ping(data: bytes) -> str:
     """The configuration hash in a node's PING."""
     if not _HASH.fullmatch(data):
-        raise FrameInvalid("a ping without a configuration hash")
+        raise FrameInvalid("a ping without a configuration hash", "ping_invalid")
     return data.decode("ascii")
 
 
@@ -379,9 +390,9 @@ def _object(data: bytes) -> dict[str, Any]:
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        raise FrameInvalid("not JSON") from error
+        raise FrameInvalid("not JSON", "not_json") from error
     if not isinstance(value, dict):
-        raise FrameInvalid("no JSON object")
+        raise FrameInvalid("no JSON object", "not_json")
     return value
 
 

@@ -111,6 +111,11 @@ CONTROL_PLANE: tuple[Setting, ...] = (
         "16777216",
         "Largest compressed configuration sent to a node.",
     ),
+    Setting("cluster-rpc", SWITCH, "off", "Answer version 2 of the link beside version 1."),
+    Setting(
+        "cluster-rpc-sync", SWITCH, "off", "Offer configuration by deltas to nodes of the versions whose form is known."
+    ),
+    Setting("link-frame-rate", integer(1, 100_000), "100", "Frames a second taken from one node before it is cut."),
     Setting("parent-fd", integer(-1, 2**20), "-1", "File descriptor whose end stops the process; set by `up`."),
 )
 
