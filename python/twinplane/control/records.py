@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 import orjson
 
 from twinplane.control.scope import Actor, Scope
+from twinplane.control.table_text import join_table
 
 T = TypeVar("T")
 
@@ -228,10 +229,7 @@ class Export:
 
     def json(self) -> bytes:
         """The config table as JSON, joined from the stored bytes; collections without rows are absent."""
-        parts = [b'"_format_version":"3.0"', b'"_transform":false']
-        for collection, rows in self.rows.items():
-            parts.append(b'"' + collection.encode() + b'":[' + b",".join(row.body for row in rows) + b"]")
-        return b"{" + b",".join(parts) + b"}"
+        return join_table((collection, [row.body for row in rows]) for collection, rows in self.rows.items())
 
     @cached_property
     def config_table(self) -> dict[str, Any]:

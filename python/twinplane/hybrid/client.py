@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from twinplane.hybrid.delta import Resync, encode_resync
 from twinplane.hybrid.dial import Dialer
 from twinplane.hybrid.errors import FrameInvalid, LinkError, PayloadTooLarge, PeerGone
 from twinplane.hybrid.frames import BINARY, FrameStream
@@ -40,10 +41,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a received configuration. `fault` says why it was refused; the old one then goes on."""
+    """What became of a received configuration. `fault` says why it was refused; the old one then goes on.
+
+    `resync`: it was a change that leads nowhere from here, and the whole configuration is wanted.
+    """
 
     config_hash: str
     fault: Fault | None = None
+    resync: Resync | None = None
 
 
 class ConfigSink(Protocol):
@@ -205,6 +210,8 @@ class LinkClient:
         with contextlib.suppress(LinkError):
             if outcome.fault is not None and (session.is_twin or self._reports_faults):
                 await session.stream.send_binary(encode_fault(outcome.fault))
+            if outcome.resync is not None and session.is_twin:
+                await session.stream.send_binary(encode_resync(outcome.resync))
             await session.announce(self._sink.applied())
 
     def _note_failure(self, error: LinkError) -> None:

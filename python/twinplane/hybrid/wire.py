@@ -221,11 +221,15 @@ _TABLE_MARK = b',"config_table":'
 
 
 def decode_reconfigure(frame: bytes, *, bytes_max: int, is_twin: bool) -> Reconfigure | None:
-    """What a configuration frame holds, None for a message of another type. Raises on a frame that is not gzip.
+    """What a configuration frame holds, None for a message of another type. Raises on a frame that is not gzip."""
+    return read_reconfigure(inflate(frame, bytes_max=bytes_max), is_twin=is_twin)
+
+
+def read_reconfigure(text: bytes, *, is_twin: bool) -> Reconfigure | None:
+    """The same of a frame's text.
 
     From a twinplane peer the table is cut out without decoding it; if the cut is wrong the core refuses the text.
     """
-    text = inflate(frame, bytes_max=bytes_max)
     if is_twin:
         head, mark, table = text.partition(_TABLE_MARK)
         if mark and table.endswith(b"}"):
@@ -316,6 +320,8 @@ class Applied:
     revision: int | None
     epoch: str | None
     issues: Sequence[Issue] = ()
+    digest: str | None = None
+    """Of the rows that it keeps; without it the node takes no deltas."""
 
 
 def encode_applied(applied: Applied) -> bytes:
@@ -324,8 +330,9 @@ def encode_applied(applied: Applied) -> bytes:
         {"code": issue.code, "message": issue.message, "plugin": issue.plugin, "plugin_id": issue.plugin_id}
         for issue in applied.issues[:ISSUES_MAX]
     ]
-    message = {"type": "applied", "config_hash": applied.config_hash, "issues": issues}
-    return orjson.dumps(message | {"revision": applied.revision, "epoch": applied.epoch})
+    message: dict[str, Any] = {"type": "applied", "config_hash": applied.config_hash, "issues": issues}
+    message |= {"revision": applied.revision, "epoch": applied.epoch}
+    return orjson.dumps(message if applied.digest is None else message | {"digest": applied.digest})
 
 
 def decode_report(data: bytes) -> Fault | Applied | None:
@@ -337,7 +344,7 @@ def decode_report(data: bytes) -> Fault | Applied | None:
         return _fault(message["error"])
     if message.get("type") == "applied":
         issues = message.get("issues")
-        revision, epoch = message.get("revision"), message.get("epoch")
+        revision, epoch, digest = message.get("revision"), message.get("epoch"), message.get("digest")
         return Applied(
             config_hash=_text(message.get("config_hash")),
             revision=revision if isinstance(revision, int) else None,
@@ -345,6 +352,7 @@ def decode_report(data: bytes) -> Fault | Applied | None:
             issues=[_issue(entry) for entry in issues[:ISSUES_MAX] if isinstance(entry, dict)]
             if isinstance(issues, list)
             else (),
+            digest=_text(digest) if isinstance(digest, str) else None,
         )
     return None
 

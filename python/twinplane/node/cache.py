@@ -11,7 +11,7 @@ import hashlib
 import logging
 import os
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import orjson
@@ -36,6 +36,9 @@ class Stored:
     table: bytes
     revision: int | None = None
     epoch: str | None = None
+    change: bytes = field(default=b"", compare=False)
+    """The frame that led here from revision `change_base`, where one did."""
+    change_base: int | None = field(default=None, compare=False)
 
 
 class ConfigCache:

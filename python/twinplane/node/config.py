@@ -15,10 +15,21 @@ from typing import Any, Protocol, TypeVar
 
 import orjson
 
+from twinplane.control.epoch import is_outdated
 from twinplane.hybrid.client import Outcome
-from twinplane.hybrid.errors import FrameInvalid
+from twinplane.hybrid.delta import (
+    BASE_UNKNOWN,
+    DELTA_INVALID,
+    DIGEST_MISMATCH,
+    Delta,
+    Resync,
+    decode_delta,
+    is_delta,
+)
+from twinplane.hybrid.errors import FrameInvalid, PayloadTooLarge
 from twinplane.hybrid.hashing import EMPTY_HASH, config_hash
-from twinplane.hybrid.wire import FAULT_PARSE, Applied, Fault, Issue, Reconfigure, decode_reconfigure
+from twinplane.hybrid.table import ConfigTable, split_rows
+from twinplane.hybrid.wire import FAULT_PARSE, Applied, Fault, Issue, inflate, read_reconfigure
 from twinplane.node.cache import Stored
 from twinplane.node.conditions import Conditions
 from twinplane.node.errors import CacheUnwritable, PayloadRefused
@@ -39,8 +50,9 @@ Complete = Callable[[bytes], bytes]
 class Cache(Protocol):
     """Where configurations are kept between starts."""
 
-    damages: tuple[str, ...]
-    """What the last `load` could not use, for people."""
+    @property
+    def damages(self) -> tuple[str, ...]:
+        """What the last `load` could not use, for people."""
 
     def load(self) -> list[Stored]:
         """What can be served from, newest first."""
@@ -67,8 +79,12 @@ class ConfigKeeper:
         bytes_max: int,
         on_served: Callable[[bytes], None],
         conditions: Conditions | None = None,
+        takes_deltas: bool = True,
     ) -> None:
-        """`on_served` gets each table that is served, for what else in the node is configured by it."""
+        """`on_served` gets each table that is served, for what else in the node is configured by it.
+
+        With `takes_deltas` the rows of what is served are kept in memory, so that a change is put among them.
+        """
         self.conditions = conditions or Conditions()
         self._apply = apply
         self._cache = cache
@@ -76,11 +92,15 @@ class ConfigKeeper:
         self._bytes_max = bytes_max
         self._on_served = on_served
         self._served: Stored | None = None
+        self._takes_deltas = takes_deltas
+        self._rows: ConfigTable | None = None
         self._issues: tuple[Issue, ...] = ()
         # One configuration at a time comes from the link, and one may wait for the disk.
         self._turn = threading.Lock()
         self._unkept: Stored | None = None
         self.applied_total = 0
+        self.deltas_total = 0
+        self.resyncs_total = 0
         self.refused_total = 0
         self.last_fault: Fault | None = None
 
@@ -89,11 +109,26 @@ class ConfigKeeper:
         """Hash of what is served; the zero hash where nothing is."""
         return self._served.config_hash if self._served else EMPTY_HASH
 
+    def counts(self) -> Mapping[str, int]:
+        """What became of configurations since the start."""
+        return {
+            "applied": self.applied_total,
+            "refused": self.refused_total,
+            "deltas": self.deltas_total,
+            "resyncs": self.resyncs_total,
+        }
+
     def applied(self) -> Applied:
         """What is served, and what of it cannot be served as asked."""
         issues = (*self._issues, *self.conditions.issues())
         served = self._served
-        return Applied(self.config_hash, served.revision if served else None, served.epoch if served else None, issues)
+        return Applied(
+            self.config_hash,
+            served.revision if served else None,
+            served.epoch if served else None,
+            issues,
+            digest=self._rows.digest if self._rows else None,
+        )
 
     def start(
         self,
@@ -117,7 +152,7 @@ class ConfigKeeper:
             except refusals as error:
                 _log.error("cached_config_refused hash=%s detail=%s", stored.config_hash, error)
                 continue
-            self._note_served(stored, issues(core))
+            self._note_served(stored, issues(core), self._split(stored.table))
             _log.info("config_restored hash=%s revision=%s", stored.config_hash, stored.revision)
             return core
         return start_core(None)
@@ -144,14 +179,56 @@ class ConfigKeeper:
         with self._turn:
             if self._served is not None and stored.config_hash == self._served.config_hash:
                 return Outcome(self.config_hash)
-            return self._serve(stored, is_twin=True)
+            return self._serve(stored, is_twin=True, rows=None)
 
     def _receive(self, frame: bytes, is_twin: bool) -> Outcome | None:
         with self._turn:
-            return self._take(frame, is_twin)
+            try:
+                text = inflate(frame, bytes_max=self._bytes_max)
+                if is_twin and is_delta(text):
+                    return self._take_delta(frame, text)
+                return self._take_whole(text, is_twin)
+            except (FrameInvalid, PayloadTooLarge):
+                # Should it have been a change, the next one is not to be built on.
+                self._rows = None
+                raise
 
-    def _take(self, frame: bytes, is_twin: bool) -> Outcome | None:
-        message = decode_reconfigure(frame, bytes_max=self._bytes_max, is_twin=is_twin)
+    def _take_delta(self, frame: bytes, text: bytes) -> Outcome:
+        try:
+            delta = decode_delta(text)
+        except FrameInvalid as error:
+            return self._want_whole(DELTA_INVALID, str(error))
+        head, served = delta.head, self._served
+        if self._is_outdated(head.epoch, head.revision):
+            return Outcome(self.config_hash)
+        if served is not None and (head.epoch, head.revision) == (served.epoch, served.revision):
+            return Outcome(self.config_hash)
+        if served is None or self._rows is None or (head.epoch, head.base) != (served.epoch, served.revision):
+            return self._want_whole(BASE_UNKNOWN, f"revision {head.base} of epoch {head.epoch} is not served here")
+        return self._splice(delta, frame, self._rows, served)
+
+    def _splice(self, delta: Delta, frame: bytes, rows: ConfigTable, served: Stored) -> Outcome:
+        head = delta.head
+        rows = rows.spliced(delta.operations, head.collections)
+        if rows.digest != head.digest:
+            return self._want_whole(DIGEST_MISMATCH, f"revision {head.revision} has digest {head.digest[:16]}")
+        if head.config_hash == served.config_hash:
+            self._served, self._rows = Stored(head.config_hash, b"", head.revision, head.epoch), rows
+            return Outcome(self.config_hash)
+        stored = Stored(head.config_hash, rows.text(), head.revision, head.epoch, frame, head.base)
+        outcome = self._serve(stored, True, rows)
+        self.deltas_total += outcome.fault is None
+        return outcome
+
+    def _want_whole(self, reason: str, detail: str) -> Outcome:
+        """Nothing changes but for this: until the whole configuration has come, no change is taken."""
+        self._rows = None
+        self.resyncs_total += 1
+        _log.warning("config_resync reason=%s detail=%s", reason, detail)
+        return Outcome(self.config_hash, resync=Resync(reason, detail))
+
+    def _take_whole(self, text: bytes, is_twin: bool) -> Outcome | None:
+        message = read_reconfigure(text, is_twin=is_twin)
         if message is None:
             return None
         stored = Stored(
@@ -160,25 +237,29 @@ class ConfigKeeper:
             message.revision,
             message.epoch,
         )
-        if self._is_older(message):
-            _log.warning("config_outdated revision=%s epoch=%s", message.revision, message.epoch)
+        if self._is_outdated(message.epoch, message.revision):
             return Outcome(self.config_hash)
+        rows = self._split(stored.table) if is_twin else None
         if self._served is not None and stored.config_hash == self._served.config_hash:
-            self._served = _without_table(stored)
+            self._served, self._rows = _without_table(stored), rows
             return Outcome(self.config_hash)
-        return self._serve(stored, is_twin)
+        return self._serve(stored, is_twin, rows)
 
-    def _is_older(self, message: Reconfigure) -> bool:
+    def _split(self, table: bytes) -> ConfigTable | None:
+        try:
+            return split_rows(table) if self._takes_deltas else None
+        except FrameInvalid as error:
+            _log.warning("config_without_rows detail=%s", error)
+            return None
+
+    def _is_outdated(self, epoch: str | None, revision: int | None) -> bool:
         served = self._served
-        return (
-            served is not None
-            and message.revision is not None
-            and served.revision is not None
-            and message.epoch == served.epoch
-            and message.revision < served.revision
-        )
+        if served is None or not is_outdated(epoch, revision, served.epoch, served.revision):
+            return False
+        _log.warning("config_outdated revision=%s epoch=%s", revision, epoch)
+        return True
 
-    def _serve(self, stored: Stored, is_twin: bool) -> Outcome:
+    def _serve(self, stored: Stored, is_twin: bool, rows: ConfigTable | None) -> Outcome:
         began = time.monotonic()
         try:
             try:
@@ -195,12 +276,13 @@ class ConfigKeeper:
                 issues = self._keep_and_apply(stored)
         except PayloadRefused as refused:
             return self._refuse(stored, refused)
-        self._note_served(stored, issues)
+        self._note_served(stored, issues, rows)
         self.applied_total += 1
         _log.info(
-            "config_applied hash=%s revision=%s issues=%d took_ms=%d",
+            "config_applied hash=%s revision=%s by=%s issues=%d took_ms=%d",
             stored.config_hash,
             stored.revision,
+            "delta" if stored.change else "whole",
             len(issues),
             (time.monotonic() - began) * 1000,
         )
@@ -257,8 +339,9 @@ class ConfigKeeper:
         _log.error("config_refused hash=%s revision=%s detail=%s", stored.config_hash, stored.revision, refused)
         return Outcome(self.config_hash, self.last_fault)
 
-    def _note_served(self, stored: Stored, issues: Sequence[Issue]) -> None:
+    def _note_served(self, stored: Stored, issues: Sequence[Issue], rows: ConfigTable | None) -> None:
         self._served = _without_table(stored)
+        self._rows = rows
         self._issues = tuple(issues)
         self.last_fault = None
         try:

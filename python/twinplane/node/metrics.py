@@ -27,6 +27,8 @@ _HELP = {
     "kong_memory_workers_lua_vms_bytes": "Memory of the node's process.",
     "twinplane_config_applied_total": "Configurations applied since the start.",
     "twinplane_config_refused_total": "Configurations refused since the start.",
+    "twinplane_config_deltas_total": "Configurations applied as changes to the one before.",
+    "twinplane_config_resyncs_total": "Times that a change did not fit and the whole configuration was asked for.",
     "twinplane_link_failures_total": "Times that the link to the control plane failed.",
     "twinplane_telemetry_backlog_records": "Request records that wait for the control plane.",
     "twinplane_telemetry_lost_records_total": "Request records dropped because too many waited.",

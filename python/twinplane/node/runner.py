@@ -34,6 +34,7 @@ from twinplane.node.core_settings import node_core_settings
 from twinplane.node.declared import DeclaredConfig
 from twinplane.node.errors import NodeStartError, PayloadRefused
 from twinplane.node.http import HttpServer
+from twinplane.node.journal import JournaledCache
 from twinplane.node.licenses import split_licenses
 from twinplane.node.logs import LogDelivery
 from twinplane.node.seal import Keyring, read_keyring
@@ -94,7 +95,7 @@ class Node:
                     version=__version__,
                     core=core,
                     config_hash=lambda: keeper.config_hash,
-                    counts=lambda: {"applied": keeper.applied_total, "refused": keeper.refused_total},
+                    counts=keeper.counts,
                     link=link.facts if link else None,
                     telemetry=telemetry.facts,
                     logs=delivery.facts,
@@ -152,11 +153,12 @@ class Node:
         delivery = LogDelivery(drain, _tls_context(settings))
         keeper = ConfigKeeper(
             apply,
-            self._declared or ConfigCache(self._prefix, self._keyring, seals=settings["cache_encryption"]),
+            self._declared or self._cache(),
             complete=complete_table,
             bytes_max=settings["cluster_max_payload"],
             on_served=delivery.configure,
             conditions=self.conditions,
+            takes_deltas=self._declared is None and settings["link_deltas"],
         )
         # A cached configuration that the core refuses gives way to the one before; a declared one has none before.
         refusals = (ApplyError,) if self._declared is None else ()
@@ -167,6 +169,13 @@ class Node:
         except ApplyError as error:
             raise NodeStartError(*(str(fault.get("message", fault)) for fault in _faults(error))) from error
         return keeper, core, delivery
+
+    def _cache(self) -> JournaledCache:
+        settings = self._settings
+        seals = settings["cache_encryption"]
+        generations = ConfigCache(self._prefix, self._keyring, seals=seals)
+        bytes_max = settings["cluster_max_payload"]
+        return JournaledCache(generations, self._prefix, self._keyring, bytes_max=bytes_max, seals=seals)
 
     def _proxy_certificates(self) -> list[Identity]:
         settings = self._settings

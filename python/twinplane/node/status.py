@@ -55,7 +55,7 @@ class StatusFacts:
     core: StatusCore
     config_hash: Callable[[], str]
     counts: Callable[[], Mapping[str, int]]
-    """`applied` and `refused` configurations since the start."""
+    """`applied` and `refused` configurations since the start, how many were `deltas`, and `resyncs`."""
     link: LinkFacts | None = None
     telemetry: TelemetryFacts | None = None
     logs: Callable[[], QueueFacts] | None = None
@@ -178,6 +178,8 @@ class StatusApi:
             Sample("twinplane_config_applied_total", "counter", {}, counts.get("applied", 0)),
             *(Sample("twinplane_condition", "gauge", {"code": one.code}, 1) for one in facts.conditions()),
             Sample("twinplane_config_refused_total", "counter", {}, counts.get("refused", 0)),
+            Sample("twinplane_config_deltas_total", "counter", {}, counts.get("deltas", 0)),
+            Sample("twinplane_config_resyncs_total", "counter", {}, counts.get("resyncs", 0)),
             Sample("twinplane_log_entries_lost_total", "counter", {}, lost.get("logs", 0)),
             Sample("twinplane_rate_limit_windows_lost_total", "counter", {}, lost.get("limits", 0)),
             Sample("twinplane_limits_broken_total", "counter", {}, core.get("limits_broken", 0)),

@@ -106,6 +106,12 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     # What is kept on disk
     Setting(
+        "link_deltas",
+        SWITCH,
+        "on",
+        "Take changes row by row from a twinplane control plane; the rows are kept in memory for that.",
+    ),
+    Setting(
         "cache_encryption",
         SWITCH,
         "off",

@@ -13,12 +13,15 @@ from typing import Any
 import orjson
 import pytest
 
+from twinplane.hybrid.delta import Delta, DeltaHead, encode_delta
 from twinplane.hybrid.errors import FrameInvalid, PayloadTooLarge
 from twinplane.hybrid.hashing import EMPTY_HASH, hash_table
-from twinplane.hybrid.wire import Issue, encode_reconfigure
+from twinplane.hybrid.table import ConfigTable, Operation, Rows
+from twinplane.hybrid.wire import Applied, Issue, encode_reconfigure
 from twinplane.node.cache import ConfigCache
 from twinplane.node.config import ConfigKeeper
 from twinplane.node.errors import PayloadRefused
+from twinplane.node.journal import JournaledCache
 
 MIB = 1_048_576
 
@@ -40,7 +43,9 @@ class CoreStub:
 def keeper(directory: Path, core: CoreStub, **options: Any) -> ConfigKeeper:
     served: list[bytes] = []
     settings = {"complete": lambda table: table, "bytes_max": MIB, "on_served": served.append} | options
-    found = ConfigKeeper(core.apply, ConfigCache(directory), **settings)
+    found = ConfigKeeper(
+        core.apply, JournaledCache(ConfigCache(directory), directory, bytes_max=MIB, table_bytes_min=1), **settings
+    )
     found.start(
         lambda table: () if table is None else core.apply(table), (PayloadRefused,), issues=lambda issues: issues
     )
@@ -240,3 +245,164 @@ async def test_an_unwritable_cache_is_an_issue_and_traffic_goes_on(
     prefix.mkdir()
     await node.receive(frame(ONE, 3), is_twin=True)
     assert [issue.code for issue in node.applied().issues] == ["plugin_not_implemented"]
+
+
+# --- changes from a twinplane ---
+
+EPOCH = "1764000000000-aabbccdd"
+ORDER = ("services", "routes")
+
+
+def rowed(*numbers: int, poison: bool = False) -> ConfigTable:
+    """A table with a service for each number."""
+    text = "poison" if poison else "fine"
+    rows = [orjson.dumps({"host": text, "id": f"{number:08d}"}) for number in sorted(numbers)]
+    return ConfigTable({"services": Rows([f"{number:08d}" for number in sorted(numbers)], rows)})
+
+
+def whole_frame(table: ConfigTable, revision: int, epoch: str = EPOCH) -> bytes:
+    return encode_reconfigure(
+        table.text(), hash_table(orjson.loads(table.text())), timestamp=1.0, revision=revision, epoch=epoch
+    )
+
+
+def delta_frame(base: ConfigTable, table: ConfigTable, revisions: tuple[int, int], **changes: Any) -> bytes:
+    """The frame that leads from one table to another."""
+    old, new = base.collections["services"], table.collections["services"]
+    operations = [Operation("services", one, None) for one in old.ids if new.get(one) is None]
+    operations += [
+        Operation("services", one, value)
+        for one, value in zip(new.ids, new.values, strict=True)
+        if old.get(one) != value
+    ]
+    fields = {
+        "epoch": EPOCH,
+        "base": revisions[0],
+        "revision": revisions[1],
+        "config_hash": hash_table(orjson.loads(table.text())).config,
+        "digest": table.digest,
+        "collections": list(table.collections),
+    } | changes
+    return encode_delta(Delta(DeltaHead(**fields), operations), timestamp=1.0)
+
+
+async def test_a_change_is_put_among_the_rows(tmp_path: Path) -> None:
+    core = CoreStub()
+    node = keeper(tmp_path, core)
+    one, two = rowed(1, 2, 3), rowed(1, 3, 4)
+    await node.receive(whole_frame(one, 5), is_twin=True)
+    assert node.applied().digest == one.digest
+    outcome = await node.receive(delta_frame(one, two, (5, 8)), is_twin=True)
+    assert outcome is not None
+    assert (outcome.fault, outcome.resync) == (None, None)
+    assert core.served[-1] == orjson.loads(two.text())
+    assert node.applied() == Applied(hash_table(core.served[-1]).config, 8, EPOCH, (), two.digest)
+    assert node.deltas_total == 1
+    restarted = CoreStub()
+    again = keeper(tmp_path, restarted)
+    assert restarted.served == [orjson.loads(two.text())]
+    assert again.applied() == node.applied()
+
+
+async def test_a_change_from_another_revision_asks_for_the_whole(tmp_path: Path) -> None:
+    core = CoreStub()
+    node = keeper(tmp_path, core)
+    one, two = rowed(1), rowed(2)
+    await node.receive(whole_frame(one, 5), is_twin=True)
+    for revisions, changes in (((4, 8), {}), ((6, 8), {}), ((5, 8), {"epoch": "1764000000001-aabbccdd"})):
+        await node.receive(whole_frame(one, 5), is_twin=True)
+        outcome = await node.receive(delta_frame(one, two, revisions, **changes), is_twin=True)
+        assert outcome is not None
+        assert outcome.resync is not None
+        assert outcome.resync.reason == "base_unknown"
+    assert len(core.served) == 1
+    assert (node.applied().revision, node.applied().digest) == (5, None)
+    # Now no change is taken, until the whole has come.
+    outcome = await node.receive(delta_frame(one, two, (5, 8)), is_twin=True)
+    assert outcome is not None
+    assert outcome.resync is not None
+    await node.receive(whole_frame(two, 8), is_twin=True)
+    assert node.applied().digest == two.digest
+
+
+async def test_rows_that_come_out_otherwise_ask_for_the_whole(tmp_path: Path) -> None:
+    core = CoreStub()
+    node = keeper(tmp_path, core)
+    one, two = rowed(1), rowed(2)
+    await node.receive(whole_frame(one, 5), is_twin=True)
+    outcome = await node.receive(delta_frame(one, two, (5, 8), digest="0" * 64), is_twin=True)
+    assert outcome is not None
+    assert outcome.resync is not None
+    assert outcome.resync.reason == "digest_mismatch"
+    assert len(core.served) == 1
+    assert node.resyncs_total == 1
+
+
+async def test_a_broken_change_asks_for_the_whole(tmp_path: Path) -> None:
+    core = CoreStub()
+    node = keeper(tmp_path, core)
+    await node.receive(whole_frame(rowed(1), 5), is_twin=True)
+    outcome = await node.receive(gzip.compress(b'{"type":"delta",}'), is_twin=True)
+    assert outcome is not None
+    assert outcome.resync is not None
+    assert outcome.resync.reason == "delta_invalid"
+    assert len(core.served) == 1
+
+
+async def test_a_change_that_the_core_refuses_changes_nothing(tmp_path: Path) -> None:
+    core = CoreStub()
+    node = keeper(tmp_path, core)
+    one, bad, two = rowed(1), rowed(2, poison=True), rowed(3)
+    await node.receive(whole_frame(one, 5), is_twin=True)
+    outcome = await node.receive(delta_frame(one, bad, (5, 6)), is_twin=True)
+    assert outcome is not None
+    assert outcome.fault is not None
+    assert (node.applied().revision, node.applied().digest) == (5, one.digest)
+    assert keeper(tmp_path, CoreStub()).applied() == node.applied()
+    await node.receive(delta_frame(one, two, (5, 7)), is_twin=True)
+    assert node.applied().digest == two.digest
+
+
+async def test_repeated_and_late_changes_are_passed_over(tmp_path: Path) -> None:
+    core = CoreStub()
+    node = keeper(tmp_path, core)
+    one, two = rowed(1), rowed(2)
+    await node.receive(whole_frame(one, 5), is_twin=True)
+    frame = delta_frame(one, two, (5, 8))
+    await node.receive(frame, is_twin=True)
+    for late in (
+        frame,
+        delta_frame(two, one, (5, 7)),
+        whole_frame(one, 5),
+        whole_frame(one, 9, "1763999999999-aabbccdd"),
+    ):
+        outcome = await node.receive(late, is_twin=True)
+        assert outcome is not None
+        assert outcome.resync is None
+        assert node.applied().revision == 8
+    assert len(core.served) == 2
+
+
+async def test_a_change_without_effect_moves_the_revision(tmp_path: Path) -> None:
+    core = CoreStub()
+    node = keeper(tmp_path, core)
+    one = rowed(1)
+    await node.receive(whole_frame(one, 5), is_twin=True)
+    await node.receive(delta_frame(one, one, (5, 8)), is_twin=True)
+    assert (len(core.served), node.applied().revision, node.applied().digest) == (1, 8, one.digest)
+
+
+async def test_other_peers_send_no_changes(tmp_path: Path) -> None:
+    core = CoreStub()
+    node = keeper(tmp_path, core)
+    one, two = rowed(1), rowed(2)
+    await node.receive(whole_frame(one, 5), is_twin=False)
+    assert node.applied().digest is None
+    with pytest.raises(FrameInvalid):
+        await node.receive(delta_frame(one, two, (5, 8)), is_twin=False)
+
+
+async def test_a_node_that_wants_no_changes_keeps_no_rows(tmp_path: Path) -> None:
+    node = keeper(tmp_path, CoreStub(), takes_deltas=False)
+    await node.receive(whole_frame(rowed(1), 5), is_twin=True)
+    assert node.applied().digest is None
