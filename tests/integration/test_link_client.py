@@ -26,7 +26,8 @@ from tests.integration.link_peer import (
 )
 
 from twinplane.hybrid.client import LinkClient, LinkTimes
-from twinplane.hybrid.dial import Dialer, Endpoint, ForwardProxy, LinkTls
+from twinplane.hybrid.dial import Dialer, Endpoint, LinkTls
+from twinplane.hybrid.forward_proxy import ForwardProxy
 from twinplane.hybrid.hashing import hash_table
 from twinplane.hybrid.wire import BasicInfo, Issue, NodeQuery
 from twinplane.node.cache import ConfigCache

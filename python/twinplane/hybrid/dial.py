@@ -6,7 +6,6 @@ The control plane's certificate is verified against authorities (pki) or must be
 from __future__ import annotations
 
 import asyncio
-import base64
 import hashlib
 import ssl
 import tempfile
@@ -16,12 +15,11 @@ from typing import Literal
 
 from websockets.http11 import Response
 
-from twinplane.hybrid.errors import LinkError, PeerGone, PeerSilent, PeerUnverified, ProxyRefused
+from twinplane.hybrid.errors import LinkError, PeerGone, PeerSilent, PeerUnverified
+from twinplane.hybrid.forward_proxy import ForwardProxy, open_tunnel
 from twinplane.hybrid.frames import FrameStream, open_link
 from twinplane.hybrid.wire import IO_TIMEOUT_S, LINK_HEADER, LINK_VERSION, PAYLOAD_BYTES_MAX
 from twinplane.settings.network import SHARED_NAME
-
-_PROXY_HEAD_BYTES_MAX = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +31,6 @@ class LinkTls:
     key: str
     trusted: str = ""
     trusts_system: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ForwardProxy:
-    """A proxy that opens tunnels (HTTP CONNECT). `trusted` is PEM; empty means the system's authorities."""
-
-    host: str
-    port: int
-    is_tls: bool = False
-    verifies: bool = True
-    trusted: str = ""
-    username: str | None = None
-    password: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +72,12 @@ class Dialer:
     async def open(self, target: str) -> tuple[FrameStream, Response]:
         """An upgraded link. Raises a LinkError, whatever went wrong."""
         try:
-            async with asyncio.timeout(self._timeout_s * 2):
+            async with asyncio.timeout(self._timeout_s * (2 if self._proxy is None else 4)):
                 reader, writer = await self._connect()
+        except LinkError:
+            raise
+        except ssl.SSLCertVerificationError as error:
+            raise PeerUnverified(f"{self.endpoint.authority}: {error.verify_message}{self._interception()}") from error
         except TimeoutError:
             raise PeerSilent(f"no connection to {self.endpoint.authority} in time") from None
         except (OSError, ssl.SSLError, ValueError) as error:
@@ -117,38 +106,19 @@ class Dialer:
                 server_hostname=self._server_name,
                 ssl_handshake_timeout=self._timeout_s,
             )
-        reader, writer = await self._connect_proxy(self._proxy)
-        try:
-            await self._tunnel(self._proxy, reader, writer)
-            await writer.start_tls(
-                self._context, server_hostname=self._server_name, ssl_handshake_timeout=self._timeout_s
-            )
-        except BaseException:
-            writer.transport.abort()
-            raise
-        return reader, writer
+        return await open_tunnel(
+            self._proxy,
+            self.endpoint.authority,
+            self._context,
+            server_name=self._server_name,
+            timeout_s=self._timeout_s,
+        )
 
-    async def _connect_proxy(self, proxy: ForwardProxy) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        context = None
-        if proxy.is_tls:
-            context = ssl.create_default_context(cadata=proxy.trusted or None)
-            if not proxy.verifies:
-                context.check_hostname = False
-                context.verify_mode = ssl.CERT_NONE
-        return await asyncio.open_connection(proxy.host, proxy.port, ssl=context)
-
-    async def _tunnel(self, proxy: ForwardProxy, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        lines = [f"CONNECT {self.endpoint.authority} HTTP/1.1", f"Host: {self.endpoint.authority}"]
-        if proxy.username is not None:
-            credentials = f"{proxy.username}:{proxy.password or ''}".encode()
-            lines.append(f"Proxy-Authorization: Basic {base64.b64encode(credentials).decode()}")
-        writer.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
-        head = await reader.readuntil(b"\r\n\r\n")
-        words = head.split(b"\r\n", 1)[0].split(b" ")
-        if len(head) > _PROXY_HEAD_BYTES_MAX or len(words) < 2 or not words[1].isdigit():
-            raise ProxyRefused(0)
-        if not words[1].startswith(b"2"):
-            raise ProxyRefused(int(words[1]))
+    def _interception(self) -> str:
+        """What to look at where a certificate is not the control plane's own and a proxy stands in between."""
+        if self._proxy is None:
+            return ""
+        return f"; does the forward proxy {self._proxy.shown} open TLS by itself? Exempt this host there"
 
     def _check_pin(self, writer: asyncio.StreamWriter) -> None:
         if self._pinned is None:

@@ -65,13 +65,37 @@ class PeerUnverified(LinkError):
     code = "peer_unverified"
 
 
-class ProxyRefused(LinkError):
-    """The forward proxy did not open a tunnel."""
+class ProxyFailed(LinkError):
+    """The forward proxy is in the way."""
+
+    code = "proxy_failed"
+
+
+class ProxyUnreachable(ProxyFailed):
+    """No connection to the forward proxy."""
+
+    code = "proxy_unreachable"
+
+
+class ProxyUnverified(ProxyFailed):
+    """The forward proxy's certificate is not trusted."""
+
+    code = "proxy_unverified"
+
+
+class ProxySilent(ProxyFailed):
+    """The forward proxy did not answer in time."""
+
+    code = "proxy_silent"
+
+
+class ProxyRefused(ProxyFailed):
+    """The forward proxy did not open a tunnel; `status` is 0 where it did not even answer in HTTP."""
 
     code = "proxy_refused"
 
-    def __init__(self, status: int) -> None:
-        super().__init__(f"CONNECT answered with status {status}")
+    def __init__(self, text: str, status: int = 0) -> None:
+        super().__init__(text)
         self.status = status
 
 

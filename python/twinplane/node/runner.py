@@ -15,7 +15,6 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import orjson
 from cryptography import x509
@@ -23,7 +22,8 @@ from cryptography import x509
 from twinplane import __version__
 from twinplane._dataplane import ApplyError, Core, StartError  # noqa: TID251 - this room talks to the core
 from twinplane.hybrid.client import LinkClient, LinkTimes
-from twinplane.hybrid.dial import Dialer, Endpoint, ForwardProxy, LinkTls
+from twinplane.hybrid.dial import Dialer, Endpoint, LinkTls
+from twinplane.hybrid.forward_proxy import ForwardProxy
 from twinplane.hybrid.wire import BasicInfo, Issue, NodeQuery
 from twinplane.node.authority import Identity, self_signed, write_private, write_whole
 from twinplane.node.backlog import Backlog
@@ -43,6 +43,7 @@ from twinplane.node.status import StatusApi, StatusFacts
 from twinplane.node.telemetry import TelemetrySender, TelemetryTimes
 from twinplane.registry import plugin_types
 from twinplane.settings import NodeSettings
+from twinplane.settings.forward_proxy import read_proxy_server
 
 log = logging.getLogger("node")
 
@@ -202,7 +203,7 @@ class Node:
             return None, None
         try:
             tls = _link_tls(settings)
-            proxy = _forward_proxy(settings, tls.trusted)
+            proxy = _forward_proxy(settings)
             config = Dialer(
                 _endpoint(settings["cluster_control_plane"], settings["cluster_server_name"]),
                 tls,
@@ -374,20 +375,20 @@ def _endpoint(address: str, server_name: str | None) -> Endpoint:
     return Endpoint(host.strip("[]"), int(port), server_name or host.strip("[]"))
 
 
-def _forward_proxy(settings: NodeSettings, trusted: str) -> ForwardProxy | None:
+def _forward_proxy(settings: NodeSettings) -> ForwardProxy | None:
     if not settings["cluster_use_proxy"]:
         return None
-    parts = urlsplit(settings["proxy_server"])
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path or parts.query:
-        raise NodeStartError("proxy_server: expected http[s]://[user:password@]host:port")
+    address = read_proxy_server(settings["proxy_server"])
+    places = settings["lua_ssl_trusted_certificate"] or ()
     return ForwardProxy(
-        host=parts.hostname,
-        port=parts.port or (443 if parts.scheme == "https" else 80),
-        is_tls=parts.scheme == "https",
+        host=address.host,
+        port=address.port,
+        is_tls=address.is_tls,
         verifies=settings["proxy_server_ssl_verify"],
-        trusted=trusted,
-        username=unquote(parts.username) if parts.username else None,
-        password=unquote(parts.password) if parts.password else None,
+        trusted="\n".join(Path(place).read_text(encoding="utf-8") for place in places if place != "system"),
+        trusts_system="system" in places,
+        username=address.username,
+        password=address.password,
     )
 
 

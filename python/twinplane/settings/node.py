@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from twinplane.settings.conf_file import SEARCHED, read_conf_file, read_environment
+from twinplane.settings.forward_proxy import read_proxy_server
 from twinplane.settings.listeners import LISTENERS
 from twinplane.settings.setting import (
     ENDPOINT,
@@ -346,6 +347,11 @@ def _contradictions(values: Mapping[str, Any], places: Mapping[str, str]) -> lis
         mistake("cluster_dp_labels", "is only allowed with role = data_plane")
     if values["cluster_use_proxy"] and not values["proxy_server"]:
         mistake("proxy_server", "is required with cluster_use_proxy = on")
+    if values["proxy_server"]:
+        try:
+            read_proxy_server(values["proxy_server"])
+        except ValueError as error:
+            mistake("proxy_server", str(error))
     if bool(values["client_ssl_cert"]) != bool(values["client_ssl_cert_key"]):
         mistake("client_ssl_cert", "must be given together with client_ssl_cert_key")
     if len(values["ssl_cert"] or ()) != len(values["ssl_cert_key"] or ()):
