@@ -137,7 +137,8 @@ def run_twinplane(*arguments: str, environ: dict[str, str] | None = None) -> sub
         [sys.executable, "-m", "twinplane", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env={**clean, **(environ or {})},
+        # The audit port has a fixed number: processes side by side on one machine ask for it by option only.
+        env={**clean, "TWINPLANE_AUDIT_LISTEN": "off", **(environ or {})},
     )
 
 

@@ -16,6 +16,8 @@ import uvicorn
 import uvloop
 
 from twinplane.api import admin, kic, konnect
+from twinplane.audit.desk import AuditDesk
+from twinplane.cli.audit import keeping_records, make_receiver
 from twinplane.cli.errors import StartError
 from twinplane.cli.front_door import FrontDoor
 from twinplane.cli.process import lock_directory, log_to_stderr, make_directory
@@ -57,6 +59,8 @@ async def _serve(settings: ProcessSettings, directory: Path) -> int:
         control = stack.enter_context(contextlib.closing(_open_control(settings, directory)))
         analytics = stack.enter_context(contextlib.closing(_open_analytics(settings, directory)))
         _ensure_admin_token(control, directory / "admin.token")
+        desk = AuditDesk(control.audit.append, notes_max=settings["audit-queue"])
+        receiver = make_receiver(control, desk, settings, lambda presented: link.admit(presented, "cp0"))
         link = LinkServer(
             control,
             Ingest(analytics),
@@ -67,7 +71,9 @@ async def _serve(settings: ProcessSettings, directory: Path) -> int:
                 rpc=settings["cluster-rpc"] or settings["cluster-rpc-sync"],
                 rpc_sync=settings["cluster-rpc-sync"],
             ),
+            key_office=receiver,
         )
+        await stack.enter_async_context(keeping_records(control, desk, receiver, settings))
         await link.start()
         stack.push_async_callback(link.stop)
         application = konnect.create_app(
@@ -83,7 +89,7 @@ async def _serve(settings: ProcessSettings, directory: Path) -> int:
             face = _admin_app(control, settings)
             stack.callback(face.close)
             await stack.enter_async_context(_uvicorn(face, _admin_socket(settings)))
-        door = FrontDoor(settings, directory, sockets, link)
+        door = FrontDoor(settings, directory, sockets, link, receiver)
         edge = door.open()
         stack.push_async_callback(asyncio.to_thread, edge.stop, GRACE_MS)
         renewing = asyncio.create_task(door.keep_renewed())

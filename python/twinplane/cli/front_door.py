@@ -9,6 +9,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from twinplane.audit.receiver import AuditReceiver
 from twinplane.cli.errors import StartError
 from twinplane.hybrid.identity import AdmissionRules, SharedMode, fingerprint
 from twinplane.hybrid.server import LINK_PATHS, LinkServer
@@ -37,12 +38,20 @@ class _Served:
 class FrontDoor:
     """Opens the front door, and puts renewed certificates in force while it is open."""
 
-    def __init__(self, settings: ProcessSettings, directory: Path, sockets: Path, link: LinkServer) -> None:
-        """`link` is told whom the certificates let in."""
+    def __init__(
+        self,
+        settings: ProcessSettings,
+        directory: Path,
+        sockets: Path,
+        link: LinkServer,
+        audit: AuditReceiver | None = None,
+    ) -> None:
+        """`link` is told whom the certificates let in; the audit port presents the same ones."""
         self._settings = settings
         self._directory = directory
         self._sockets = sockets
         self._link = link
+        self._audit = audit
         self._domains = (settings["domain"], *(settings["other-domains"] or ()))
         self._edge: Edge | None = None
         self._served: _Served | None = None
@@ -73,6 +82,7 @@ class FrontDoor:
             link_paths=LINK_PATHS,
         )
         self._link.rules = self._rules(served)
+        self._present_on_audit_port(served)
         try:
             self._edge = Edge(edge_settings)
         except Exception as error:
@@ -117,7 +127,16 @@ class FrontDoor:
         if served.shared != self._served.shared:
             self._edge.share(served.shared)
         self._link.rules = self._rules(served)
+        self._present_on_audit_port(served)
         self._served = served
+
+    def _present_on_audit_port(self, served: _Served) -> None:
+        if self._audit is not None:
+            shared = served.shared
+            self._audit.present(
+                (served.platform.certificate, served.platform.key),
+                None if shared is None else (shared.certificate, shared.key),
+            )
 
     def _rules(self, served: _Served) -> AdmissionRules:
         settings = self._settings

@@ -36,6 +36,7 @@ class Ports:
     proxy_ssl: int
     admin: int | None
     status: int
+    audit: int | None = None
 
 
 def run(settings: ProcessSettings) -> int:
@@ -129,11 +130,14 @@ class _Installation:
             "port": ports.platform,
             "domain": settings["domain"],
             "admin-port": "off" if ports.admin is None else ports.admin,
+            "audit-listen": "off" if ports.audit is None else f"127.0.0.1:{ports.audit}",
             "admin-origins": ",".join(settings["admin-origins"] or ()),
             "other-domains": ",".join(settings["other-domains"] or ()),
             "bare-hosts": ",".join(settings["bare-hosts"] or ()),
             "retention-days": settings["retention-days"],
             "usage-retention-days": settings["usage-retention-days"],
+            "audit-retention-days": settings["audit-retention-days"],
+            "audit-records-max": settings["audit-records-max"],
             "log-level": settings["log-level"],
         }
         return [word for name, value in given.items() if value != "" for word in (f"--{name}", str(value))]
@@ -146,7 +150,7 @@ class _Installation:
             "proxy_ssl_port": ports.proxy_ssl,
             "admin_port": ports.admin,
             "status_port": ports.status,
-            "audit_port": None,
+            "audit_port": ports.audit,
             "pids": {"up": os.getpid(), "control_plane": self._control_plane.pid, "data_plane": self._data_plane.pid},
         }
         write_whole(self._ports_file, json.dumps(document, indent=2).encode() + b"\n", 0o644)
@@ -163,6 +167,7 @@ class _Installation:
             f"  Admin API      {admin}",
             f"  proxy          http://localhost:{ports.proxy}  https://localhost:{ports.proxy_ssl}",
             f"  node status    http://localhost:{ports.status}/status",
+            f"  audit lines    {'off' if ports.audit is None else f'localhost:{ports.audit} (TCP, UDP)'}",
             f"  token          {token}",
             f"  CA certificate {ca}",
             f"  logs           {_relative(self._control_plane.log)}  {_relative(self._data_plane.log)}",
@@ -201,6 +206,10 @@ def _choose_ports(settings: ProcessSettings) -> Ports:
         try:
             probe.bind((address, wanted))
             probe.listen(1)
+            if name == "audit-port":
+                datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+                held.append(datagrams)
+                datagrams.bind(probe.getsockname())
         except OSError as error:
             problems.append(f"--{name} {wanted}: the port cannot be listened on: {error.strerror}")
             return wanted
@@ -214,6 +223,7 @@ def _choose_ports(settings: ProcessSettings) -> Ports:
         proxy_ssl=choose("proxy-ssl-port", everywhere),
         admin=None if settings["admin-port"] is None else choose("admin-port", "127.0.0.1"),
         status=choose("status-port", "127.0.0.1"),
+        audit=None if settings["audit-port"] is None else choose("audit-port", "127.0.0.1"),
     )
     for probe in held:
         probe.close()

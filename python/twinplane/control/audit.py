@@ -23,7 +23,7 @@ PAGE_MAX = 1000
 _HEAD, _ANCHOR = "audit_head", "audit_anchor"
 _CHECKED_AT_ONCE = 1000
 # A long transaction would keep changes waiting.
-_FORGOTTEN_AT_ONCE = 20_000
+FORGOTTEN_AT_ONCE = 20_000
 _TEXT_MAX = 255
 
 
@@ -128,7 +128,7 @@ class AuditTrail:
             begin, _ = _mark(tx, _ANCHOR)
             head, _ = _mark(tx, _HEAD)
             until = max(tx.audit.last_before(now - keep_s) or 0, head - records_max)
-            until = min(until, begin + _FORGOTTEN_AT_ONCE)
+            until = min(until, begin + FORGOTTEN_AT_ONCE)
             anchor = tx.audit.at(until) if until > begin else None
             if anchor is None:
                 return 0

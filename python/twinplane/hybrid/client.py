@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from twinplane.hybrid.audit_key import AUDIT_HEADER, AUDIT_VERSION, AuditKey, decode_audit_key
 from twinplane.hybrid.delta import Resync, encode_resync
 from twinplane.hybrid.dial import Dialer
 from twinplane.hybrid.errors import FrameInvalid, LinkError, PayloadTooLarge, PeerGone
@@ -100,8 +101,12 @@ class LinkClient:
         basic_info: Callable[[], BasicInfo],
         reports_faults: bool,
         times: LinkTimes | None = None,
+        on_audit_key: Callable[[AuditKey], None] | None = None,
     ) -> None:
-        """`reports_faults`: also to peers that are no twinplane; a self-managed Kong would end the link at one."""
+        """`reports_faults`: also to peers that are no twinplane; a self-managed Kong would end the link at one.
+
+        `on_audit_key` gets the key of the node's audit lines, where the control plane takes such lines.
+        """
         self.facts = LinkFacts()
         self._dialer = dialer
         self._target = connect_path(CONFIG_PATH, query)
@@ -109,6 +114,7 @@ class LinkClient:
         self._basic_info = basic_info
         self._reports_faults = reports_faults
         self._times = times or LinkTimes()
+        self._on_audit_key = on_audit_key
         self._mailbox: tuple[bytes, bool] | None = None
         self._arrived = asyncio.Event()
         self._session: _Session | None = None
@@ -139,7 +145,9 @@ class LinkClient:
 
     async def _hold_once(self) -> None:
         try:
-            stream, response = await self._dialer.open(self._target)
+            stream, response = await self._dialer.open(
+                self._target, {AUDIT_HEADER: AUDIT_VERSION} if self._on_audit_key else {}
+            )
         except LinkError as error:
             self._note_failure(error)
             return
@@ -166,7 +174,7 @@ class LinkClient:
             while True:
                 message = await session.stream.receive(self._times.silence_s)
                 self.facts.last_contact = time.time()
-                if message.opcode is BINARY:
+                if message.opcode is BINARY and not self._takes_key(message.data):
                     # Only the newest counts: what waits while another is applied is replaced.
                     self._mailbox = (message.data, session.is_twin)
                     self._arrived.set()
@@ -174,6 +182,13 @@ class LinkClient:
             pinging.cancel()
             with contextlib.suppress(asyncio.CancelledError, LinkError):
                 await pinging
+
+    def _takes_key(self, frame: bytes) -> bool:
+        key = decode_audit_key(frame) if self._on_audit_key is not None else None
+        if key is None or self._on_audit_key is None:
+            return False
+        self._on_audit_key(key)
+        return True
 
     async def _ping(self, session: _Session) -> None:
         while True:

@@ -9,8 +9,10 @@ import asyncio
 import hashlib
 import ssl
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 from websockets.http11 import Response
@@ -69,8 +71,10 @@ class Dialer:
         self._server_name = SHARED_NAME if tls.mode == "shared" else endpoint.server_name
         self._pinned = _digest(tls.certificate) if tls.mode == "shared" else None
 
-    async def open(self, target: str) -> tuple[FrameStream, Response]:
-        """An upgraded link. Raises a LinkError, whatever went wrong."""
+    async def open(
+        self, target: str, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> tuple[FrameStream, Response]:
+        """An upgraded link; `headers` go with the upgrade. Raises a LinkError, whatever went wrong."""
         try:
             async with asyncio.timeout(self._timeout_s * (2 if self._proxy is None else 4)):
                 reader, writer = await self._connect()
@@ -89,7 +93,7 @@ class Dialer:
                 writer,
                 host=self.endpoint.authority,
                 target=target,
-                headers={LINK_HEADER: LINK_VERSION},
+                headers={LINK_HEADER: LINK_VERSION, **headers},
                 bytes_max=self._bytes_max,
                 timeout_s=self._timeout_s,
             )

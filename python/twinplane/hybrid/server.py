@@ -24,6 +24,7 @@ from websockets.http11 import Request
 
 from twinplane.control import Control
 from twinplane.control.analytics import Reporter
+from twinplane.hybrid.audit_key import AUDIT_HEADER, AUDIT_VERSION, KeyOffice
 from twinplane.hybrid.channel import Channel
 from twinplane.hybrid.errors import FrameBroken, FrameInvalid, IdentityRefused, LinkError, PayloadTooLarge
 from twinplane.hybrid.frames import BINARY, PING, FrameStream, Upgrade
@@ -105,7 +106,10 @@ class LinkServer:
         telemetry: TelemetrySink,
         settings: LinkServerSettings,
         rules: AdmissionRules | None = None,
+        *,
+        key_office: KeyOffice | None = None,
     ) -> None:
+        """`key_office` makes the keys of audit lines, where those are taken."""
         self._refusals = RefusalLog()
         self.facts = LinkServerFacts(refused=self._refusals.by_reason)
         self.rules = rules or AdmissionRules(control.settings.domain)
@@ -113,6 +117,7 @@ class LinkServer:
         self._control = control
         self._telemetry = telemetry
         self._settings = settings
+        self._key_office = key_office
         self._workers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="link")
         # Telemetry must not hold up configuration, so it has a thread of its own; the event store takes turns anyway.
         self._intake = ThreadPoolExecutor(max_workers=2, thread_name_prefix="intake")
@@ -209,7 +214,7 @@ class LinkServer:
         try:
             presented = read_presented(_single_headers(request))
             link.presented, link.use = presented, use
-            admission = await self._in_workers(self._admit, presented, use)
+            admission = await self._in_workers(self.admit, presented, use)
         except IdentityRefused as error:
             self._note_refusal(error, request, link)
             await upgrade.refuse(401, _message(_refusal_text(error)), "application/json")
@@ -228,7 +233,9 @@ class LinkServer:
             return
         link.query, link.stream = query, stream
         if path == CONFIG_PATH:
-            await self._serve_config(stream, query, presented, admission, link, is_twin=is_twin)
+            wants_key = is_twin and request.headers.get(AUDIT_HEADER) == AUDIT_VERSION
+            office = self._key_office if wants_key else None
+            await self._serve_config(stream, query, presented, admission, link, is_twin=is_twin, key_office=office)
         else:
             await self._serve_telemetry(stream, query, admission, is_decoded=path == TELEMETRY_PATH and is_twin)
 
@@ -241,10 +248,18 @@ class LinkServer:
         link: _Link,
         *,
         is_twin: bool,
+        key_office: KeyOffice | None,
     ) -> None:
         budget = FrameBudget(self._settings.frames_per_second)
         session = ConfigSession(
-            stream, query, presented, admission, self._around, is_twin=is_twin, on_frame=budget.take
+            stream,
+            query,
+            presented,
+            admission,
+            self._around,
+            is_twin=is_twin,
+            on_frame=budget.take,
+            key_office=key_office,
         )
         await session.run(lambda: self._join(session, link))
 
@@ -292,7 +307,8 @@ class LinkServer:
                 answer = await loop.run_in_executor(self._intake, self._telemetry.take, reporter, message.data)
                 await stream.send_binary(answer)
 
-    def _admit(self, presented: Presented, use: Use) -> Admission:
+    def admit(self, presented: Presented, use: Use) -> Admission:
+        """Who a peer is, by the rules of the links. For threads. Raises IdentityRefused."""
         control = self._control
         return admit(
             presented,
@@ -311,7 +327,7 @@ class LinkServer:
                 if link.presented is None or link.admission is None:
                     continue
                 try:
-                    admission = await self._in_workers(self._admit, link.presented, link.use)
+                    admission = await self._in_workers(self.admit, link.presented, link.use)
                 except IdentityRefused as error:
                     link.cut(error.code)
                 except Exception:

@@ -13,6 +13,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from twinplane.control import NodeHello, NodeIssue, NodePing
+from twinplane.hybrid.audit_key import KeyOffice, Sender, handing_key
 from twinplane.hybrid.compat import (
     NORMAL,
     UNKNOWN,
@@ -67,14 +68,19 @@ class ConfigSession:
         *,
         is_twin: bool,
         on_frame: Callable[[int], None],
+        key_office: KeyOffice | None = None,
     ) -> None:
-        """`on_frame` is told of each frame before it is read, and raises where it is one too many."""
+        """`on_frame` is told of each frame before it is read, and raises where it is one too many.
+
+        `key_office`: where the node's key for audit lines comes from; None for a node that wants none.
+        """
         self.query = query
         self.presented = presented
         self.admission = admission
         self.is_twin = is_twin
         self._stream = stream
         self._on_frame = on_frame
+        self._key_office = key_office
         self._around = surroundings
         self._scope = admission.control_plane.scope
         self._version = parse_version(query.version)
@@ -116,7 +122,8 @@ class ConfigSession:
         pushing = asyncio.create_task(self._push_always())
         try:
             join()
-            await self._listen(pushing)
+            async with handing_key(self._key_office, self._sender(), self._stream):
+                await self._listen(pushing)
         finally:
             pushing.cancel()
             await asyncio.gather(pushing, return_exceptions=True)
@@ -254,6 +261,15 @@ class ConfigSession:
 
     def _record_issues(self) -> None:
         self._around.book.issues(self._scope, self.query.node_id, (*self._node_issues, *self._lost_issues))
+
+    def _sender(self) -> Sender:
+        return Sender(
+            self._scope.organization_id,
+            self.control_plane_id,
+            self.query.node_id,
+            self.admission.certificate_id,
+            self.presented.fingerprint,
+        )
 
     def _who(self) -> str:
         return (

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from twinplane.settings.audit import AUDIT_PORT, TRAIL
 from twinplane.settings.setting import (
     DOMAIN,
     LIST,
@@ -48,9 +49,9 @@ SHARED: tuple[Setting, ...] = (
     LOG_LEVEL,
     OTHER_DOMAINS,
     BARE_HOSTS,
-    Setting("audit-port", PORT_OR_OFF, "off", "Port of audit logging. Not served by this version: leave it off."),
     Setting("retention-days", integer(1, 3650, unit="days"), "7", "How long request records are kept."),
     Setting("usage-retention-days", integer(1, 3650, unit="days"), "400", "How long usage counters are kept."),
+    *TRAIL,
 )
 
 CONTROL_PLANE: tuple[Setting, ...] = (
@@ -116,6 +117,7 @@ CONTROL_PLANE: tuple[Setting, ...] = (
         "cluster-rpc-sync", SWITCH, "off", "Offer configuration by deltas to nodes of the versions whose form is known."
     ),
     Setting("link-frame-rate", integer(1, 100_000), "100", "Frames a second taken from one node before it is cut."),
+    *AUDIT_PORT,
     Setting("parent-fd", integer(-1, 2**20), "-1", "File descriptor whose end stops the process; set by `up`."),
 )
 
@@ -126,6 +128,7 @@ UP: tuple[Setting, ...] = (
     Setting("proxy-ssl-port", PORT, "8443", "Where the node takes HTTPS."),
     Setting("admin-port", PORT_OR_OFF, "8001", "Admin API on loopback; off turns it off."),
     Setting("status-port", PORT, "8007", "Status, readiness and metrics of the node, on loopback."),
+    Setting("audit-port", PORT_OR_OFF, "off", "Port of audit logging, TCP and UDP, on loopback; off turns it off."),
 )
 
 
@@ -154,16 +157,13 @@ def load_process_settings(
             given[setting.name] = (environ[variable], f"environment {variable}")
     values = read_values(table, given, mistakes)
     places = {name: place for name, (_, place) in given.items()}
-    if values.get("audit-port") is not None:
-        problem = "audit logging on a port of its own is not served by this version; leave it off"
-        mistakes.append(Mistake(places.get("audit-port", "settings"), "audit-port", problem))
     if "tls-key" in values and bool(values["tls-key"]) != bool(values["tls-certificate"]):
         problem = "must be given together with tls-key"
         mistakes.append(Mistake(places.get("tls-certificate", "settings"), "tls-certificate", problem))
     if "shared-key" in values and bool(values["shared-key"]) != bool(values["shared-certificate"]):
         problem = "must be given together with shared-key"
         mistakes.append(Mistake(places.get("shared-certificate", "settings"), "shared-certificate", problem))
-    fixed = [name for name in places if name.endswith("port") and name != "audit-port" and values.get(name)]
+    fixed = [name for name in places if name.endswith("port") and values.get(name)]
     mistakes.extend(
         Mistake(places[other], other, f"is the same port as {name}")
         for index, name in enumerate(fixed)

@@ -76,7 +76,13 @@ CONTROL_PLANE_PORT = Port(
     "console, APIs, configuration and telemetry",
 )
 AUDIT_PORT = Port(
-    "control plane", 8071, "TCP and UDP", "audit-port", "nodes connect in", "TLS (TCP)", "audit logging", served=False
+    "control plane",
+    8071,
+    "TCP and UDP",
+    "audit-listen",
+    "nodes connect in",
+    "TCP: TLS with client certificate; UDP: signed lines",
+    "audit lines of nodes",
 )
 ADMIN_PORT = Port(
     "control plane",

@@ -149,6 +149,15 @@ def _read_port_or_off(text: str) -> int | None:
     return int(text)
 
 
+def _read_listen_or_off(text: str) -> tuple[str, int] | None:
+    if text == "off":
+        return None
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535 or "/" in text:
+        raise ValueError(f"expected address:port or off, got '{text}'")
+    return host.strip("[]"), int(port)
+
+
 def _read_domain(text: str) -> str:
     label = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
     if len(text) > 200 or not re.fullmatch(rf"{label}(\.{label})*", text):
@@ -171,6 +180,7 @@ SIZE: Kind[int] = Kind("size", _read_size)
 ENDPOINT: Kind[str] = Kind("host:port", _read_endpoint)
 PORT: Kind[int] = integer(0, 65535)
 PORT_OR_OFF: Kind[int | None] = Kind("port|off", _read_port_or_off)
+LISTEN_OR_OFF: Kind[tuple[str, int] | None] = Kind("address:port|off", _read_listen_or_off)
 DOMAIN: Kind[str] = Kind("domain", _read_domain)
 WORKERS: Kind[int | None] = Kind("auto|integer 1..256", _read_workers)
 

@@ -1,0 +1,335 @@
+"""The audit port as its senders meet it: real sockets, TLS with pinned certificates, signed datagrams."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.certificates import Leaf
+from tests.control_room import Platform, open_platform
+
+from twinplane.audit.desk import AuditDesk
+from twinplane.audit.line import EVENT_ELEMENT, ORIGIN_ELEMENT, Draft
+from twinplane.audit.receiver import AuditReceiver, AuditReceiverSettings
+from twinplane.audit.signature import auth_element, sign
+from twinplane.control.audit import AuditRecord
+from twinplane.hybrid.audit_key import AuditKey, Sender
+from twinplane.hybrid.identity import Admission, AdmissionRules, Presented, admit
+from twinplane.store.sql import AuditFilter
+
+SECONDS = 20.0
+
+
+async def until(probe: Callable[[], Any]) -> Any:
+    """The first true answer of `probe`."""
+    deadline = time.monotonic() + SECONDS
+    while not (found := probe()):
+        assert time.monotonic() < deadline, "not in time"
+        await asyncio.sleep(0.02)
+    return found
+
+
+@dataclass
+class Port:
+    """A running audit port over a control room, with one pinned certificate."""
+
+    platform: Platform
+    receiver: AuditReceiver
+    desk: AuditDesk
+    server: Leaf
+    node: Leaf
+    certificate_id: str
+
+    def records(self, prefix: str = "node.") -> list[AuditRecord]:
+        """Kept records of a kind, oldest first."""
+        organization = self.platform.principal.organization_id
+        found = self.platform.control.audit.page(organization, AuditFilter(), size=1000)
+        return [record for record in reversed(found) if record.kind.startswith(prefix)]
+
+    def sender(self, node_id: str = "n1") -> Sender:
+        plane = self.platform.default
+        der = ssl.PEM_cert_to_DER_cert(self.node.certificate)
+        fingerprint = Presented(der, (), "", "").fingerprint
+        return Sender(plane.scope.organization_id, plane.id, node_id, self.certificate_id, fingerprint)
+
+    def context(self, leaf: Leaf | None) -> ssl.SSLContext:
+        context = ssl.create_default_context(cadata=self.server.certificate)
+        context.check_hostname = False
+        if leaf is not None:
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder, "both.pem")
+                path.write_text(leaf.key + leaf.certificate)
+                context.load_cert_chain(path)
+        return context
+
+    async def connect(self, leaf: Leaf | None = None) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection("127.0.0.1", self.receiver.port, ssl=self.context(leaf or self.node))
+
+    def send(self, *datagrams: bytes) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sending:
+            for datagram in datagrams:
+                sending.sendto(datagram, ("127.0.0.1", self.receiver.port))
+
+    async def dropped(self, reason: str, count: int = 1) -> None:
+        await until(lambda: self.receiver.facts.dropped[reason] >= count)
+
+
+@contextlib.asynccontextmanager
+async def open_port(directory: Path, **limits: Any) -> AsyncIterator[Port]:
+    with open_platform(directory) as platform:
+        control = platform.control
+        server, node = Leaf.self_signed("platform", names=("localhost",)), Leaf.self_signed("node")
+        pinned = control.certificates.create(platform.default.scope, platform.principal.actor, node.certificate)
+
+        def identify(presented: Presented) -> Admission:
+            return admit(
+                presented,
+                "cp0",
+                directory=control.certificates,
+                planes=control.control_planes,
+                rules=AdmissionRules(control.settings.domain),
+                now=time.time(),
+            )
+
+        desk = AuditDesk(control.audit.append, notes_max=limits.pop("notes_max", 1000))
+        settings = replace(AuditReceiverSettings("127.0.0.1", 0, settle_s=0.1, check_interval_s=0.1), **limits)
+        receiver = AuditReceiver(control, desk, settings, admit=identify)
+        receiver.present((server.certificate, server.key))
+        writing = asyncio.create_task(desk.run())
+        await receiver.start()
+        try:
+            yield Port(platform, receiver, desk, server, node, pinned.id)
+        finally:
+            await receiver.stop()
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
+
+
+def line(number: int, key: AuditKey | None = None, *, kind: str = "access", boot: str = "b1", **said: str) -> bytes:
+    """A line as a node writes it."""
+    elements = [(ORIGIN_ELEMENT, {"boot": boot, "seq": str(number)}), (EVENT_ELEMENT, said)]
+    if key is not None:
+        elements.append(auth_element(key.id))
+    draft = Draft(5, time.time(), "host", "twinplane", "1", kind, elements)
+    return draft.encode() if key is None else sign(draft.encode(), key.id, key.secret)
+
+
+async def issued(port: Port, node_id: str = "n1") -> AuditKey:
+    key = await port.receiver.issue(port.sender(node_id))
+    assert key is not None
+    return key
+
+
+async def test_lines_over_tls_are_kept_under_the_identity_of_the_certificate(tmp_path: Path) -> None:
+    async with open_port(tmp_path) as port:
+        key = await issued(port)
+        _, writer = await port.connect()
+        plain = line(1, kind="started", result="success", node="forged", control_plane_id="forged")
+        counted = line(1, key, path="/status\r\nforged", method="GET", result="success")
+        writer.write(plain + b"\n" + str(len(counted)).encode() + b" " + counted)
+        await writer.drain()
+        records = await until(lambda: len(port.records()) == 2 and port.records())
+        assert [record.kind for record in records] == ["node.started", "node.access"]
+        assert {record.control_plane_id for record in records} == {port.platform.default.id}
+        assert {record.certificate_id for record in records} == {port.certificate_id}
+        assert [record.node_id for record in records] == [None, "n1"]
+        assert records[1].result == "success"
+        assert records[1].detail["said"] == {"path": "/status\\u{d}\\u{a}forged", "method": "GET"}
+        assert records[1].client_ip == "127.0.0.1"
+        writer.close()
+    assert port.receiver.facts.connections == 0
+
+
+async def test_a_syslog_line_of_another_program_is_kept_as_what_it_is(tmp_path: Path) -> None:
+    async with open_port(tmp_path) as port:
+        _, writer = await port.connect()
+        writer.write(b'<34>1 2026-01-02T03:04:05Z host su - ID47 [x@1 a="b"] \xef\xbb\xbfsu: failed\n')
+        writer.write(b"<34>1 2026-01-02T03:04:05Z host twinplane 1 access - CEF:0|v|p|1|c|n|3|a=b c\\=d e=f|g\n")
+        await writer.drain()
+        records = await until(lambda: len(port.records()) == 2 and port.records())
+        assert [record.kind for record in records] == ["node.syslog", "node.syslog"]
+        assert records[0].detail["message"] == "su: failed"
+        assert records[0].detail["said"] == {"x@1.a": "b"}
+        writer.close()
+
+
+async def test_a_stranger_is_refused_and_one_without_certificate_too(tmp_path: Path) -> None:
+    async with open_port(tmp_path) as port:
+        for leaf in (Leaf.self_signed("stranger"), None):
+            before = port.receiver.facts.refused_total
+            with contextlib.suppress(OSError):
+                reader, writer = await asyncio.open_connection("127.0.0.1", port.receiver.port, ssl=port.context(leaf))
+                with contextlib.suppress(OSError):
+                    writer.write(line(1) + b"\n")
+                    await asyncio.wait_for(reader.read(), SECONDS)
+                writer.transport.abort()
+            await until(lambda: port.receiver.facts.refused_total > before)  # noqa: B023
+        assert port.records() == []
+
+
+async def test_a_certificate_that_is_unpinned_loses_its_connection_and_its_key(tmp_path: Path) -> None:
+    async with open_port(tmp_path) as port:
+        key = await issued(port)
+        reader, writer = await port.connect()
+        writer.write(line(1, kind="started") + b"\n")
+        await until(port.records)
+        control, plane = port.platform.control, port.platform.default
+        control.certificates.delete(plane.scope, port.platform.principal.actor, port.certificate_id)
+        with contextlib.suppress(OSError):
+            assert await asyncio.wait_for(reader.read(), SECONDS) == b""
+        writer.transport.abort()
+        port.send(line(2, key))
+        await port.dropped("unknown_key")
+        assert len(port.records()) == 1
+
+
+async def test_datagrams_need_a_right_signature_and_a_number_of_their_own(tmp_path: Path) -> None:
+    async with open_port(tmp_path) as port:
+        key = await issued(port)
+        good = line(1, key, path="/a")
+        port.send(good)
+        await until(port.records)
+        port.send(good)
+        await port.dropped("replayed")
+        port.send(line(2))
+        await port.dropped("unsigned")
+        port.send(line(2, key, path="/a").replace(b"/a", b"/b"))
+        await port.dropped("wrong_signature")
+        port.send(line(2, replace(key, secret=b"x" * 32)))
+        await port.dropped("wrong_signature", 2)
+        port.send(line(2, replace(key, id="0" * 32)))
+        await port.dropped("unknown_key")
+        port.send(b"not a line", b"", b"<13>1 x")
+        await port.dropped("malformed", 3)
+        port.send(line(2, key, path="x" * 60_000) + b" " * 9000)
+        await port.dropped("too_long")
+        port.send(line(2, key, boot="b2"))
+        await port.dropped("replayed", 2)
+        port.send(line(2, key))
+        await until(lambda: len(port.records()) == 2)
+        assert [record.detail["number"] for record in port.records()] == [1, 2]
+        assert port.records()[0].node_id == "n1"
+
+
+async def test_order_does_not_matter_and_what_is_missing_is_counted(tmp_path: Path) -> None:
+    async with open_port(tmp_path, settle_s=1.0) as port:
+        key = await issued(port)
+        port.send(*(line(number, key) for number in (3, 1, 2, 7)))
+        await until(lambda: port.receiver.facts.lost_total == 3)
+        lost = await until(lambda: port.records("audit.lost"))
+        assert (lost[0].node_id, lost[0].detail) == ("n1", {"lines": 3})
+        port.send(line(5, key))
+        await port.dropped("replayed")
+        port.send(line(8, key))
+        await until(lambda: len(port.records()) == 5)
+        assert port.receiver.facts.lost_total == 3
+
+
+async def test_a_new_key_takes_over_and_the_old_one_has_a_short_grace(tmp_path: Path) -> None:
+    async with open_port(tmp_path) as port:
+        old = await issued(port)
+        new = await issued(port)
+        port.send(line(1, old), line(2, new))
+        await until(lambda: len(port.records()) == 2)
+        await issued(port)
+        port.send(line(3, old))
+        await port.dropped("unknown_key")
+        port.send(line(3, new))
+        await until(lambda: len(port.records()) == 3)
+
+
+async def test_a_restarted_receiver_goes_on_counting_where_it_was(tmp_path: Path) -> None:
+    async with open_port(tmp_path) as port:
+        key = await issued(port)
+        port.send(*(line(number, key) for number in range(1, 4)))
+        await until(lambda: len(port.records()) == 3)
+        again = AuditReceiver(
+            port.platform.control,
+            port.desk,
+            AuditReceiverSettings("127.0.0.1", 0, settle_s=0.1),
+            admit=lambda _: pytest.fail("not asked"),
+        )
+        await again.start()
+        try:
+            port.receiver, before = again, port.receiver
+            key = await issued(port)
+            port.send(line(3, key))
+            await port.dropped("replayed")
+            port.send(line(5, key))
+            await until(lambda: again.facts.lost_total == 1)
+        finally:
+            port.receiver = before
+            await again.stop()
+
+
+async def test_a_key_is_of_no_use_with_another_certificate(tmp_path: Path) -> None:
+    async with open_port(tmp_path) as port:
+        key = await issued(port)
+        other = Leaf.self_signed("other")
+        control, plane = port.platform.control, port.platform.default
+        control.certificates.create(plane.scope, port.platform.principal.actor, other.certificate)
+        _, writer = await port.connect(other)
+        writer.write(line(1, key) + b"\n" + line(1, kind="mine") + b"\n")
+        await port.dropped("foreign_key")
+        records = await until(port.records)
+        assert [record.kind for record in records] == ["node.mine"]
+        writer.close()
+
+
+async def test_hostile_streams_harm_nobody(tmp_path: Path) -> None:
+    async with open_port(tmp_path, connections_max=4, line_bytes_max=1024) as port:
+        silent = [await asyncio.open_connection("127.0.0.1", port.receiver.port) for _ in range(2)]
+        _, long = await port.connect()
+        long.write(b"x" * 100_000 + b"\n" + line(1, kind="after") + b"\n")
+        await port.dropped("too_long")
+        records = await until(port.records)
+        assert [record.kind for record in records] == ["node.after"]
+        for start in (b"999999 <", b"12345678", b"9x"):
+            reader, writer = await port.connect()
+            writer.write(start)
+            with contextlib.suppress(OSError):
+                assert await asyncio.wait_for(reader.read(), SECONDS) == b""
+            writer.transport.abort()
+            await until(lambda: port.receiver.facts.connections == 3)
+        extra = [await asyncio.open_connection("127.0.0.1", port.receiver.port) for _ in range(3)]
+        await until(lambda: port.receiver.facts.refused_total >= 2)
+        long.write(line(2, kind="still") + b"\n")
+        await until(lambda: len(port.records()) == 2)
+        for _, writer in (*silent, *extra):
+            writer.transport.abort()
+        long.close()
+
+
+async def test_a_fast_sender_is_slowed_on_tcp_and_dropped_on_udp(tmp_path: Path) -> None:
+    async with open_port(tmp_path, lines_per_second=50) as port:
+        key = await issued(port)
+        number, deadline = 0, time.monotonic() + SECONDS
+        # In small groups: a socket's buffer drops what is too much for it, unseen.
+        while not port.receiver.facts.dropped["too_fast"] and time.monotonic() < deadline:
+            port.send(*(line(number + one, key) for one in range(1, 51)))
+            number += 50
+            await asyncio.sleep(0.01)
+        assert port.receiver.facts.dropped["too_fast"]
+        _, writer = await port.connect()
+        writer.write(b"".join(line(number, kind="tcp") + b"\n" for number in range(1, 301)))
+        await until(lambda: len(port.records("node.tcp")) == 300)
+        assert port.desk.dropped_total == 0
+        writer.close()
+
+
+async def test_a_full_desk_drops_datagrams_and_counts_them(tmp_path: Path) -> None:
+    async with open_port(tmp_path, notes_max=5, lines_per_second=100_000) as port:
+        key = await issued(port)
+        port.send(*(line(number, key) for number in range(1, 101)))
+        await port.dropped("queue_full")
+        await until(lambda: len(port.records()) >= 5)
+        assert port.receiver.facts.received_total <= 100
