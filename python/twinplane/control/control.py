@@ -17,6 +17,7 @@ from twinplane.control.history import History
 from twinplane.control.ingress_nodes import IngressNodes
 from twinplane.control.nodes import ConfigHash, Nodes
 from twinplane.control.organizations import Organizations, Users, make_first
+from twinplane.control.sessions import Sessions
 from twinplane.control.settings import ControlSettings
 from twinplane.control.token_secret import load_key
 from twinplane.control.tokens import Tokens
@@ -45,6 +46,7 @@ class Control:
         self.organizations = Organizations(database)
         self.users = Users(database)
         self.tokens = Tokens(database, token_key, clock)
+        self.sessions = Sessions(database, token_key, self.tokens, clock)
         self.control_planes = ControlPlanes(database, settings, clock)
         self.certificates = NodeCertificates(database, self.control_planes, settings, clock)
         self.changes = Changes(database, settings, self.versions, clock)
@@ -105,6 +107,7 @@ class Control:
         """Forget what has expired: credentials past their ttl, nodes long silent. Call it about once a minute."""
         self.changes.purge_expired()
         self.nodes.purge()
+        self.sessions.purge()
 
     def close(self) -> None:
         """Close the store."""

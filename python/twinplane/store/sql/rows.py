@@ -115,6 +115,18 @@ class UserRow:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionRow:
+    """Somebody who is signed in."""
+
+    hash: str
+    organization_id: str
+    user_id: str
+    token_id: str
+    created_at: float
+    last_used_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class TokenRow:
     """A token; `hash` is keyed."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Number of the newest migration; a store with a higher one was written by a newer version."""
 
 MIGRATIONS = Path(__file__).with_name("migrations")

@@ -81,6 +81,19 @@ TOKEN = Table(
     UniqueConstraint("organization_id", "user_id", "name"),
 )
 
+# Only a keyed hash of the cookie's secret is here. A session ends with the token that it was begun with.
+SESSION = Table(
+    "session",
+    METADATA,
+    Column("hash", String, primary_key=True),
+    Column("organization_id", String, nullable=False),
+    Column("user_id", String, nullable=False),
+    Column("token_id", String, ForeignKey("token.id", ondelete="CASCADE"), nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("last_used_at", Float, nullable=False),
+    Index("ix_session_user", "organization_id", "user_id", "created_at"),
+)
+
 CONTROL_PLANE = Table(
     "control_plane",
     METADATA,

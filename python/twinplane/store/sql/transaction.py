@@ -13,6 +13,7 @@ from twinplane.store.sql.history import ChangeTable
 from twinplane.store.sql.identity import IdentityTable
 from twinplane.store.sql.meta import MetaTable
 from twinplane.store.sql.nodes import NodeTable
+from twinplane.store.sql.sessions import SessionTable
 
 
 class Transaction:
@@ -30,6 +31,11 @@ class Transaction:
     def identity(self) -> IdentityTable:
         """Organizations, users, tokens."""
         return IdentityTable(self._connection)
+
+    @cached_property
+    def sessions(self) -> SessionTable:
+        """Who is signed in."""
+        return SessionTable(self._connection)
 
     @cached_property
     def control_planes(self) -> ControlPlaneTable:
