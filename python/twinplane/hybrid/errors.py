@@ -60,7 +60,7 @@ class UpgradeRefused(LinkError):
 
 
 class PeerUnverified(LinkError):
-    """The control plane's certificate is not the one that was pinned."""
+    """The control plane's certificate is not the one that was pinned, or that an authority vouches for."""
 
     code = "peer_unverified"
 
