@@ -194,6 +194,7 @@ class ControlPlane:
 
     def __init__(self, certificate: Path, key: Path, *, asks_certificate: bool = True, is_twin: bool = False) -> None:
         self.is_twin = is_twin
+        self.unknown_paths: tuple[str, ...] = ()
         self.server_names: list[str | None] = []
         self.upgrades = 0
         self.port = 0
@@ -232,11 +233,18 @@ class ControlPlane:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         lines = head.split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
+        if lines[0].split(" ")[1].partition("?")[0] in self.unknown_paths:
+            writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            await writer.drain()
+            writer.close()
+            return
         accept = base64.b64encode(hashlib.sha1(headers["sec-websocket-key"].encode() + _ACCEPT_SALT).digest()).decode()
         answer = ["HTTP/1.1 101 Switching Protocols", "Connection: upgrade", "Upgrade: websocket"]
         answer.append(f"Sec-WebSocket-Accept: {accept}")
         if self.is_twin:
             answer.append("Twinplane-Link: 1")
+        if "sec-websocket-protocol" in headers:
+            answer.append("Sec-WebSocket-Protocol: kong.meta.v1")
         writer.write("\r\n".join([*answer, "", ""]).encode())
         self.upgrades += 1
         peer = Peer(reader, writer, is_client=False)
@@ -277,7 +285,8 @@ def snappy_block(text: bytes) -> bytes:
     block = head + bytes([length])
     for start in range(0, len(text), 65_536):
         literal = text[start : start + 65_536]
-        block += bytes([61 << 2]) + struct.pack("<H", len(literal) - 1) + literal
+        size = len(literal) - 1
+        block += (bytes([size << 2]) if size < 60 else bytes([61 << 2]) + struct.pack("<H", size)) + literal
     return block
 
 

@@ -72,7 +72,7 @@ class Dialer:
         self._pinned = _digest(tls.certificate) if tls.mode == "shared" else None
 
     async def open(
-        self, target: str, headers: Mapping[str, str] = MappingProxyType({})
+        self, target: str, headers: Mapping[str, str] = MappingProxyType({}), *, subprotocol: str | None = None
     ) -> tuple[FrameStream, Response]:
         """An upgraded link; `headers` go with the upgrade. Raises a LinkError, whatever went wrong."""
         try:
@@ -93,7 +93,8 @@ class Dialer:
                 writer,
                 host=self.endpoint.authority,
                 target=target,
-                headers={LINK_HEADER: LINK_VERSION, **headers},
+                headers=dict(headers) if subprotocol else {LINK_HEADER: LINK_VERSION, **headers},
+                subprotocol=subprotocol,
                 bytes_max=self._bytes_max,
                 timeout_s=self._timeout_s,
             )

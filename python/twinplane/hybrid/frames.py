@@ -18,6 +18,7 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import Protocol, State
 from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI
 
 from twinplane.hybrid.errors import FrameBroken, PeerGone, PeerSilent, UpgradeRefused
@@ -240,10 +241,13 @@ async def open_link(
     headers: dict[str, str],
     bytes_max: int,
     timeout_s: float,
+    subprotocol: str | None = None,
 ) -> tuple[FrameStream, Response]:
     """Upgrade an open connection; `host` goes into `Host`. Raises UpgradeRefused, PeerGone, PeerSilent."""
     path, _, query = target.partition("?")
-    protocol = _LinkClientProtocol(WebSocketURI(False, "link", 80, path, query), max_size=bytes_max)
+    uri = WebSocketURI(False, "link", 80, path, query)
+    offered = None if subprotocol is None else [Subprotocol(subprotocol)]
+    protocol = _LinkClientProtocol(uri, subprotocols=offered, max_size=bytes_max)
     request = protocol.connect()
     request.headers.pop("Host", None)
     request.headers["Host"] = host
@@ -265,6 +269,8 @@ async def open_link(
             body = bytes(response.body or b"")[:500].decode("utf-8", "replace")
             raise UpgradeRefused(response.status_code, " ".join(body.split()))
         raise PeerGone(str(protocol.handshake_exc))
+    if subprotocol is not None and protocol.subprotocol != subprotocol:
+        raise UpgradeRefused(response.status_code, f"the subprotocol {subprotocol} was not taken up")
     return FrameStream(reader, writer, protocol), response
 
 

@@ -165,6 +165,10 @@ class ConfigKeeper:
         """Serve a declared configuration in place of the one before, which goes on where this one is refused."""
         return await asyncio.to_thread(self._declare, stored)
 
+    async def receive_table(self, table: bytes) -> Outcome:
+        """Serve a table that was put together of rows: sparse, or with what is switched off still in it."""
+        return await asyncio.to_thread(self._receive_table, table)
+
     async def retry_keeping(self) -> None:
         """Until cancelled: write what the disk did not take again and again, less and less often."""
         delay_s = RETRY_FIRST_S
@@ -180,6 +184,17 @@ class ConfigKeeper:
             if self._served is not None and stored.config_hash == self._served.config_hash:
                 return Outcome(self.config_hash)
             return self._serve(stored, is_twin=True, rows=None)
+
+    def _receive_table(self, table: bytes) -> Outcome:
+        with self._turn:
+            try:
+                whole = self._complete(table)
+            except PayloadRefused as refused:
+                return self._refuse(Stored(EMPTY_HASH, table), refused)
+            stored = Stored(config_hash(orjson.loads(whole)), whole)
+            if self._served is not None and stored.config_hash == self._served.config_hash:
+                return Outcome(self.config_hash)
+            return self._serve(stored, is_twin=True)
 
     def _receive(self, frame: bytes, is_twin: bool) -> Outcome | None:
         with self._turn:

@@ -14,7 +14,7 @@ import ssl
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from cryptography import x509
@@ -44,6 +44,9 @@ from twinplane.node.telemetry import TelemetrySender, TelemetryTimes
 from twinplane.registry import plugin_types
 from twinplane.settings import NodeSettings
 from twinplane.settings.forward_proxy import read_proxy_server
+
+if TYPE_CHECKING:
+    from twinplane.hybrid.rpc.client import RpcClient
 
 log = logging.getLogger("node")
 
@@ -233,17 +236,32 @@ class Node:
             times=times,
         )
 
-    def _link(self, keeper: ConfigKeeper, dialers: tuple[Dialer | None, Dialer | None]) -> LinkClient | None:
+    def _link(
+        self, keeper: ConfigKeeper, dialers: tuple[Dialer | None, Dialer | None]
+    ) -> LinkClient | RpcClient | None:
         if dialers[0] is None:
             return None
-        return LinkClient(
+        settings, times = self._settings, LinkTimes(first_retry_s=FIRST_RETRY_SECONDS)
+        link = LinkClient(
             dialers[0],
             self._query,
             keeper,
             basic_info=self._basic_info,
-            reports_faults=self._settings["konnect_mode"],
-            times=LinkTimes(first_retry_s=FIRST_RETRY_SECONDS),
+            reports_faults=settings["konnect_mode"],
+            times=times,
         )
+        if not (settings["incremental_sync"] or (settings["cluster_rpc"] and settings["cluster_rpc_sync"])):
+            return link
+        # Loaded where it is used: most nodes speak version 1 and spare the memory.
+        from twinplane.hybrid.rpc.client import RpcClient  # noqa: PLC0415
+        from twinplane.hybrid.rpc.hello import SYNC, Hello  # noqa: PLC0415
+        from twinplane.node.deltas import DeltaRows  # noqa: PLC0415
+
+        def hello() -> Hello:
+            return Hello(self._query, frozenset({SYNC}), settings.labels, settings.masked())
+
+        bytes_max = settings["cluster_max_payload"]
+        return RpcClient(dialers[0], hello, DeltaRows(keeper), link, times=times, bytes_max=bytes_max)
 
     def _basic_info(self) -> BasicInfo:
         return BasicInfo(

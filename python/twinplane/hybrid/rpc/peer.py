@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 import orjson
 
-from twinplane.hybrid.errors import FrameInvalid, LinkError, PayloadTooLarge, PeerSilent
+from twinplane.hybrid.errors import FrameInvalid, LinkError, PayloadTooLarge, PeerGone, PeerSilent
 from twinplane.hybrid.frames import BINARY, PING, PONG, FrameStream
 from twinplane.hybrid.rpc.framing import pack, unpack
 from twinplane.hybrid.rpc.jsonrpc import (
@@ -57,15 +57,20 @@ class RpcPeer:
         handlers: Mapping[str, Handler],
         *,
         bytes_max: int,
+        text_max: int,
         on_frame: Callable[[int], None] = lambda _size: None,
         on_refused: Callable[[str], None] = lambda _code: None,
         ping_interval_s: float = PING_INTERVAL_S,
         silence_s: float = SILENCE_S,
     ) -> None:
-        """`on_frame` is told of each frame before it is read and may raise; `on_refused` of each refused message."""
+        """`bytes_max` bounds a frame, `text_max` what a received one becomes.
+
+        `on_frame` is told of each frame before it is read and may raise; `on_refused` of each refused message.
+        """
         self._stream = stream
         self._handlers = handlers
         self._bytes_max = bytes_max
+        self._text_max = text_max
         self._on_frame = on_frame
         self._on_refused = on_refused
         self._ping_interval_s = ping_interval_s
@@ -91,7 +96,8 @@ class RpcPeer:
         finally:
             pinging.cancel()
             for waiting in self._waiting.values():
-                waiting.cancel()
+                if not waiting.done():
+                    waiting.set_exception(PeerGone("the link ended before an answer came"))
             with contextlib.suppress(asyncio.CancelledError, LinkError):
                 await pinging
 
@@ -125,7 +131,7 @@ class RpcPeer:
     async def _take(self, block: bytes) -> None:
         if len(block) > self._bytes_max:
             raise PayloadTooLarge(len(block), self._bytes_max)
-        text = await _maybe_in_thread(lambda data: unpack(data, bytes_max=self._bytes_max), block)
+        text = await _maybe_in_thread(lambda data: unpack(data, bytes_max=self._text_max), block)
         try:
             parcel = await _maybe_in_thread(read, text)
         except FrameInvalid as error:

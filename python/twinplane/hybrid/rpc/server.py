@@ -38,8 +38,9 @@ from twinplane.hybrid.rpc.sync import (
     read_version,
     version_of,
 )
-from twinplane.hybrid.wire import IO_TIMEOUT_S, NodeQuery, NodeVersion, parse_version
+from twinplane.hybrid.wire import INFLATED_FACTOR_MAX, IO_TIMEOUT_S, NodeQuery, NodeVersion, parse_version
 
+TEXT_BYTES_MAX: Final = 1_048_576
 _NOTIFY_AGAIN_S: Final = 5.0
 _log = logging.getLogger(__name__)
 
@@ -187,6 +188,7 @@ class RpcSession:
             self._stream,
             handlers,
             bytes_max=self._around.payload_bytes_max,
+            text_max=TEXT_BYTES_MAX,
             on_frame=self._on_frame,
             on_refused=self._on_refused,
         )
@@ -207,8 +209,9 @@ class RpcSession:
 
         answer = await loop.run_in_executor(self._around.executor, make)
         self._record(scope, version, answer, dialect)
-        if len(answer.text) > self._around.payload_bytes_max * 16:
-            raise PayloadTooLarge(len(answer.text), self._around.payload_bytes_max * 16)
+        text_max = self._around.payload_bytes_max * INFLATED_FACTOR_MAX
+        if len(answer.text) > text_max:
+            raise PayloadTooLarge(len(answer.text), text_max)
         self._told = answer.version
         self._asked.set()
         return orjson.Fragment(answer.text)
