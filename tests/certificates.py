@@ -103,10 +103,13 @@ class Authority:
         is_client: bool = True,
         names: tuple[str, ...] = (),
         responder: str = "",
+        is_responder: bool = False,
     ) -> Leaf:
         """A certificate of this authority. `responder` is where its revocation is asked about."""
         key = _key(self.rsa_bits)
         purpose = ExtendedKeyUsageOID.CLIENT_AUTH if is_client else ExtendedKeyUsageOID.SERVER_AUTH
+        if is_responder:
+            purpose = ExtendedKeyUsageOID.OCSP_SIGNING
         builder = (
             _builder(name, self.name, key, seconds or days * _ONE_DAY_S)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)

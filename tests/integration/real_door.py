@@ -41,7 +41,7 @@ class Door:
     """An open front door, its control planes, and the authority behind its certificate."""
 
     def __init__(self, platform: Platform, directory: Path, *, shared: Leaf | None = None, **options: Any) -> None:
-        """`options` go to the link server."""
+        """`options` are settings of the link server."""
         self.control = platform.control
         self.plane = platform.default
         self.domain = platform.control.settings.domain
@@ -49,8 +49,8 @@ class Door:
         self.intake = Intake()
         self.nodes: list[Node] = []
         self.socket = directory / "link.sock"
-        settings = LinkServerSettings(self.socket, check_interval_s=0.1)
-        self.server = LinkServer(self.control, self.intake, settings, **options)
+        settings = LinkServerSettings(self.socket, **{"check_interval_s": 0.1} | options)
+        self.server = LinkServer(self.control, self.intake, settings)
         self.edge = Edge(
             EdgeSettings(
                 address="127.0.0.1",

@@ -125,7 +125,7 @@ def _key_of(leaf: Leaf) -> object:
 async def test_common_names_are_checked_where_that_is_asked(door: Door) -> None:
     root = Authority("root")
     name = pki(door, "named", root)
-    door.server.rules = AdmissionRules(door.domain, common_names=("Node-1", "*.nodes.example"))
+    door.server.gatekeeper.rules = AdmissionRules(door.domain, common_names=("Node-1", "*.nodes.example"))
     for common_name in ("node-1", "NODE-1", "a.nodes.example"):
         await door.joined(root.leaf(common_name), name)
     for common_name in ("node-2", "nodes.example", "a.b.nodes.example", "example"):
@@ -153,7 +153,7 @@ async def test_a_shared_pair_lets_into_one_control_plane(tmp_path: Path, pair: L
         other = door.add_plane("other")
         pinned = Leaf.self_signed("pinned")
         door.pin(other, pinned.certificate)
-        door.server.rules = sharing(door, pair)
+        door.server.gatekeeper.rules = sharing(door, pair)
         # The door presents the pair under that name: a node trusts nothing else.
         trusted = {"trusted": pair.certificate}
         await door.joined(pair, SHARED_NAME, **trusted)
@@ -165,10 +165,10 @@ async def test_a_shared_pair_lets_into_one_control_plane(tmp_path: Path, pair: L
         await door.joined(pair, door.name())
         assert (await refused(door, pair, door.name(other))).status == 401
         await door.joined(pinned, door.name(other))
-        door.server.rules = sharing(door, pair, other.id)
+        door.server.gatekeeper.rules = sharing(door, pair, other.id)
         await door.joined(pair, SHARED_NAME, **trusted)
         await eventually(lambda: len(door.control.nodes.list(other.scope)) == 2)
-        door.server.rules = sharing(door, pair, "nowhere")
+        door.server.gatekeeper.rules = sharing(door, pair, "nowhere")
         assert (await refused(door, pair, SHARED_NAME, **trusted)).status == 401
 
 
@@ -176,14 +176,14 @@ async def test_a_name_that_two_control_planes_have_shares_with_none(tmp_path: Pa
     pair = Leaf.self_signed(SHARED_NAME)
     settings = ControlSettings(regions=("eu", "us"))
     async with open_door(tmp_path, shared=pair, settings=settings) as door:
-        door.server.rules = sharing(door, pair)
+        door.server.gatekeeper.rules = sharing(door, pair)
         assert (await refused(door, pair, SHARED_NAME, trusted=pair.certificate)).status == 401
-        door.server.rules = sharing(door, pair, door.plane.id)
+        door.server.gatekeeper.rules = sharing(door, pair, door.plane.id)
         await door.joined(pair, SHARED_NAME, trusted=pair.certificate)
 
 
 async def test_an_expired_shared_pair_lets_nobody_in(tmp_path: Path) -> None:
     pair = Leaf.self_signed(SHARED_NAME, days=-1)
     async with open_door(tmp_path, shared=pair) as door:
-        door.server.rules = sharing(door, pair)
+        door.server.gatekeeper.rules = sharing(door, pair)
         assert (await refused(door, pair, door.name())).status == 401

@@ -19,7 +19,7 @@ from twinplane.api import admin, kic, konnect
 from twinplane.audit.desk import AuditDesk
 from twinplane.cli.audit import keeping_records, make_receiver
 from twinplane.cli.errors import StartError
-from twinplane.cli.front_door import FrontDoor
+from twinplane.cli.front_door import FrontDoor, ocsp_settings
 from twinplane.cli.process import lock_directory, log_to_stderr, make_directory
 from twinplane.cli.signals import stop_on_signals
 from twinplane.control import Control, ControlSettings
@@ -60,7 +60,7 @@ async def _serve(settings: ProcessSettings, directory: Path) -> int:
         analytics = stack.enter_context(contextlib.closing(_open_analytics(settings, directory)))
         _ensure_admin_token(control, directory / "admin.token")
         desk = AuditDesk(control.audit.append, notes_max=settings["audit-queue"])
-        receiver = make_receiver(control, desk, settings, lambda presented: link.admit(presented, "cp0"))
+        receiver = make_receiver(control, desk, settings, lambda presented: link.gatekeeper.decide(presented, "cp0"))
         link = LinkServer(
             control,
             Ingest(analytics),
@@ -70,6 +70,7 @@ async def _serve(settings: ProcessSettings, directory: Path) -> int:
                 frames_per_second=settings["link-frame-rate"],
                 rpc=settings["cluster-rpc"] or settings["cluster-rpc-sync"],
                 rpc_sync=settings["cluster-rpc-sync"],
+                ocsp=ocsp_settings(settings),
             ),
             key_office=receiver,
         )

@@ -12,6 +12,7 @@ from cryptography.x509.oid import NameOID
 from twinplane.audit.receiver import AuditReceiver
 from twinplane.cli.errors import StartError
 from twinplane.hybrid.identity import AdmissionRules, SharedMode, fingerprint
+from twinplane.hybrid.ocsp import OcspSettings
 from twinplane.hybrid.server import LINK_PATHS, LinkServer
 from twinplane.node.authority import Authority, Identity
 from twinplane.node.edge import Edge, EdgeSettings
@@ -81,7 +82,7 @@ class FrontDoor:
             link_socket=self._sockets / "link.sock",
             link_paths=LINK_PATHS,
         )
-        self._link.rules = self._rules(served)
+        self._link.gatekeeper.rules = self._rules(served)
         self._present_on_audit_port(served)
         try:
             self._edge = Edge(edge_settings)
@@ -126,7 +127,7 @@ class FrontDoor:
             self._edge.renew(served.platform)
         if served.shared != self._served.shared:
             self._edge.share(served.shared)
-        self._link.rules = self._rules(served)
+        self._link.gatekeeper.rules = self._rules(served)
         self._present_on_audit_port(served)
         self._served = served
 
@@ -148,6 +149,15 @@ class FrontDoor:
             names = settings["allowed-common-names"] or _siblings(served.platform)
             rules = replace(rules, common_names=tuple(names))
         return rules
+
+
+def ocsp_settings(settings: ProcessSettings) -> OcspSettings | None:
+    """Whether, and how, it is asked if certificates of nodes are revoked."""
+    if settings["ocsp"] == "off":
+        return None
+    return OcspSettings(
+        settings["ocsp"], allows_loopback=settings["ocsp-loopback"], believed_s=settings["ocsp-believed"]
+    )
 
 
 def _siblings(pair: Identity) -> tuple[str, ...]:

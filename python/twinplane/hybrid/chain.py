@@ -57,8 +57,9 @@ def verify_chain(der: bytes, between: Sequence[bytes], trusted: Sequence[str], *
     except (VerificationError, ValueError) as error:
         raise IdentityRefused(CERTIFICATE_UNKNOWN, f"no chain to an authority: {error}") from error
     _check_purpose(leaf)
-    # A certificate that is trusted itself is a chain of one: it vouches for itself.
-    return Issued(leaf, chain[min(1, len(chain) - 1)])
+    if len(chain) < 2:
+        raise IdentityRefused(CERTIFICATE_UNKNOWN, "an authority is no node")
+    return Issued(leaf, chain[1])
 
 
 def check_common_name(leaf: x509.Certificate, allowed: Sequence[str]) -> None:

@@ -28,9 +28,11 @@ from twinplane.hybrid.audit_key import AUDIT_HEADER, AUDIT_VERSION, KeyOffice
 from twinplane.hybrid.channel import Channel
 from twinplane.hybrid.errors import FrameBroken, FrameInvalid, IdentityRefused, LinkError, PayloadTooLarge
 from twinplane.hybrid.frames import BINARY, PING, FrameStream, Upgrade
+from twinplane.hybrid.gatekeeper import Gatekeeper
 from twinplane.hybrid.guard import FRAMES_PER_SECOND, FrameBudget, RefusalLog
-from twinplane.hybrid.identity import Admission, AdmissionRules, Presented, Use, admit, read_presented
+from twinplane.hybrid.identity import Admission, Presented, Use, read_presented
 from twinplane.hybrid.node_book import NodeBook
+from twinplane.hybrid.ocsp import OcspSettings
 from twinplane.hybrid.publication import Publication
 from twinplane.hybrid.refusals import NO_CERTIFICATE
 from twinplane.hybrid.rpc.hello import RPC_PATH, SUBPROTOCOL
@@ -84,6 +86,7 @@ class LinkServerSettings:
     """Whether version 2 of the link is answered."""
     rpc_sync: bool = False
     """Whether nodes of a version whose deltas are known are offered them."""
+    ocsp: OcspSettings | None = None
 
 
 @dataclass(slots=True)
@@ -105,15 +108,12 @@ class LinkServer:
         control: Control,
         telemetry: TelemetrySink,
         settings: LinkServerSettings,
-        rules: AdmissionRules | None = None,
         *,
         key_office: KeyOffice | None = None,
     ) -> None:
         """`key_office` makes the keys of audit lines, where those are taken."""
         self._refusals = RefusalLog()
         self.facts = LinkServerFacts(refused=self._refusals.by_reason)
-        self.rules = rules or AdmissionRules(control.settings.domain)
-        """Who is let in; put another in its place at any time. Live links are held to it at the next check."""
         self._control = control
         self._telemetry = telemetry
         self._settings = settings
@@ -121,6 +121,8 @@ class LinkServer:
         self._workers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="link")
         # Telemetry must not hold up configuration, so it has a thread of its own; the event store takes turns anyway.
         self._intake = ThreadPoolExecutor(max_workers=2, thread_name_prefix="intake")
+        self.gatekeeper = Gatekeeper(control, self._workers, settings.ocsp)
+        self._removed = asyncio.Event()
         self._book = NodeBook(control, self._workers)
         self._channels: dict[str, Channel] = {}
         self._links: dict[asyncio.Task[None], _Link] = {}
@@ -214,7 +216,7 @@ class LinkServer:
         try:
             presented = read_presented(_single_headers(request))
             link.presented, link.use = presented, use
-            admission = await self._in_workers(self.admit, presented, use)
+            admission = await self.gatekeeper.admit(presented, use)
         except IdentityRefused as error:
             self._note_refusal(error, request, link)
             await upgrade.refuse(401, _message(_refusal_text(error)), "application/json")
@@ -307,35 +309,14 @@ class LinkServer:
                 answer = await loop.run_in_executor(self._intake, self._telemetry.take, reporter, message.data)
                 await stream.send_binary(answer)
 
-    def admit(self, presented: Presented, use: Use) -> Admission:
-        """Who a peer is, by the rules of the links. For threads. Raises IdentityRefused."""
-        control = self._control
-        return admit(
-            presented,
-            use,
-            directory=control.certificates,
-            planes=control.control_planes,
-            rules=self.rules,
-            now=time.time(),
-        )
-
     async def _check_always(self) -> None:
-        """End the links whose certificate is no longer good: removed, expired, or of a control plane that went."""
+        """Hold live links to what is true now: at intervals, and at once after a certificate was removed."""
         while True:
-            await asyncio.sleep(self._settings.check_interval_s)
-            for link in list(self._links.values()):
-                if link.presented is None or link.admission is None:
-                    continue
-                try:
-                    admission = await self._in_workers(self.admit, link.presented, link.use)
-                except IdentityRefused as error:
-                    link.cut(error.code)
-                except Exception:
-                    # A store that cannot be read now says nothing against the node.
-                    _log.exception("link_check_failed %s", link.who())
-                else:
-                    if admission.control_plane.id != link.admission.control_plane.id:
-                        link.cut("control_plane_changed")
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.check_interval_s):
+                    await self._removed.wait()
+            self._removed.clear()
+            await self.gatekeeper.check(list(self._links.values()))
 
     def _note_change(self, control_plane_id: str) -> None:
         channel = self._channels.get(control_plane_id)
@@ -347,6 +328,8 @@ class LinkServer:
             is_meant = link.presented is not None and link.presented.fingerprint == fingerprint
             if is_meant and link.admission is not None and link.admission.control_plane.id == control_plane_id:
                 link.cut("certificate_removed")
+        # It may have been an authority.
+        self._removed.set()
 
     def _note_refusal(self, error: IdentityRefused, request: Request, link: _Link) -> None:
         self.facts.refused_total += 1

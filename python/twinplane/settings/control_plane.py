@@ -101,6 +101,19 @@ CONTROL_PLANE: tuple[Setting, ...] = (
         "",
         "Common names for pki-check-cn. Default: names in the parent domain of the front door's certificate.",
     ),
+    Setting(
+        "ocsp",
+        one_of("off", "on", "optional"),
+        "off",
+        "Ask whether certificates that an authority vouches for are revoked; on: let nobody in without an answer.",
+    ),
+    Setting(
+        "ocsp-believed",
+        number(0, 86_400, unit="seconds"),
+        "30",
+        "How long an answer about revocation is believed before it is asked for again.",
+    ),
+    Setting("ocsp-loopback", SWITCH, "off", "Ask responders on this machine too."),
     Setting("workers", WORKERS, "1", "Worker threads of the front door."),
     Setting("api-threads", integer(1, 256), "8", "Threads that API calls work in."),
     Setting(
