@@ -194,7 +194,7 @@ class ConfigKeeper:
             stored = Stored(config_hash(orjson.loads(whole)), whole)
             if self._served is not None and stored.config_hash == self._served.config_hash:
                 return Outcome(self.config_hash)
-            return self._serve(stored, is_twin=True)
+            return self._serve(stored, is_twin=True, rows=None)
 
     def _receive(self, frame: bytes, is_twin: bool) -> Outcome | None:
         with self._turn:
