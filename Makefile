@@ -48,6 +48,9 @@ loc: $(VENV)/python ## lines of Python and Rust, and whether the line between th
 new-plugin: $(VENV)/python ## a new plugin folder (NAME=my-plugin)
 	$(BIN)/python -m tools.new_plugin $(NAME)
 
+lock: ## write the locked lists of requirements/ anew, after a change of dependencies
+	@sh tools/lock $(PYTHON)
+
 setup: $(VENV)/core-dev ## everything that development needs, and nothing more
 
 test-tools: ## programs that tests drive, where this machine lets them be installed
@@ -74,4 +77,4 @@ $(VENV)/core-release: $(VENV)/python pyproject.toml $(RUST)
 	$(MATURIN) develop --quiet --release
 	@rm -f $(VENV)/core-dev; touch $@
 
-.PHONY: help up test check test-rust test-python generate bench loc new-plugin setup test-tools clean
+.PHONY: help lock up test check test-rust test-python generate bench loc new-plugin setup test-tools clean

@@ -80,10 +80,21 @@ def test_health_asks_both_planes(up: Installation) -> None:
     conf = str(up.data / "node" / "kong.conf")
     assert _say("health", "control-plane", "--port", str(up.ports["port"])) == (0, "healthy\n")
     assert _say("health", "data-plane", "-c", conf) == (0, "healthy\n")
-    assert Client(up.ports["status_port"])("POST", "/status/ready", {"status": "draining"}).status == 204
+    assert _say("drain", "-c", conf, "--wait", "0") == (0, "draining; waiting 0 s\n")
+    assert Client(up.ports["status_port"])("GET", "/status/ready").status == 503
     status, output = _say("health", "data-plane", "-c", conf)
     assert status == 1
     assert "does not answer that it is ready" in output
+
+
+def test_what_is_wrong_with_draining_is_said(up: Installation) -> None:
+    conf = str(up.data / "node" / "kong.conf")
+    status, output = _say("drain", "-c", conf, "--wait", "soon")
+    assert (status, "wait: expected a whole number" in output) == (2, True)
+    status, output = _say("drain", "-c", conf, environ={"KONG_STATUS_LISTEN": "127.0.0.1:1"})
+    assert (status, "cannot be told to drain" in output) == (1, True)
+    status, output = _say("drain", "-c", conf, environ={"KONG_STATUS_LISTEN": "off"})
+    assert (status, "status_listen is off" in output) == (1, True)
 
 
 def test_health_of_nothing_is_an_error(tmp_path: Path) -> None:

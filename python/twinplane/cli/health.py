@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from twinplane.cli.errors import StartError
 from twinplane.cli.options import add_options, given_options
 from twinplane.cli.platform_client import PlatformClient
-from twinplane.settings import CONTROL_PLANE, load_node_settings, load_process_settings
+from twinplane.settings import CONTROL_PLANE, Listener, load_node_settings, load_process_settings
 
 _ASKED = ("data", "listen", "port")
 
@@ -43,12 +43,16 @@ def _ask_control_plane(options: argparse.Namespace, environ: Mapping[str, str]) 
 
 def _ask_node(options: argparse.Namespace, environ: Mapping[str, str]) -> None:
     listeners = load_node_settings(options.conf, environ)["status_listen"]
+    if not node_client(listeners).is_ready():
+        raise StartError(f"the node does not answer that it is ready on {listeners[0].address}:{listeners[0].port}")
+
+
+def node_client(listeners: Sequence[Listener]) -> PlatformClient:
+    """A client of the node's status port, on this machine. Raises StartError where it has none."""
     if not listeners:
         raise StartError("status_listen is off: a node without a status port cannot be asked")
     listener = listeners[0]
-    client = PlatformClient(_reachable(listener.address), listener.port, None, is_tls=listener.tls, verifies=False)
-    if not client.is_ready():
-        raise StartError(f"the node does not answer that it is ready on {listener.address}:{listener.port}")
+    return PlatformClient(_reachable(listener.address), listener.port, None, is_tls=listener.tls, verifies=False)
 
 
 def _reachable(address: str) -> str:

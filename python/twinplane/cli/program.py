@@ -41,6 +41,7 @@ class Command(Protocol):
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "join": ("twinplane.cli.join", "make a node of a control plane: certificate, pin, kong.conf"),
     "health": ("twinplane.cli.health", "whether the control plane or the node on this machine is well"),
+    "drain": ("twinplane.cli.drain", "take the node on this machine out of service before it is stopped"),
 }
 """Commands beside the three roles: the module of each, and what it does in a few words."""
 

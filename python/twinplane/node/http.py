@@ -152,9 +152,14 @@ async def _read(reader: asyncio.StreamReader) -> HttpRequest | None:
         return None
     lines = head[:-4].split(b"\r\n")
     words = lines[0].split(b" ")
-    if len(words) != 3 or words[2] != b"HTTP/1.1" or not words[1].startswith(b"/") or not words[0].isalpha():
+    if len(words) != 3 or not words[1].startswith(b"/") or not words[0].isalpha():
         raise _Malformed(400)
     headers = _headers(lines[1:])
+    if words[2] == b"HTTP/1.0":
+        # Health checks of balancers speak it: no host, one request a connection.
+        headers["connection"] = "close"
+    elif words[2] != b"HTTP/1.1" or "host" not in headers:
+        raise _Malformed(400)
     body = await _read_body(reader, headers)
     parts = urlsplit(words[1].decode("latin-1"))
     query = dict(parse_qsl(parts.query, keep_blank_values=True, max_num_fields=100))
@@ -169,8 +174,6 @@ def _headers(lines: list[bytes]) -> dict[str, str]:
         if not colon or not name or name != name.strip() or key in headers:
             raise _Malformed(400)
         headers[key] = value.strip().decode("latin-1")
-    if "host" not in headers:
-        raise _Malformed(400)
     return headers
 
 

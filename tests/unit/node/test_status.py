@@ -188,7 +188,7 @@ async def test_a_failing_source_is_an_error_not_an_end(running: Running, client:
         (b"GET /status HTTP/1.1\r\n\r\n", 400),
         (b"GET /status HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
         (b"GET /status HTTP/1.1\r\nHost : a\r\n\r\n", 400),
-        (b"GET /status HTTP/1.0\r\nHost: a\r\n\r\n", 400),
+        (b"GET /status HTTP/2.0\r\nHost: a\r\n\r\n", 400),
         (b"GET status HTTP/1.1\r\nHost: a\r\n\r\n", 400),
         (b"POST /status/ready HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", 501),
         (b"POST /status/ready HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", 400),
@@ -201,4 +201,13 @@ async def test_malformed_requests_are_refused(running: Running, sent: bytes, sta
     writer.write(sent)
     line = await asyncio.wait_for(reader.readline(), 5)
     assert line.startswith(f"HTTP/1.1 {status} ".encode())
+    writer.close()
+
+
+async def test_health_checks_that_speak_http_1_0_are_answered(running: Running) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+    writer.write(b"GET /status HTTP/1.0\r\n\r\n")
+    answer = await asyncio.wait_for(reader.read(), 5)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"Connection: close\r\n" in answer
     writer.close()
