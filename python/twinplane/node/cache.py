@@ -11,8 +11,10 @@ import hashlib
 import logging
 import os
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -22,6 +24,7 @@ from twinplane.node.seal import Keyring, SealKey
 
 FILE_NAME = "config.json.gz"
 FORMAT = 1
+TABLE_BYTES_MAX = 2**31
 _HEADER_BYTES_MAX = 4096
 _COMPRESSION = 1
 _PURPOSE = "configuration"
@@ -143,8 +146,8 @@ class ConfigCache:
         return encode_cache(stored, self._keyring if self._seals else None)
 
 
-def encode_cache(stored: Stored, keyring: Keyring | None = None) -> bytes:
-    """The bytes of a cache file, sealed where a keyring is given."""
+def encode_cache(stored: Stored, keyring: Keyring | None = None, *, facts: Mapping[str, object] | None = None) -> bytes:
+    """The bytes of a cache file, sealed where a keyring is given. `facts` are further fields of its header."""
     packer = zlib.compressobj(_COMPRESSION, zlib.DEFLATED, 31)
     body = packer.compress(stored.table) + packer.flush()
     fields: dict[str, object] = {
@@ -153,6 +156,7 @@ def encode_cache(stored: Stored, keyring: Keyring | None = None) -> bytes:
         "revision": stored.revision,
         "epoch": stored.epoch,
         "bytes": len(stored.table),
+        **(facts or {}),
     }
     if keyring is not None:
         seal = keyring.new_file(_PURPOSE)
@@ -162,14 +166,25 @@ def encode_cache(stored: Stored, keyring: Keyring | None = None) -> bytes:
     return orjson.dumps(header) + b"\n" + body
 
 
-def decode_cache(data: bytes, keyring: Keyring | None = None) -> Stored:
-    """What a cache file holds. Raises CacheDamaged at any doubt."""
-    line, newline, body = data[:_HEADER_BYTES_MAX].partition(b"\n")
+def read_header(data: bytes) -> dict[str, Any]:
+    """The header of a cache file, not yet checked against its digest. Raises CacheDamaged."""
+    line, newline, _ = data[:_HEADER_BYTES_MAX].partition(b"\n")
     if not newline:
         raise CacheDamaged("no header line")
-    body = data[len(line) + 1 :]
     try:
         header = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise CacheDamaged(f"not readable: {error}") from error
+    if not isinstance(header, dict):
+        raise CacheDamaged("not readable: no header")
+    return header
+
+
+def decode_cache(data: bytes, keyring: Keyring | None = None, *, table_bytes_max: int = TABLE_BYTES_MAX) -> Stored:
+    """What a cache file holds. Raises CacheDamaged at any doubt."""
+    header = read_header(data)
+    body = data[data.index(b"\n") + 1 :]
+    try:
         digest = header.pop("sha256")
         if header["format"] != FORMAT:
             raise CacheDamaged(f"format {header['format']} is not known")
@@ -177,11 +192,12 @@ def decode_cache(data: bytes, keyring: Keyring | None = None) -> Stored:
             raise CacheDamaged("digest does not match")
         if "seal" in header:
             body = _opened(header, body, keyring)
-        table = zlib.decompress(body, 31)
-        if len(table) != header["bytes"]:
+        unpacker = zlib.decompressobj(31)
+        table = unpacker.decompress(body, min(header["bytes"], table_bytes_max) + 1)
+        if len(table) != header["bytes"] or not unpacker.eof:
             raise CacheDamaged("length does not match")
         return Stored(header["hash"], table, header["revision"], header["epoch"])
-    except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError, ValueError, zlib.error) as error:
+    except (KeyError, TypeError, ValueError, zlib.error) as error:
         raise CacheDamaged(f"not readable: {error}") from error
     except SealBroken as error:
         raise CacheDamaged(str(error)) from error
@@ -189,11 +205,11 @@ def decode_cache(data: bytes, keyring: Keyring | None = None) -> Stored:
 
 def sealed_with(data: bytes) -> bytes | None:
     """Name of the key that a whole cache file is sealed with, None where it is not sealed."""
-    header = orjson.loads(data[:_HEADER_BYTES_MAX].partition(b"\n")[0])
+    header = read_header(data)
     return bytes.fromhex(header["seal"]["key"]) if "seal" in header else None
 
 
-def _opened(header: dict[str, object], body: bytes, keyring: Keyring | None) -> bytes:
+def _opened(header: dict[str, Any], body: bytes, keyring: Keyring | None) -> bytes:
     if keyring is None:
         raise CacheDamaged("it is sealed, and this node has no certificate key")
     place = header["seal"]

@@ -39,6 +39,7 @@ _CoreT = TypeVar("_CoreT")
 _FAULTS_MAX = 100
 RETRY_FIRST_S, RETRY_MAX_S = 1.0, 60.0
 CACHE_UNWRITABLE, CACHE_DAMAGED = "cache_unwritable", "cache_damaged"
+FALLBACK_SERVED = "fallback_served"
 
 Apply = Callable[[bytes], Sequence[Issue]]
 """Has the core serve a table; the answer is what of it cannot be served as asked. Raises PayloadRefused."""
@@ -80,11 +81,14 @@ class ConfigKeeper:
         on_served: Callable[[bytes], None],
         conditions: Conditions | None = None,
         takes_deltas: bool = True,
+        on_published: Callable[[Stored], None] = lambda _: None,
     ) -> None:
         """`on_served` gets each table that is served, for what else in the node is configured by it.
 
         With `takes_deltas` the rows of what is served are kept in memory, so that a change is put among them.
+        `on_published` gets each configuration of the control plane that is served.
         """
+        self._on_published = on_published
         self.conditions = conditions or Conditions()
         self._apply = apply
         self._cache = cache
@@ -108,6 +112,11 @@ class ConfigKeeper:
     def config_hash(self) -> str:
         """Hash of what is served; the zero hash where nothing is."""
         return self._served.config_hash if self._served else EMPTY_HASH
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is being served."""
+        return self._served is None
 
     def counts(self) -> Mapping[str, int]:
         """What became of configurations since the start."""
@@ -136,8 +145,9 @@ class ConfigKeeper:
         refusals: tuple[type[Exception], ...],
         *,
         issues: Callable[[_CoreT], Sequence[Issue]],
+        otherwise: Callable[[], Stored | None] = lambda: None,
     ) -> _CoreT:
-        """Start the core from the newest cached configuration that it takes, or with none.
+        """Start the core from the newest cached configuration that it takes, from `otherwise`, or with none.
 
         `refusals` are what `start_core` raises for a configuration; what it raises for no configuration is raised on.
         `issues` asks the started core what of its configuration cannot be served as asked.
@@ -155,7 +165,16 @@ class ConfigKeeper:
             self._note_served(stored, issues(core), self._split(stored.table))
             _log.info("config_restored hash=%s revision=%s", stored.config_hash, stored.revision)
             return core
-        return start_core(None)
+        declared = otherwise()
+        core = start_core(None if declared is None else declared.table)
+        if declared is not None:
+            self._note_served(declared, issues(core), self._split(declared.table))
+            _log.info("config_declared hash=%s", declared.config_hash)
+        return core
+
+    async def adopt(self, stored: Stored) -> bool:
+        """Serve a fallback unless something is being served. False where it is refused."""
+        return await asyncio.to_thread(self._adopt, stored)
 
     async def receive(self, frame: bytes, *, is_twin: bool) -> Outcome | None:
         """Take a frame of the link. See `hybrid.client.ConfigSink`."""
@@ -194,19 +213,36 @@ class ConfigKeeper:
             stored = Stored(config_hash(orjson.loads(whole)), whole)
             if self._served is not None and stored.config_hash == self._served.config_hash:
                 return Outcome(self.config_hash)
-            return self._serve(stored, is_twin=True, rows=None)
+            outcome = self._publish(stored, is_twin=True, rows=None)
+            if outcome.fault is None:
+                self.conditions.clear(FALLBACK_SERVED)
+            return outcome
+
+    def _adopt(self, stored: Stored) -> bool:
+        with self._turn:
+            if self._served is not None:
+                return True
+            if self._serve(stored, is_twin=False, rows=None).fault is not None:
+                return False
+            text = f"the fallback configuration {stored.config_hash} is served: the control plane has not answered yet"
+            self.conditions.note(FALLBACK_SERVED, text)
+            return True
 
     def _receive(self, frame: bytes, is_twin: bool) -> Outcome | None:
         with self._turn:
             try:
                 text = inflate(frame, bytes_max=self._bytes_max)
                 if is_twin and is_delta(text):
-                    return self._take_delta(frame, text)
-                return self._take_whole(text, is_twin)
+                    outcome: Outcome | None = self._take_delta(frame, text)
+                else:
+                    outcome = self._take_whole(text, is_twin)
             except (FrameInvalid, PayloadTooLarge):
                 # Should it have been a change, the next one is not to be built on.
                 self._rows = None
                 raise
+            if outcome is not None and outcome.fault is None and outcome.resync is None:
+                self.conditions.clear(FALLBACK_SERVED)
+            return outcome
 
     def _take_delta(self, frame: bytes, text: bytes) -> Outcome:
         try:
@@ -231,7 +267,7 @@ class ConfigKeeper:
             self._served, self._rows = Stored(head.config_hash, b"", head.revision, head.epoch), rows
             return Outcome(self.config_hash)
         stored = Stored(head.config_hash, rows.text(), head.revision, head.epoch, frame, head.base)
-        outcome = self._serve(stored, True, rows)
+        outcome = self._publish(stored, True, rows)
         self.deltas_total += outcome.fault is None
         return outcome
 
@@ -257,8 +293,15 @@ class ConfigKeeper:
         rows = self._split(stored.table) if is_twin else None
         if self._served is not None and stored.config_hash == self._served.config_hash:
             self._served, self._rows = _without_table(stored), rows
+            self._on_published(stored)
             return Outcome(self.config_hash)
-        return self._serve(stored, is_twin, rows)
+        return self._publish(stored, is_twin, rows)
+
+    def _publish(self, stored: Stored, is_twin: bool, rows: ConfigTable | None) -> Outcome:
+        outcome = self._serve(stored, is_twin, rows)
+        if outcome.fault is None:
+            self._on_published(stored)
+        return outcome
 
     def _split(self, table: bytes) -> ConfigTable | None:
         try:

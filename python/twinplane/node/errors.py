@@ -23,6 +23,10 @@ class CacheDamaged(Exception):
     """A file of the configuration cache does not hold what it was given."""
 
 
+class FallbackUnusable(Exception):
+    """The fallback configuration is not there, not whole, or not for this node."""
+
+
 class SealBroken(Exception):
     """What was sealed cannot be opened: it is damaged, or sealed with a key that this node does not have."""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import socket
@@ -27,12 +28,13 @@ from twinplane.hybrid.forward_proxy import ForwardProxy
 from twinplane.hybrid.wire import BasicInfo, Issue, NodeQuery
 from twinplane.node.authority import Identity, self_signed, write_private, write_whole
 from twinplane.node.backlog import Backlog
-from twinplane.node.cache import ConfigCache
+from twinplane.node.cache import ConfigCache, Stored
 from twinplane.node.conditions import Conditions
 from twinplane.node.config import Cache, ConfigKeeper
 from twinplane.node.core_settings import node_core_settings
-from twinplane.node.declared import DeclaredConfig
+from twinplane.node.declared import DeclaredConfig, read_declared
 from twinplane.node.errors import NodeStartError, PayloadRefused
+from twinplane.node.fallback import FallbackExport, FallbackStore, import_when_alone
 from twinplane.node.http import HttpServer
 from twinplane.node.journal import JournaledCache
 from twinplane.node.licenses import split_licenses
@@ -77,6 +79,17 @@ class Node:
         """Whether what is under way at the stop may take as long as a minute."""
         self._keyring = _keyring(settings)
         self._id = _node_id(settings, prefix)
+        self._fallback = _fallback_store(settings)
+        self._export = (
+            FallbackExport(
+                self._fallback,
+                self.conditions,
+                delay_s=settings["cluster_fallback_config_export_delay"],
+                writer=self._id,
+            )
+            if self._fallback is not None and settings["cluster_fallback_config_export"]
+            else None
+        )
         self._query = NodeQuery(self._id, socket.gethostname(), settings["node_version"])
 
     @contextlib.asynccontextmanager
@@ -108,9 +121,10 @@ class Node:
                 )
             )
             await self._listen(stack, api)
-            tasks = [telemetry.run, delivery.run, keeper.retry_keeping, *([link.run] if link else [])]
+            tasks = [telemetry.run, delivery.run, keeper.retry_keeping]
             if link is not None:
                 self.conditions.watch(_in_loop(link.announce))
+                tasks += [link.run, *self._fallback_tasks(keeper, link)]
             for task in tasks:
                 await _run_beside(stack, task)
             ports = [port for _, port, _ in core.status().listeners]
@@ -163,11 +177,14 @@ class Node:
             on_served=delivery.configure,
             conditions=self.conditions,
             takes_deltas=self._declared is None and settings["link_deltas"],
+            on_published=self._export.note if self._export else lambda _: None,
         )
         # A cached configuration that the core refuses gives way to the one before; a declared one has none before.
         refusals = (ApplyError,) if self._declared is None else ()
         try:
-            core = keeper.start(start, refusals, issues=lambda core: _issues(core.status().issues))
+            core = keeper.start(
+                start, refusals, issues=lambda core: _issues(core.status().issues), otherwise=self._declared_instead
+            )
         except StartError as error:
             raise NodeStartError(*map(str, error.args[0])) from error
         except ApplyError as error:
@@ -263,6 +280,28 @@ class Node:
         bytes_max = settings["cluster_max_payload"]
         return RpcClient(dialers[0], hello, DeltaRows(keeper), link, times=times, bytes_max=bytes_max)
 
+    def _fallback_tasks(self, keeper: ConfigKeeper, link: LinkClient) -> list[Callable[[], Coroutine[Any, Any, None]]]:
+        tasks: list[Callable[[], Coroutine[Any, Any, None]]] = []
+        if self._export is not None:
+            tasks.append(self._export.run)
+        if self._fallback is not None and self._settings["cluster_fallback_config_import"]:
+            importing = functools.partial(
+                import_when_alone,
+                self._fallback,
+                keeper,
+                self.conditions,
+                is_connected=lambda: link.facts.is_connected,
+            )
+            tasks.append(importing)
+        return tasks
+
+    def _declared_instead(self) -> Stored | None:
+        """What a node of a control plane starts from where it has no cache."""
+        settings = self._settings
+        if not settings["declarative_config"] and not settings["declarative_config_string"]:
+            return None
+        return read_declared(settings["declarative_config"], settings["declarative_config_string"]).stored
+
     def _basic_info(self) -> BasicInfo:
         return BasicInfo(
             plugins={name: plugin.version for name, plugin in plugin_types().items()},
@@ -337,6 +376,13 @@ def _keyring(settings: NodeSettings) -> Keyring | None:
         raise NodeStartError(f"{error.filename}: cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise NodeStartError(f"cluster_cert_key, cache_encryption_old_keys: cannot be used: {error}") from error
+
+
+def _fallback_store(settings: NodeSettings) -> FallbackStore | None:
+    directory = settings["cluster_fallback_config_storage"]
+    if directory is None:
+        return None
+    return FallbackStore(directory, settings["node_version"], bytes_max=settings["cluster_max_payload"])
 
 
 def _node_id(settings: NodeSettings, prefix: Path) -> str:

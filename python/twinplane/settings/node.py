@@ -16,6 +16,7 @@ from twinplane.settings.forward_proxy import read_proxy_server
 from twinplane.settings.listeners import LISTENERS
 from twinplane.settings.setting import (
     ENDPOINT,
+    FILE_URL,
     LIST,
     NETWORKS,
     PATH,
@@ -133,8 +134,37 @@ SETTINGS: tuple[Setting, ...] = (
         "Files of former certificate keys that the cache may still be encrypted with.",
         secret=True,
     ),
+    Setting(
+        "cluster_fallback_config_import",
+        SWITCH,
+        "off",
+        "Start from the fallback configuration where the cache is empty and the control plane does not answer.",
+    ),
+    Setting(
+        "cluster_fallback_config_export",
+        SWITCH,
+        "off",
+        "Write what the control plane says to the fallback configuration.",
+    ),
+    Setting(
+        "cluster_fallback_config_storage",
+        FILE_URL,
+        "",
+        "Where the fallback configuration is: file:///directory, shared by the nodes of one control plane.",
+    ),
+    Setting(
+        "cluster_fallback_config_export_delay",
+        integer(0, 86400, unit="seconds"),
+        "60",
+        "How long a configuration waits before it is exported; newer ones take its place.",
+    ),
     # The configuration of a node without control plane
-    Setting("declarative_config", PATH, "", "File to take the configuration from."),
+    Setting(
+        "declarative_config",
+        PATH,
+        "",
+        "File to take the configuration from. With role = data_plane only where the cache is empty.",
+    ),
     Setting("declarative_config_string", TEXT, "", "Configuration as text, instead of a file."),
     # Listening
     Setting("proxy_listen", LISTENERS, _PROXY_LISTEN, "Where client traffic is taken."),
@@ -361,8 +391,19 @@ def _contradictions(values: Mapping[str, Any], places: Mapping[str, str]) -> lis
         mistake("client_ssl_cert", "must be given together with client_ssl_cert_key")
     if len(values["ssl_cert"] or ()) != len(values["ssl_cert_key"] or ()):
         mistake("ssl_cert", "must name as many files as ssl_cert_key")
+    found.extend(_fallback_mistakes(values, places))
     found.extend(_label_mistakes(values["cluster_dp_labels"] or (), places.get("cluster_dp_labels", "settings")))
     return found
+
+
+def _fallback_mistakes(values: Mapping[str, Any], places: Mapping[str, str]) -> list[Mistake]:
+    problems: list[tuple[str, str]] = []
+    for name in ("cluster_fallback_config_import", "cluster_fallback_config_export"):
+        if values[name] and not values["cluster_fallback_config_storage"]:
+            problems.append((name, "needs cluster_fallback_config_storage"))
+        if values[name] and values["role"] != "data_plane":
+            problems.append((name, "is only allowed with role = data_plane"))
+    return [Mistake(places.get(name, "settings"), name, problem) for name, problem in problems]
 
 
 def _label_mistakes(labels: tuple[str, ...], place: str) -> list[Mistake]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
+from urllib.parse import unquote, urlsplit
 
 T = TypeVar("T")
 
@@ -134,6 +135,16 @@ def _read_size(text: str) -> int:
     return int(match[1]) * _SIZE_FACTOR[match[2].lower()]
 
 
+def _read_file_url(text: str) -> Path:
+    parts = urlsplit(text)
+    if parts.scheme != "file":
+        what = f"'{parts.scheme}' is not supported" if parts.scheme else f"got '{text}'"
+        raise ValueError(f"expected file:///directory, {what}; storage of another kind can be mounted")
+    if parts.netloc not in {"", "localhost"} or len(parts.path) < 2 or parts.query or parts.fragment:
+        raise ValueError(f"expected file:///directory, got '{text}'")
+    return Path(unquote(parts.path))
+
+
 def _read_endpoint(text: str) -> str:
     host, _, port = text.rpartition(":")
     if not host or not port.isdigit() or not 0 < int(port) < 65536 or "/" in text:
@@ -177,6 +188,7 @@ SWITCH: Kind[bool] = Kind("on|off", _read_switch)
 LIST: Kind[tuple[str, ...]] = Kind("list", _read_list)
 NETWORKS: Kind[tuple[str, ...]] = Kind("list of addresses", _read_networks)
 SIZE: Kind[int] = Kind("size", _read_size)
+FILE_URL: Kind[Path] = Kind("file:///directory", _read_file_url)
 ENDPOINT: Kind[str] = Kind("host:port", _read_endpoint)
 PORT: Kind[int] = integer(0, 65535)
 PORT_OR_OFF: Kind[int | None] = Kind("port|off", _read_port_or_off)
