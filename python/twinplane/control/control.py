@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 import uuid
 from collections.abc import Callable
@@ -12,11 +11,13 @@ from twinplane.control.audit import AuditTrail
 from twinplane.control.certificates import NodeCertificates
 from twinplane.control.change import Changes
 from twinplane.control.control_planes import ControlPlanes, make_predefined
+from twinplane.control.epoch import new_epoch
 from twinplane.control.export import Exports
 from twinplane.control.history import History
 from twinplane.control.ingress_nodes import IngressNodes
 from twinplane.control.nodes import ConfigHash, Nodes
 from twinplane.control.organizations import Organizations, Users, make_first
+from twinplane.control.publishing import EPOCH, Publishing
 from twinplane.control.sessions import Sessions
 from twinplane.control.settings import ControlSettings
 from twinplane.control.token_secret import load_key
@@ -50,7 +51,8 @@ class Control:
         self.control_planes = ControlPlanes(database, settings, clock)
         self.certificates = NodeCertificates(database, self.control_planes, settings, clock)
         self.changes = Changes(database, settings, self.versions, clock)
-        self.export = Exports(database, epoch)
+        self.export = Exports(database, settings)
+        self.publishing = Publishing(database, settings, clock)
         self.nodes = Nodes(database, self.export, settings, clock, config_hash)
         self.ingress_nodes = IngressNodes(database, self.nodes, settings, clock)
         self.history = History(database)
@@ -73,12 +75,13 @@ class Control:
         database = Database.open(directory, busy_timeout_ms=chosen.busy_timeout_ms)
         try:
             now = clock()
-            # A fresh epoch at each start: a store restored from a backup is a new publication, not an old revision.
-            epoch = f"{int(now * 1000):013d}-{secrets.token_hex(4)}"
             with database.writing() as tx:
                 if tx.meta.get("instance_id") is None:
                     tx.meta.put("instance_id", str(uuid.uuid4()))
-                tx.meta.put("epoch", epoch)
+                epoch = tx.meta.get(EPOCH)
+                if epoch is None:
+                    epoch = new_epoch(now)
+                    tx.meta.put(EPOCH, epoch)
                 organization_id = make_first(tx, now=now)
                 make_predefined(tx, organization_id, chosen.regions, now=now)
                 has_tokens = tx.identity.has_tokens()
@@ -104,10 +107,11 @@ class Control:
             tx.meta.get("checked_at")
 
     def tidy_up(self) -> None:
-        """Forget what has expired: credentials past their ttl, nodes long silent. Call it about once a minute."""
+        """Forget credentials past their ttl, nodes long silent, changes past their time. Call it once a minute."""
         self.changes.purge_expired()
         self.nodes.purge()
         self.sessions.purge()
+        self.publishing.forget_changes()
 
     def close(self) -> None:
         """Close the store."""

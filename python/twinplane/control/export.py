@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from twinplane.control.delta import Span, TooMuch, compare
 from twinplane.control.errors import NotFound
-from twinplane.control.records import Export, ExportRow
+from twinplane.control.publishing import epoch_of, forgotten_until
+from twinplane.control.records import Export, ExportDelta, ExportRow
 from twinplane.control.scope import DEFAULT_WORKSPACE
+from twinplane.control.settings import ControlSettings
 from twinplane.control.stored_form import canonical
 from twinplane.registry import EntityType, entity_types
 from twinplane.store.sql import SHARED_BY_ALL, ControlPlaneRow, Database, Realm, Transaction
@@ -30,9 +33,9 @@ LICENSES = "licenses"
 class Exports:
     """Payloads of control planes."""
 
-    def __init__(self, database: Database, epoch: str) -> None:
+    def __init__(self, database: Database, settings: ControlSettings) -> None:
         self._database = database
-        self._epoch = epoch
+        self._settings = settings
 
     def payload(self, control_plane_id: str, *, all_types: bool = False, with_disabled: bool = False) -> Export:
         """The newest revision. `all_types` adds what a 3.9 oss node does not know."""
@@ -41,7 +44,38 @@ class Exports:
             if plane is None:
                 raise NotFound("control_planes", {"id": control_plane_id})
             rows = self._rows(tx, plane, all_types=all_types, with_disabled=with_disabled)
-        return Export(control_plane_id, plane.revision, self._epoch, rows)
+            epoch = epoch_of(tx, control_plane_id)
+        return Export(control_plane_id, plane.revision, epoch, rows)
+
+    def position(self, control_plane_id: str) -> tuple[str, int] | None:
+        """Epoch and revision that the store is at, None for a control plane that went."""
+        with self._database.reading() as tx:
+            plane = tx.control_planes.by_id(control_plane_id)
+            return None if plane is None else (epoch_of(tx, control_plane_id), plane.revision)
+
+    def delta(self, control_plane_id: str, epoch: str, base: int, *, until: int | None = None) -> ExportDelta | None:
+        """What leads from one revision of an epoch to another, the newest if not said.
+
+        None where only the whole will do: another epoch, a revision that is not there or whose changes were forgotten,
+        or more changes than may be compared.
+        """
+        with self._database.reading() as tx:
+            plane = tx.control_planes.by_id(control_plane_id)
+            if plane is None:
+                raise NotFound("control_planes", {"id": control_plane_id})
+            target = plane.revision if until is None else until
+            is_known = forgotten_until(tx, control_plane_id) <= base <= target <= plane.revision
+            if not is_known or epoch_of(tx, control_plane_id) != epoch:
+                return None
+            order = sent_types(entity_types(), all_types=False)
+            realm = Realm(plane.organization_id, plane.id)
+            try:
+                changes = compare(
+                    tx, realm, Span(base, target), sent=set(order), changes_max=self._settings.delta_changes_max
+                )
+            except TooMuch:
+                return None
+        return ExportDelta(control_plane_id, epoch, base, target, changes, (*_OWN, *order))
 
     def _rows(
         self, tx: Transaction, plane: ControlPlaneRow, *, all_types: bool, with_disabled: bool

@@ -215,6 +215,27 @@ class ExportRow:
     body: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class RowChange:
+    """A row of a config table that is set, or that goes where `row` is None."""
+
+    collection: str
+    id: str
+    row: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExportDelta:
+    """What leads from the payload of one revision to that of another. `order` is that of all collections."""
+
+    control_plane_id: str
+    epoch: str
+    base: int
+    revision: int
+    changes: Sequence[RowChange]
+    order: Sequence[str]
+
+
 @dataclass(frozen=True)
 class Export:
     """The configuration of a control plane at one revision, flat, parents first.

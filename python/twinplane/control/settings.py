@@ -22,4 +22,8 @@ class ControlSettings:
     node_purge_delay_s: int = 14 * 24 * 3600
     node_certificates_max: int = 256
     node_issues_max: int = 1000
+    delta_changes_max: int = 100_000
+    """Changes that a node may have missed and still be sent what changed."""
+    change_retention_days: int = 0
+    """How long the change log is kept; 0 keeps all of it."""
     busy_timeout_ms: int = 10_000

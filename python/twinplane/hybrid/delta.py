@@ -14,8 +14,9 @@ from typing import Any
 
 import orjson
 
+from twinplane.control.records import RowChange
 from twinplane.hybrid.errors import FrameInvalid
-from twinplane.hybrid.table import Operation, row_id
+from twinplane.hybrid.table import row_id
 
 OPERATIONS_MAX = 200_000
 COLLECTIONS_MAX = 200
@@ -50,7 +51,7 @@ class Delta:
     """A change of configuration as it crosses the link."""
 
     head: DeltaHead
-    operations: Sequence[Operation]
+    operations: Sequence[RowChange]
 
 
 def encode_delta(delta: Delta, *, timestamp: float, compression: int = 1) -> bytes:
@@ -73,7 +74,7 @@ def encode_delta(delta: Delta, *, timestamp: float, compression: int = 1) -> byt
     return b"".join([*pieces, packer.flush()])
 
 
-def _line(operation: Operation) -> bytes:
+def _line(operation: RowChange) -> bytes:
     name = f"{operation.collection} {operation.id}".encode()
     return b"-" + name if operation.row is None else b"+" + name + b" " + operation.row
 
@@ -130,7 +131,7 @@ def _are_names(value: object) -> bool:
     )
 
 
-def _operation(line: bytes) -> Operation:
+def _operation(line: bytes) -> RowChange:
     kind, parts = line[:1], line[1:].split(b" ", 2)
     if kind not in (b"+", b"-") or len(parts) != (3 if kind == b"+" else 2):
         raise FrameInvalid("delta: no operation")
@@ -138,14 +139,14 @@ def _operation(line: bytes) -> Operation:
     if not _NAME.fullmatch(collection) or not _ID.fullmatch(entity_id):
         raise FrameInvalid("delta: an operation on no name or id")
     if kind == b"-":
-        return Operation(collection, entity_id, None)
+        return RowChange(collection, entity_id, None)
     row = _object(parts[2], "a row")
     # Only rows with so many brackets can be so deep.
     if parts[2].count(b"{") + parts[2].count(b"[") > DEPTH_MAX and not _is_shallow(row, DEPTH_MAX):
         raise FrameInvalid("delta: a row is nested too deeply")
     if row_id(row) != entity_id:
         raise FrameInvalid("delta: a row of another id")
-    return Operation(collection, entity_id, parts[2])
+    return RowChange(collection, entity_id, parts[2])
 
 
 def _is_shallow(value: Any, levels: int) -> bool:

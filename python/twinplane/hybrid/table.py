@@ -13,21 +13,13 @@ from typing import Any
 
 import orjson
 
+from twinplane.control.records import RowChange
 from twinplane.control.table_text import cut_table, join_table
 from twinplane.hybrid.errors import FrameInvalid
 
 # Up to so many operations are put into place one by one; above, the rows are sorted anew.
 _PLACED_SINGLY_MAX = 256
 _DIGEST_MODULUS = 2**256
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """A row that is set, or that goes where `row` is None."""
-
-    collection: str
-    id: str
-    row: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +76,7 @@ class ConfigTable:
         """The JSON text, one row on each line."""
         return join_table((name, rows.values) for name, rows in self.collections.items())
 
-    def spliced(self, operations: Iterable[Operation], order: Sequence[str]) -> ConfigTable:
+    def spliced(self, operations: Iterable[RowChange], order: Sequence[str]) -> ConfigTable:
         """The table after some operations, the last one for an id counts; its collections in the given order."""
         by_collection: dict[str, dict[str, bytes | None]] = {}
         for operation in operations:

@@ -18,9 +18,10 @@ from typing import Any, Protocol
 
 import orjson
 
+from twinplane.control.records import RowChange
 from twinplane.hybrid.delta import decode_delta
 from twinplane.hybrid.errors import FrameInvalid, PayloadTooLarge
-from twinplane.hybrid.table import Operation, split_rows
+from twinplane.hybrid.table import split_rows
 from twinplane.hybrid.wire import inflate
 from twinplane.node.cache import Stored
 from twinplane.node.disk import read_whole, sync_directory, write_synced
@@ -248,7 +249,7 @@ class JournaledCache:
         table = split_rows(base.table)
         if table is None:
             raise FrameInvalid("the generation is not written row by row")
-        revision, head, operations = base.revision, None, list[Operation]()
+        revision, head, operations = base.revision, None, list[RowChange]()
         for frame in frames:
             delta = decode_delta(inflate(frame, bytes_max=self._bytes_max))
             head = delta.head

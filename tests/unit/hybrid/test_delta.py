@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
+from twinplane.control.records import RowChange
 from twinplane.hybrid.delta import (
     OPERATIONS_MAX,
     Delta,
@@ -21,12 +22,11 @@ from twinplane.hybrid.delta import (
     is_delta,
 )
 from twinplane.hybrid.errors import FrameInvalid, PayloadTooLarge
-from twinplane.hybrid.table import Operation
 from twinplane.hybrid.wire import inflate
 
 HEAD = DeltaHead("1764000000000-aabbccdd", 3, 9, "a" * 32, "b" * 64, ("services", "routes"))
 ROW = b'{"host":"a\\nb","id":"1-2"}'
-DELTA = Delta(HEAD, (Operation("services", "1-2", ROW), Operation("routes", "7", None)))
+DELTA = Delta(HEAD, (RowChange("services", "1-2", ROW), RowChange("routes", "7", None)))
 
 
 def text(delta: Delta = DELTA) -> bytes:
@@ -104,7 +104,7 @@ def test_a_wrong_operation_is_refused(line: bytes) -> None:
 
 def test_wide_rows_are_no_deep_ones() -> None:
     row = orjson.dumps({"id": "1", "a": [[number] for number in range(500)]})
-    assert decode_delta(text(Delta(HEAD, (Operation("services", "1", row),)))).operations[0].row == row
+    assert decode_delta(text(Delta(HEAD, (RowChange("services", "1", row),)))).operations[0].row == row
 
 
 def test_many_lines_are_counted_before_they_are_cut() -> None:

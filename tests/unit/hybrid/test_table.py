@@ -8,9 +8,10 @@ import random
 import orjson
 import pytest
 
+from twinplane.control.records import RowChange
 from twinplane.control.table_text import join_table
 from twinplane.hybrid.errors import FrameInvalid
-from twinplane.hybrid.table import ConfigTable, Operation, Rows, split_rows
+from twinplane.hybrid.table import ConfigTable, Rows, split_rows
 
 ORDER = ("parameters", "services", "routes")
 
@@ -84,11 +85,11 @@ def test_splicing_equals_making_anew(seed: int) -> None:
             name, number = chooser.choice(ORDER), chooser.randrange(300)
             row_id = f"{number:08d}"
             if chooser.random() < 0.4:
-                operations.append(Operation(name, row_id, None))
+                operations.append(RowChange(name, row_id, None))
                 content[name].pop(row_id, None)
             else:
                 content[name][row_id] = row(number, str(step))
-                operations.append(Operation(name, row_id, content[name][row_id]))
+                operations.append(RowChange(name, row_id, content[name][row_id]))
         before = table.text(), table.digest
         spliced = table.spliced(operations, ORDER)
         assert (table.text(), table.digest) == before

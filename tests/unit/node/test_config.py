@@ -13,10 +13,11 @@ from typing import Any
 import orjson
 import pytest
 
+from twinplane.control.records import RowChange
 from twinplane.hybrid.delta import Delta, DeltaHead, encode_delta
 from twinplane.hybrid.errors import FrameInvalid, PayloadTooLarge
 from twinplane.hybrid.hashing import EMPTY_HASH, hash_table
-from twinplane.hybrid.table import ConfigTable, Operation, Rows
+from twinplane.hybrid.table import ConfigTable, Rows
 from twinplane.hybrid.wire import Applied, Issue, encode_reconfigure
 from twinplane.node.cache import ConfigCache
 from twinplane.node.config import ConfigKeeper
@@ -269,9 +270,9 @@ def whole_frame(table: ConfigTable, revision: int, epoch: str = EPOCH) -> bytes:
 def delta_frame(base: ConfigTable, table: ConfigTable, revisions: tuple[int, int], **changes: Any) -> bytes:
     """The frame that leads from one table to another."""
     old, new = base.collections["services"], table.collections["services"]
-    operations = [Operation("services", one, None) for one in old.ids if new.get(one) is None]
+    operations = [RowChange("services", one, None) for one in old.ids if new.get(one) is None]
     operations += [
-        Operation("services", one, value)
+        RowChange("services", one, value)
         for one, value in zip(new.ids, new.values, strict=True)
         if old.get(one) != value
     ]

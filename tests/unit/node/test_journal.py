@@ -9,9 +9,10 @@ import pytest
 from tests.certificates import Leaf
 from tests.faulty_disk import FaultyDisk, disk_full
 
+from twinplane.control.records import RowChange
 from twinplane.control.table_text import join_table
 from twinplane.hybrid.delta import Delta, DeltaHead, encode_delta
-from twinplane.hybrid.table import Operation, split_rows
+from twinplane.hybrid.table import split_rows
 from twinplane.node.cache import FILE_NAME as CACHE_NAME
 from twinplane.node.cache import ConfigCache, Stored
 from twinplane.node.errors import CacheUnwritable
@@ -37,7 +38,7 @@ def after(stored: Stored, revision: int) -> Stored:
     rows = split_rows(stored.table)
     assert rows is not None
     assert stored.revision is not None
-    operation = Operation("services", f"{revision % 400:08d}", row(revision % 400, f"changed-{revision}"))
+    operation = RowChange("services", f"{revision % 400:08d}", row(revision % 400, f"changed-{revision}"))
     rows = rows.spliced([operation], ["services"])
     head = DeltaHead(EPOCH, stored.revision, revision, f"{revision:032d}", rows.digest, ["services"])
     frame = encode_delta(Delta(head, [operation]), timestamp=1.0)

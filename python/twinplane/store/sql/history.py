@@ -1,11 +1,11 @@
-"""Statements on the change log: append and read, nothing else."""
+"""Statements on the change log: append and read; what is old goes only where a setting says so."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, insert, select, tuple_
+from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select, tuple_
 
 from twinplane.store.sql.rows import ChangeRow, EntityKey, Realm
 from twinplane.store.sql.tables import CHANGE
@@ -34,6 +34,24 @@ _NEWEST = (
     .limit(bindparam("n"))
 )
 _NEWEST_OF = _NEWEST.where(_C.id == bindparam("i"))
+_SINCE = (
+    select(_C.revision, _C.workspace, _C.type, _C.id, _C.before)
+    .where(_IN_REALM, _C.revision > bindparam("r"))
+    .order_by(_C.revision, _C.position)
+)
+# Of each control plane the revision up to which its oldest changes, so many in all, may go.
+_OLDEST_ROWS = (
+    select(_C.organization_id, _C.control_plane_id, _C.revision)
+    .where(_C.at < bindparam("at_"))
+    .order_by(_C.at)
+    .limit(bindparam("n"))
+    .subquery()
+)
+_OLDEST = select(
+    _OLDEST_ROWS.c.organization_id, _OLDEST_ROWS.c.control_plane_id, func.max(_OLDEST_ROWS.c.revision)
+).group_by(_OLDEST_ROWS.c.organization_id, _OLDEST_ROWS.c.control_plane_id)
+_FORGET = delete(CHANGE).where(_IN_REALM, _C.revision <= bindparam("r"))
+_ROWS_AT_ONCE = 1000
 
 
 class ChangeTable:
@@ -66,6 +84,23 @@ class ChangeTable:
                 for row in rows
             ],
         )
+
+    def since(self, realm: Realm, revision: int) -> Iterator[tuple[int, EntityKey, str | None]]:
+        """(revision, entity, what it was before) of every change after a revision, in order, as they are asked for."""
+        found = self._connection.execute(
+            _SINCE, {**_realm(realm), "r": revision}, execution_options={"yield_per": _ROWS_AT_ONCE}
+        )
+        for row in found:
+            yield row[0], EntityKey(row[1], row[2], row[3]), row[4]
+
+    def oldest(self, *, before: float, limit: int) -> list[tuple[Realm, int]]:
+        """Up to which revision of each control plane the oldest changes reach, of those made before a moment."""
+        found = self._connection.execute(_OLDEST, {"at_": before, "n": limit})
+        return [(Realm(row[0], row[1]), row[2]) for row in found]
+
+    def forget(self, realm: Realm, revision: int) -> int:
+        """Drop the changes up to a revision; how many there were."""
+        return self._connection.execute(_FORGET, {**_realm(realm), "r": revision}).rowcount
 
     def newest(self, realm: Realm, *, before: tuple[int, int], entity_id: str | None, limit: int) -> list[ChangeRow]:
         """Changes below a revision and position, newest first; of one entity where it is given."""
