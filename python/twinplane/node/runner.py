@@ -22,7 +22,7 @@ from cryptography import x509
 
 from twinplane import __version__
 from twinplane._dataplane import ApplyError, Core, StartError  # noqa: TID251 - this room talks to the core
-from twinplane.hybrid.client import LinkClient, LinkTimes
+from twinplane.hybrid.client import LinkClient, LinkFacts, LinkTimes
 from twinplane.hybrid.dial import Dialer, Endpoint, LinkTls
 from twinplane.hybrid.forward_proxy import ForwardProxy
 from twinplane.hybrid.wire import BasicInfo, Issue, NodeQuery
@@ -124,7 +124,7 @@ class Node:
             tasks = [telemetry.run, delivery.run, keeper.retry_keeping]
             if link is not None:
                 self.conditions.watch(_in_loop(link.announce))
-                tasks += [link.run, *self._fallback_tasks(keeper, link)]
+                tasks += [link.run, *self._fallback_tasks(keeper, link.facts)]
             for task in tasks:
                 await _run_beside(stack, task)
             ports = [port for _, port, _ in core.status().listeners]
@@ -280,7 +280,7 @@ class Node:
         bytes_max = settings["cluster_max_payload"]
         return RpcClient(dialers[0], hello, DeltaRows(keeper), link, times=times, bytes_max=bytes_max)
 
-    def _fallback_tasks(self, keeper: ConfigKeeper, link: LinkClient) -> list[Callable[[], Coroutine[Any, Any, None]]]:
+    def _fallback_tasks(self, keeper: ConfigKeeper, facts: LinkFacts) -> list[Callable[[], Coroutine[Any, Any, None]]]:
         tasks: list[Callable[[], Coroutine[Any, Any, None]]] = []
         if self._export is not None:
             tasks.append(self._export.run)
@@ -290,7 +290,7 @@ class Node:
                 self._fallback,
                 keeper,
                 self.conditions,
-                is_connected=lambda: link.facts.is_connected,
+                is_connected=lambda: facts.is_connected,
             )
             tasks.append(importing)
         return tasks
