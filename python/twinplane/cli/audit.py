@@ -24,16 +24,19 @@ def make_receiver(
     control: Control,
     desk: AuditDesk,
     settings: ProcessSettings,
+    *,
+    place: int,
     admit: Callable[[Presented], Admission],
 ) -> AuditReceiver | None:
-    """The audit port; None where it is off."""
+    """The audit port; None where it is off. Each region of a process has one of its own, counted up by `place`."""
     if settings["audit-listen"] is None:
         return None
     address, port = settings["audit-listen"]
+    advertised = settings["audit-advertised-port"]
     receiver_settings = AuditReceiverSettings(
         address=address,
-        port=port,
-        advertised_port=settings["audit-advertised-port"],
+        port=port and port + place,
+        advertised_port=advertised and advertised + place,
         line_bytes_max=settings["audit-line-limit"],
         connections_max=settings["audit-connections"],
         lines_per_second=settings["audit-rate"],

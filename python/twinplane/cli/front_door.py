@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from twinplane.audit.receiver import AuditReceiver
 from twinplane.cli.errors import StartError
+from twinplane.cli.process import shared_lock
+from twinplane.cli.regions import Region, domains
 from twinplane.hybrid.identity import AdmissionRules, SharedMode, fingerprint
-from twinplane.hybrid.ocsp import OcspSettings
-from twinplane.hybrid.server import LINK_PATHS, LinkServer
+from twinplane.hybrid.server import LINK_PATHS
 from twinplane.node.authority import Authority, Identity
 from twinplane.node.edge import Edge, EdgeSettings
 from twinplane.node.renewal import Renewal, check_dates, check_pair, read_pem
 from twinplane.settings import ProcessSettings
-from twinplane.settings.control_plane import REGIONS
-from twinplane.settings.network import certificate_names, client_certificate_patterns
+from twinplane.settings.network import GLOBAL, certificate_names, client_certificate_patterns
+from twinplane.settings.regions import Layout
 
 log = logging.getLogger(__name__)
 
@@ -39,21 +40,14 @@ class _Served:
 class FrontDoor:
     """Opens the front door, and puts renewed certificates in force while it is open."""
 
-    def __init__(
-        self,
-        settings: ProcessSettings,
-        directory: Path,
-        sockets: Path,
-        link: LinkServer,
-        audit: AuditReceiver | None = None,
-    ) -> None:
-        """`link` is told whom the certificates let in; the audit port presents the same ones."""
+    def __init__(self, settings: ProcessSettings, layout: Layout, sockets: Path, regions: Sequence[Region]) -> None:
+        """The links of `regions` are told whom the certificates let in; their audit ports present the same ones."""
         self._settings = settings
-        self._directory = directory
+        self._layout = layout
+        self._directory: Path = settings["data"].absolute()
         self._sockets = sockets
-        self._link = link
-        self._audit = audit
-        self._domains = (settings["domain"], *(settings["other-domains"] or ()))
+        self._regions = regions
+        self._domains = domains(settings)
         self._edge: Edge | None = None
         self._served: _Served | None = None
 
@@ -75,15 +69,18 @@ class FrontDoor:
             certificate=served.platform,
             shared=served.shared,
             client_certificate_hosts=list(
-                dict.fromkeys(name for domain in self._domains for name in client_certificate_patterns(domain, REGIONS))
+                dict.fromkeys(
+                    name
+                    for domain in self._domains
+                    for name in client_certificate_patterns(domain, self._layout.served)
+                )
             ),
             body_bytes_max=settings["body-limit"],
             application_socket=self._sockets / "api.sock",
-            link_socket=self._sockets / "link.sock",
+            links=[region.door for region in self._regions],
             link_paths=LINK_PATHS,
         )
-        self._link.gatekeeper.rules = self._rules(served)
-        self._present_on_audit_port(served)
+        self._admit_by(served)
         try:
             self._edge = Edge(edge_settings)
         except Exception as error:
@@ -108,14 +105,31 @@ class FrontDoor:
         if settings["tls-certificate"] is not None:
             platform = Identity(settings["tls-certificate"].read_text(), settings["tls-key"].read_text())
         else:
-            names = [name for domain in self._domains for name in certificate_names(domain, REGIONS)]
-            names = list(dict.fromkeys((*names, *(settings["bare-hosts"] or ()))))
-            # Made anew some time before its end.
-            platform = Authority(self._directory).leaf(self._directory / "platform.pem", names)
+            platform = self._own_certificate()
         shared = None
         if settings["shared-certificate"]:
             shared = Identity(read_pem(settings["shared-certificate"]), read_pem(settings["shared-key"]))
         return _Served(platform, shared)
+
+    def _own_certificate(self) -> Identity:
+        """A leaf of the built-in authority, made anew some time before its end."""
+        served = self._layout.served
+        names = [name for domain in self._domains for name in certificate_names(domain, served)]
+        names = list(dict.fromkeys((*names, *(self._settings["bare-hosts"] or ()))))
+        leaf = "platform.pem" if self._layout.is_single else f"platform-{'-'.join(served) or GLOBAL}.pem"
+        # Processes of several regions may share this directory, and with it one authority.
+        with shared_lock(self._directory / "authority.lock"):
+            return Authority(self._directory).leaf(self._directory / leaf, names)
+
+    def _admit_by(self, served: _Served) -> None:
+        rules, shared = self._rules(served), served.shared
+        for region in self._regions:
+            region.link.gatekeeper.rules = rules
+            if region.audit is not None:
+                region.audit.present(
+                    (served.platform.certificate, served.platform.key),
+                    None if shared is None else (shared.certificate, shared.key),
+                )
 
     def _use(self, served: _Served) -> None:
         assert self._edge is not None
@@ -127,17 +141,8 @@ class FrontDoor:
             self._edge.renew(served.platform)
         if served.shared != self._served.shared:
             self._edge.share(served.shared)
-        self._link.gatekeeper.rules = self._rules(served)
-        self._present_on_audit_port(served)
+        self._admit_by(served)
         self._served = served
-
-    def _present_on_audit_port(self, served: _Served) -> None:
-        if self._audit is not None:
-            shared = served.shared
-            self._audit.present(
-                (served.platform.certificate, served.platform.key),
-                None if shared is None else (shared.certificate, shared.key),
-            )
 
     def _rules(self, served: _Served) -> AdmissionRules:
         settings = self._settings
@@ -149,15 +154,6 @@ class FrontDoor:
             names = settings["allowed-common-names"] or _siblings(served.platform)
             rules = replace(rules, common_names=tuple(names))
         return rules
-
-
-def ocsp_settings(settings: ProcessSettings) -> OcspSettings | None:
-    """Whether, and how, it is asked if certificates of nodes are revoked."""
-    if settings["ocsp"] == "off":
-        return None
-    return OcspSettings(
-        settings["ocsp"], allows_loopback=settings["ocsp-loopback"], believed_s=settings["ocsp-believed"]
-    )
 
 
 def _siblings(pair: Identity) -> tuple[str, ...]:

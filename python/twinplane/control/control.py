@@ -13,6 +13,7 @@ from twinplane.control.change import Changes
 from twinplane.control.control_planes import ControlPlanes, make_predefined
 from twinplane.control.epoch import new_epoch
 from twinplane.control.export import Exports
+from twinplane.control.global_data import Ask, GlobalData
 from twinplane.control.history import History
 from twinplane.control.ingress_nodes import IngressNodes
 from twinplane.control.nodes import ConfigHash, Nodes
@@ -23,6 +24,7 @@ from twinplane.control.settings import ControlSettings
 from twinplane.control.token_secret import load_key
 from twinplane.control.tokens import Tokens
 from twinplane.control.versions import Versions
+from twinplane.store.errors import StoreOfOtherRegion
 from twinplane.store.sql import Database
 
 
@@ -32,7 +34,9 @@ class Control:
     def __init__(
         self,
         database: Database,
+        identity: Database,
         *,
+        ask: Ask | None,
         settings: ControlSettings,
         token_key: bytes,
         epoch: str,
@@ -40,14 +44,16 @@ class Control:
         clock: Callable[[], float],
     ) -> None:
         self._database = database
+        self._identity = identity
         self._clock = clock
         self.settings = settings
         self.epoch = epoch
         self.versions = Versions()
-        self.organizations = Organizations(database)
-        self.users = Users(database)
-        self.tokens = Tokens(database, token_key, clock)
-        self.sessions = Sessions(database, token_key, self.tokens, clock)
+        self.organizations = Organizations(identity)
+        self.users = Users(identity)
+        self.tokens = Tokens(identity, token_key, clock)
+        self.sessions = Sessions(identity, token_key, self.tokens, clock)
+        self.callers = GlobalData(database, identity, self.tokens, settings=settings, clock=clock, ask=ask)
         self.control_planes = ControlPlanes(database, settings, clock)
         self.certificates = NodeCertificates(database, self.control_planes, settings, clock)
         self.changes = Changes(database, settings, self.versions, clock)
@@ -66,15 +72,25 @@ class Control:
         settings: ControlSettings | None = None,
         config_hash: ConfigHash,
         clock: Callable[[], float] = time.time,
+        global_directory: Path | None = None,
+        ask: Ask | None = None,
     ) -> Control:
-        """Open or make the store in `directory`. Raises StoreTooNew, StoreUnreadable.
+        """Open or make the store in `directory`. Raises StoreTooNew, StoreUnreadable, StoreOfOtherRegion.
 
-        `config_hash` is the link's hash of a config table (`hybrid`), handed in because it lives above.
+        `config_hash` is the link's hash of a config table (`hybrid`), handed in because it lives above. Organizations,
+        users and tokens lie in `global_directory`, where that is another one; with `ask` they are asked for.
         """
         chosen = settings or ControlSettings()
         database = Database.open(directory, busy_timeout_ms=chosen.busy_timeout_ms)
+        identity = database
         try:
+            _check_regions(database, directory, chosen)
+            if global_directory is not None and global_directory != directory:
+                identity = Database.open(global_directory, busy_timeout_ms=chosen.busy_timeout_ms)
+            token_key = _open_identity(identity, global_directory or directory, clock(), is_kept=ask is None)
             now = clock()
+            with identity.reading() as tx:
+                organizations = tx.identity.organizations()
             with database.writing() as tx:
                 if tx.meta.get("instance_id") is None:
                     tx.meta.put("instance_id", str(uuid.uuid4()))
@@ -82,15 +98,17 @@ class Control:
                 if epoch is None:
                     epoch = new_epoch(now)
                     tx.meta.put(EPOCH, epoch)
-                organization_id = make_first(tx, now=now)
-                make_predefined(tx, organization_id, chosen.regions, now=now)
-                has_tokens = tx.identity.has_tokens()
-            token_key = load_key(directory, is_needed=has_tokens)
+                for organization in organizations:
+                    tx.identity.put_organization(organization)
+                    make_predefined(tx, organization.id, chosen.regions, now=now)
         except BaseException:
             database.close()
+            identity.close()
             raise
         return cls(
             database,
+            identity,
+            ask=ask,
             settings=chosen,
             token_key=token_key,
             epoch=epoch,
@@ -103,8 +121,9 @@ class Control:
         mark = f"{self._clock():.3f}"
         with self._database.writing() as tx:
             tx.meta.put("checked_at", mark)
-        with self._database.reading() as tx:
-            tx.meta.get("checked_at")
+        for database in {self._database, self._identity}:
+            with database.reading() as tx:
+                tx.meta.get("checked_at")
 
     def tidy_up(self) -> None:
         """Forget credentials past their ttl, nodes long silent, changes past their time. Call it once a minute."""
@@ -116,3 +135,23 @@ class Control:
     def close(self) -> None:
         """Close the store."""
         self._database.close()
+        self._identity.close()
+
+
+def _check_regions(database: Database, directory: Path, settings: ControlSettings) -> None:
+    """A store of one region holds nothing of another's."""
+    if settings.store_regions is None:
+        return
+    with database.reading() as tx:
+        strange = sorted(tx.control_planes.regions() - set(settings.store_regions))
+    if strange:
+        raise StoreOfOtherRegion(directory, strange[0])
+
+
+def _open_identity(database: Database, directory: Path, now: float, *, is_kept: bool) -> bytes:
+    """Make the first organization where global data is kept here; the key of the tokens."""
+    # In one transaction, so that of two processes that start at once one makes them and the other finds them.
+    with database.writing() as tx:
+        if is_kept:
+            make_first(tx, now=now)
+        return load_key(directory, is_needed=tx.identity.has_tokens())

@@ -208,8 +208,8 @@ class ControlPlanes:
             raise NotFound("regions", {"name": region})
 
     def _row(self, tx: Transaction, organization_id: str, region: str, control_plane_id: str) -> ControlPlaneRow:
-        row = tx.control_planes.get(organization_id, control_plane_id)
-        if row is None or row.region != region:
+        row = tx.control_planes.in_region(organization_id, region, control_plane_id)
+        if row is None:
             raise NotFound("control_planes", {"id": control_plane_id})
         return row
 

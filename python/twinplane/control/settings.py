@@ -7,13 +7,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ControlSettings:
-    """Names that endpoints are worded with, and limits."""
+    """Names that endpoints are worded with, and limits.
+
+    `regions` are served from this store; `installation_regions` are all that there are, where that is more;
+    `store_regions` are those that the store may hold anything of (None: not looked at).
+    """
 
     domain: str = "twinplane.localhost"
     other_domains: tuple[str, ...] = ()
     bare_hosts: tuple[str, ...] = ()
     advertised_port: int = 443
     regions: tuple[str, ...] = ("us",)
+    installation_regions: tuple[str, ...] = ()
+    store_regions: tuple[str, ...] | None = None
     page_size_max: int = 1000
     entity_bytes_max: int = 4 * 1024 * 1024
     batch_size_max: int = 100_000

@@ -27,6 +27,15 @@ _SHARED_ID = "7b0c1d52-5ba5-4d0e-9d0c-6f1f0e6a7a10"
 
 
 @dataclass(frozen=True, slots=True)
+class LinkDoor:
+    """A socket that links go to. With `server_names`, only those that ask for one of these in the handshake."""
+
+    name: str
+    socket: Path
+    server_names: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class EdgeSettings:
     """What the front door is told when it opens."""
 
@@ -38,7 +47,7 @@ class EdgeSettings:
     client_certificate_hosts: Sequence[str]
     body_bytes_max: int
     application_socket: Path
-    link_socket: Path
+    links: Sequence[LinkDoor]
     link_paths: Sequence[str]
 
 
@@ -96,12 +105,12 @@ def _configuration(rows: Mapping[str, Any], shared: Identity | None) -> dict[str
 
 def _rows(settings: EdgeSettings) -> dict[str, Any]:
     """Where paths lead. Made once, so that a new configuration keeps the connections of the one before."""
-    services = [
-        _service("link", settings.link_socket, LINK_TIMEOUT_MS),
-        _service("application", settings.application_socket, API_TIMEOUT_MS),
-    ]
-    link_id, application_id = (service["id"] for service in services)
-    routes = [_route("link", link_id, list(settings.link_paths)), _route("application", application_id, ["/"])]
+    services = [_service("application", settings.application_socket, API_TIMEOUT_MS)]
+    routes = [_route("application", services[0]["id"], ["/"])]
+    for door in settings.links:
+        service = _service(door.name, door.socket, LINK_TIMEOUT_MS)
+        services.append(service)
+        routes.append(_route(door.name, service["id"], list(settings.link_paths), door.server_names))
     return {"services": services, "routes": routes}
 
 
@@ -112,7 +121,9 @@ def _service(name: str, socket: Path, timeout_ms: int) -> dict[str, Any]:
     return {**row, "host": f"unix:{socket}"}
 
 
-def _route(name: str, service_id: str, paths: list[str]) -> dict[str, Any]:
+def _route(name: str, service_id: str, paths: list[str], server_names: Sequence[str] = ()) -> dict[str, Any]:
     body = {"name": name, "service": {"id": service_id}, "paths": paths, "strip_path": False, "preserve_host": True}
+    if server_names:
+        body["snis"] = list(server_names)
     row = entity_type("routes").prepare_insert(body, now=time.time())
     return {**row, "service": service_id}

@@ -14,7 +14,8 @@ AUDIT_PORT: tuple[Setting, ...] = (
         "audit-listen",
         LISTEN_OR_OFF,
         "0.0.0.0:8071",
-        "Where audit lines of nodes are taken, on TCP (TLS) and on UDP. Port 0 is any free one; off turns it off.",
+        "Where audit lines of nodes are taken, on TCP (TLS) and on UDP. Port 0 is any free one; off turns it off. Of"
+        " several regions in one process each has a port of its own, one after the other.",
     ),
     Setting(
         "audit-advertised-port", PORT, "0", "Port that nodes are told to send audit lines to. 0 is the listening one."

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from twinplane.settings import regions
 from twinplane.settings.audit import AUDIT_PORT, TRAIL
 from twinplane.settings.setting import (
     DOMAIN,
@@ -28,8 +29,6 @@ from twinplane.settings.setting import (
     one_of,
     read_values,
 )
-
-REGIONS = ("us",)
 
 DATA = Setting("data", PATH, "./.twinplane", "Data directory: the store, certificates, the admin token.")
 DOMAIN_SETTING = Setting("domain", DOMAIN, "twinplane.localhost", "Base domain of every host name of the platform.")
@@ -56,6 +55,7 @@ SHARED: tuple[Setting, ...] = (
 
 CONTROL_PLANE: tuple[Setting, ...] = (
     *SHARED,
+    *regions.SETTINGS,
     Setting("listen", TEXT, "0.0.0.0", "Address that the one TLS port listens on."),  # noqa: S104 - everything on it is authenticated
     Setting("port", PORT, "443", "The one TLS port: console, APIs, links of nodes. 0 takes any free port."),
     Setting("advertised-port", PORT, "0", "Port that addresses shown to users carry. 0 is the listening port."),
@@ -176,6 +176,8 @@ def load_process_settings(
     if "shared-key" in values and bool(values["shared-key"]) != bool(values["shared-certificate"]):
         problem = "must be given together with shared-key"
         mistakes.append(Mistake(places.get("shared-certificate", "settings"), "shared-certificate", problem))
+    if "regions" in values:
+        mistakes.extend(regions.layout_mistakes(values, places))
     fixed = [name for name in places if name.endswith("port") and values.get(name)]
     mistakes.extend(
         Mistake(places[other], other, f"is the same port as {name}")

@@ -26,6 +26,20 @@ class StoreTooNew(StoreError):
 
 
 @dataclass
+class StoreOfOtherRegion(StoreError):
+    """The data directory holds data of a region that does not belong there."""
+
+    path: Path
+    region: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path}: the store holds control planes of region {self.region}, which is not to lie here: "
+            f"name it as the store of that region (region-data {self.region}={self.path}), or take another directory"
+        )
+
+
+@dataclass
 class StoreUnreadable(StoreError):
     """The data directory or the database in it cannot be read."""
 

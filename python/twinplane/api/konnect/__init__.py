@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from twinplane.api.core.face import BODY_BYTES_MAX
 from twinplane.api.konnect.app import App
+from twinplane.api.konnect.front import Front
 from twinplane.control import Control
 from twinplane.control.analytics import Analytics
 
-__all__ = ["App", "create_app"]
+__all__ = ["App", "Front", "create_app"]
 
 
 def create_app(

@@ -87,13 +87,13 @@ class App:
     async def _refusal(self, head: Head, scope: MutableMapping[str, Any], *, is_core: bool) -> Answer | None:
         """The answer to a request that goes no further: health, another service's host, no valid token."""
         if head.path.rstrip("/") == "/health":
-            return await self._health(head)
+            return await self.health(head)
         found = read_host(self._hosts, head)
         problem = host_problem(found, head)
         if found is None or problem is not None:
             return host_answer(problem or Problem(404, "Not found"), head)
         try:
-            principal = await self._workers.run(self._control.tokens.authenticate, _bearer(head))
+            principal = await self._workers.run(self._control.callers.admit, _bearer(head))
         except TokenInvalid:
             return unauthorized() if is_core else problem_answer(Problem(401, "Unauthenticated"))
         except Exception as error:  # the last place where a refusal can be worded
@@ -102,7 +102,8 @@ class App:
         scope[_ASKER] = Asker(principal, found.region or None)
         return None
 
-    async def _health(self, head: Head) -> Answer:
+    async def health(self, head: Head) -> Answer:
+        """Whether the store of this application can be read and written."""
         if head.method not in {"GET", "HEAD"}:
             return problem_answer(Problem(405, "Method not allowed"))
         try:

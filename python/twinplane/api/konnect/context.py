@@ -62,6 +62,12 @@ class Context:
         """The region asked for; the first one where the host does not tell."""
         return region_of(self.services.control, self.asker.region)
 
+    @property
+    def home_region(self) -> str:
+        """The region that people of this place are taken to be at home in."""
+        settings = self.services.control.settings
+        return (settings.regions or settings.installation_regions)[0]
+
     async def control_plane(self, control_plane_id: str) -> ControlPlane:
         """A control plane of the asker's organization. Raises NotFound."""
         planes = self.control.control_planes
@@ -69,9 +75,12 @@ class Context:
 
 
 def region_of(control: Control, asked: str | None) -> str:
-    """The region of a request; global and bare hosts stand for the first region."""
+    """The region of a request; where one region is all there is, global and bare hosts stand for it."""
     regions = control.settings.regions
-    if asked is None or asked == GLOBAL:
+    if not regions:
+        domain = control.settings.domain
+        raise Problem(404, f"This is data of a region: ask a host such as [{{region}}.api.{domain}], which names one")
+    if asked is None or (asked == GLOBAL and not control.settings.installation_regions):
         return regions[0]
     if asked not in regions:
         raise Problem(404, f"Region [{asked}] is not served here")

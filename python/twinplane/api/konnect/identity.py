@@ -44,7 +44,7 @@ async def get_user(context: Asked) -> User:
         full_name=found.full_name,
         preferred_name=found.preferred_name,
         active=found.active,
-        inferred_region=context.region,
+        inferred_region=context.home_region,
         created_at=rfc3339(found.created_at),
         updated_at=rfc3339(found.updated_at),
     )

@@ -13,6 +13,7 @@ from twinplane.store.sql.tables import CONTROL_PLANE, EXPECTED_HASH
 
 _P = CONTROL_PLANE.c
 _GET = select(CONTROL_PLANE).where(_P.organization_id == bindparam("o"), _P.id == bindparam("i"))
+_IN_REGION = _GET.where(_P.region == bindparam("r"))
 _BY_ID = select(CONTROL_PLANE).where(_P.id == bindparam("i"))
 _BY_PREFIX = select(CONTROL_PLANE).where(_P.prefix == bindparam("p"))
 _BY_NAME = select(CONTROL_PLANE).where(
@@ -39,6 +40,14 @@ class ControlPlaneTable:
     def get(self, organization_id: str, control_plane_id: str) -> ControlPlaneRow | None:
         """One control plane of an organization."""
         return self._one(_GET, {"o": organization_id, "i": control_plane_id})
+
+    def in_region(self, organization_id: str, region: str, control_plane_id: str) -> ControlPlaneRow | None:
+        """One control plane of an organization, where it lies in that region."""
+        return self._one(_IN_REGION, {"o": organization_id, "i": control_plane_id, "r": region})
+
+    def regions(self) -> set[str]:
+        """Every region that a control plane in this store lies in."""
+        return set(self._connection.execute(select(_P.region).distinct()).scalars())
 
     def by_id(self, control_plane_id: str) -> ControlPlaneRow | None:
         """One control plane of whatever organization."""

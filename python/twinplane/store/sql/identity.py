@@ -36,6 +36,17 @@ class IdentityTable:
         """Add an organization."""
         self._connection.execute(insert(ORGANIZATION), asdict(row))
 
+    def organizations(self) -> list[OrganizationRow]:
+        """All organizations, oldest first."""
+        found = select(ORGANIZATION).order_by(ORGANIZATION.c.created_at, ORGANIZATION.c.id)
+        return [OrganizationRow(**row._mapping) for row in self._connection.execute(found)]
+
+    def put_organization(self, row: OrganizationRow) -> None:
+        """Add an organization, or bring a known one up to date."""
+        changed = update(ORGANIZATION).where(ORGANIZATION.c.id == row.id).values(**asdict(row))
+        if self._connection.execute(changed).rowcount == 0:
+            self.add_organization(row)
+
     def user(self, organization_id: str, user_id: str) -> UserRow | None:
         """One user of an organization."""
         found = select(USER).where(USER.c.organization_id == organization_id, USER.c.id == user_id)
@@ -49,6 +60,12 @@ class IdentityTable:
     def add_user(self, row: UserRow) -> None:
         """Add a user."""
         self._connection.execute(insert(USER), asdict(row))
+
+    def put_user(self, row: UserRow) -> None:
+        """Add a user, or bring a known one up to date."""
+        changed = update(USER).where(USER.c.organization_id == row.organization_id, USER.c.id == row.id)
+        if self._connection.execute(changed.values(**asdict(row))).rowcount == 0:
+            self.add_user(row)
 
     def token_by_hash(self, keyed_hash: str) -> TokenRow | None:
         """The token whose secret has this keyed hash."""

@@ -1,0 +1,187 @@
+"""Opens what a control plane process serves: each region's store, analytics and links, and what is global."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from twinplane.api import kic, konnect
+from twinplane.api.konnect.front import Application
+from twinplane.audit.desk import AuditDesk
+from twinplane.audit.receiver import AuditReceiver
+from twinplane.cli.audit import keeping_records, make_receiver
+from twinplane.cli.errors import StartError
+from twinplane.cli.global_identity import GlobalIdentity
+from twinplane.control import Control, ControlSettings
+from twinplane.control.analytics import Analytics, Retention
+from twinplane.control.global_data import Ask
+from twinplane.hybrid.hashing import config_hash
+from twinplane.hybrid.ocsp import OcspSettings
+from twinplane.hybrid.server import LinkServer, LinkServerSettings
+from twinplane.node.edge import LinkDoor
+from twinplane.settings import ProcessSettings
+from twinplane.settings.host_names import HostNames
+from twinplane.settings.network import GLOBAL, SHARED_NAME, server_name_patterns
+from twinplane.settings.regions import Layout
+from twinplane.store.errors import StoreError
+from twinplane.store.events import EventStore, EventStoreSettings, EventStoreUnusable
+from twinplane.telemetry.ingest import Ingest
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """One open region: its own store, its own links."""
+
+    name: str
+    control: Control
+    analytics: Analytics
+    link: LinkServer
+    audit: AuditReceiver | None
+    door: LinkDoor
+    konnect: konnect.App
+    application: Application
+
+
+@dataclass(frozen=True, slots=True)
+class Premises:
+    """Everything that one process serves. `shared` holds what is global, where that has a store of its own here."""
+
+    regions: tuple[Region, ...]
+    shared: Control | None
+    application: Application
+
+    @property
+    def controls(self) -> tuple[Control, ...]:
+        """Every open control room."""
+        return (*(region.control for region in self.regions), *([self.shared] if self.shared else []))
+
+    @property
+    def token_keeper(self) -> Control | None:
+        """Where the first token is made; None where global data lies elsewhere."""
+        return self.shared or (self.regions[0].control if len(self.regions) == 1 else None)
+
+
+async def open_premises(
+    stack: contextlib.AsyncExitStack, settings: ProcessSettings, layout: Layout, sockets: Path
+) -> Premises:
+    """Open all; `stack` closes it. Raises StartError."""
+    shared: Control | None = None
+    ask: Ask | None = None
+    if layout.global_url is not None:
+        ask = GlobalIdentity(layout.global_url, settings["global-ca"]).ask
+    elif layout.serves_global and not layout.is_single:
+        assert layout.global_store is not None
+        shared = _open_control(settings, layout, layout.global_store, (), None)
+        stack.callback(shared.close)
+    regions = []
+    for name in layout.served:
+        control = _open_control(settings, layout, layout.stores[name], (name,), ask)
+        stack.callback(control.close)
+        regions.append(await _open_region(stack, settings, layout, control, sockets))
+    if layout.is_single:
+        return Premises(tuple(regions), shared, regions[0].application)
+    applications = {region.name: region.application for region in regions}
+    faces = [region.konnect for region in regions]
+    if shared is not None:
+        face = _konnect(stack, settings, shared, None)
+        applications[GLOBAL] = face
+        faces.append(face)
+    return Premises(tuple(regions), shared, konnect.Front(applications, faces, host_names(settings)))
+
+
+def host_names(settings: ProcessSettings) -> HostNames:
+    """The host names that requests may carry."""
+    return HostNames(domains(settings), bare=settings["bare-hosts"] or ())
+
+
+def domains(settings: ProcessSettings) -> tuple[str, ...]:
+    """Every base domain, the one that is shown first."""
+    return (settings["domain"], *(settings["other-domains"] or ()))
+
+
+async def _open_region(
+    stack: contextlib.AsyncExitStack, settings: ProcessSettings, layout: Layout, control: Control, sockets: Path
+) -> Region:
+    (name,) = control.settings.regions
+    analytics = _open_analytics(settings, layout.stores[name])
+    stack.callback(analytics.close)
+    socket = sockets / f"link-{name}.sock"
+    desk = AuditDesk(control.audit.append, notes_max=settings["audit-queue"])
+    place = layout.served.index(name)
+    receiver = make_receiver(
+        control, desk, settings, place=place, admit=lambda presented: link.gatekeeper.decide(presented, "cp0")
+    )
+    link = LinkServer(control, Ingest(analytics), _link_settings(settings, socket), key_office=receiver)
+    await stack.enter_async_context(keeping_records(control, desk, receiver, settings))
+    await link.start()
+    stack.push_async_callback(link.stop)
+    # Where one region is all there is, links are known by their path alone, so that a bare address can be dialled.
+    patterns: list[str] = []
+    if len(layout.served) > 1:
+        patterns = [each for domain in domains(settings) for each in server_name_patterns(domain, name)]
+        # Nodes that share a certificate all ask for one name, which tells no region: it means the first.
+        patterns += [SHARED_NAME] if place == 0 else []
+    face = _konnect(stack, settings, control, analytics)
+    application = kic.create_app(control, face, threads=settings["api-threads"], body_bytes_max=settings["body-limit"])
+    stack.callback(application.close)
+    door = LinkDoor(f"link-{name}", socket, patterns)
+    return Region(name, control, analytics, link, receiver, door, face, application)
+
+
+def _konnect(
+    stack: contextlib.AsyncExitStack, settings: ProcessSettings, control: Control, analytics: Analytics | None
+) -> konnect.App:
+    face = konnect.create_app(
+        control, analytics=analytics, threads=settings["api-threads"], body_bytes_max=settings["body-limit"]
+    )
+    stack.callback(face.close)
+    return face
+
+
+def _open_control(
+    settings: ProcessSettings, layout: Layout, directory: Path, regions: tuple[str, ...], ask: Ask | None
+) -> Control:
+    chosen = ControlSettings(
+        domain=settings["domain"],
+        other_domains=tuple(settings["other-domains"] or ()),
+        bare_hosts=tuple(settings["bare-hosts"] or ()),
+        advertised_port=settings["advertised-port"] or settings["port"],
+        regions=regions,
+    )
+    if not layout.is_single:
+        chosen = replace(chosen, installation_regions=layout.regions, store_regions=layout.regions_at(directory))
+    try:
+        return Control.open(
+            directory, settings=chosen, config_hash=config_hash, global_directory=layout.global_store, ask=ask
+        )
+    except StoreError as error:
+        raise StartError(str(error)) from error
+
+
+def _link_settings(settings: ProcessSettings, socket: Path) -> LinkServerSettings:
+    return LinkServerSettings(
+        socket,
+        payload_bytes_max=settings["max-payload"],
+        frames_per_second=settings["link-frame-rate"],
+        rpc=settings["cluster-rpc"] or settings["cluster-rpc-sync"],
+        rpc_sync=settings["cluster-rpc-sync"],
+        ocsp=_ocsp_settings(settings),
+    )
+
+
+def _ocsp_settings(settings: ProcessSettings) -> OcspSettings | None:
+    """Whether, and how, it is asked if certificates of nodes are revoked."""
+    if settings["ocsp"] == "off":
+        return None
+    return OcspSettings(
+        settings["ocsp"], allows_loopback=settings["ocsp-loopback"], believed_s=settings["ocsp-believed"]
+    )
+
+
+def _open_analytics(settings: ProcessSettings, directory: Path) -> Analytics:
+    retention = Retention(settings["retention-days"], settings["usage-retention-days"])
+    try:
+        return Analytics(EventStore(directory / "events.duckdb", EventStoreSettings()), retention)
+    except EventStoreUnusable as error:
+        raise StartError(str(error)) from error

@@ -1,0 +1,260 @@
+"""Regions in processes of their own: each stores and serves its own data, and shares what is global."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import signal
+import socket
+import sqlite3
+import ssl
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.integration.installation import READY_SECONDS, run_twinplane
+
+from twinplane.cli.platform_client import PlatformClient
+
+DOMAIN = "twinplane.localhost"
+AUDIT = ("--audit-listen", "127.0.0.1:0")
+
+
+@dataclass
+class Served:
+    """A control plane process and how to call it by any host name."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    ca: Path
+    token: str = ""
+
+    def call(self, host: str, method: str, path: str, body: Any = None, **fields: str) -> tuple[int, Any]:
+        context = ssl.create_default_context(cafile=str(self.ca))
+        context.check_hostname = host.endswith(DOMAIN) or host == "localhost"
+        raw = socket.create_connection(("127.0.0.1", self.port), 20)
+        connection = http.client.HTTPSConnection(host, self.port, context=context)
+        connection.sock = context.wrap_socket(raw, server_hostname=host)
+        headers = {"Authorization": f"Bearer {self.token}", **fields}
+        data = None
+        if body is not None:
+            data, headers["Content-Type"] = json.dumps(body), "application/json"
+        try:
+            connection.request(method, path, data, headers)
+            answer = connection.getresponse()
+            text = answer.read()
+        finally:
+            connection.close()
+        return answer.status, json.loads(text) if text else None
+
+
+@contextmanager
+def control_plane(data: Path, *options: str, ca: Path | None = None) -> Iterator[Served]:
+    """A control plane on a free port, ready; stopped gracefully at the end."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = run_twinplane(
+        "control-plane", "--data", str(data), "--listen", "127.0.0.1", "--port", str(port), *AUDIT, *options
+    )
+    served = Served(process, port, ca or data / "ca.pem")
+    try:
+        deadline = time.monotonic() + READY_SECONDS
+        while not PlatformClient("localhost", port, served.ca).is_healthy():
+            if process.poll() is not None or time.monotonic() > deadline:
+                process.kill()
+                raise AssertionError((process.stdout.read() if process.stdout else b"").decode())
+            time.sleep(0.05)
+        yield served
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdout:
+            process.stdout.close()
+
+
+def api(region: str) -> str:
+    return f"{region}.api.{DOMAIN}"
+
+
+def stored(store: Path) -> str:
+    """Everything that a store holds, as text."""
+    connection = sqlite3.connect(f"file:{store / 'control.db'}?mode=ro", uri=True)
+    try:
+        return "\n".join(connection.iterdump())
+    finally:
+        connection.close()
+
+
+def rejected(*options: str) -> str:
+    process = run_twinplane("control-plane", *AUDIT, *options)
+    try:
+        text, _ = process.communicate(timeout=READY_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    assert process.returncode != 0
+    return text.decode()
+
+
+def link_answer(served: Served, name: str, path: str = "/v1/outlet") -> int:
+    """The status of an upgrade that shows no client certificate, asked for by a server name."""
+    fields = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    fields |= {"Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA=="}
+    query = "?node_id=b8a2b1a4-0d6b-4a4e-9d43-1f2f3c4d5e6f&node_hostname=h&node_version=3.9.3"
+    return served.call(name, "GET", path + query, **fields)[0]
+
+
+@pytest.fixture(scope="module")
+def split(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Served, Path]]:
+    """One process for `global` and `us`, one for `eu` that shares the global store."""
+    data = tmp_path_factory.mktemp("regions") / "data"
+    regions = ("--regions", "us,eu", "--log-level", "warn")
+    with control_plane(data, *regions, "--serve", "us,global") as first:
+        first.token = (data / "admin.token").read_text().strip()
+        with control_plane(data, *regions, "--serve", "eu") as second:
+            second.token = first.token
+            yield first, second, data
+
+
+def test_each_region_stores_its_own_data_only(split: tuple[Served, Served, Path]) -> None:
+    us, eu, data = split
+    ids = {}
+    for served, region in ((us, "us"), (eu, "eu")):
+        status, made = served.call(api(region), "POST", "/v2/control-planes", {"name": f"plane-of-{region}"})
+        assert status == 201, made
+        ids[region] = made["id"]
+        assert re.fullmatch(
+            rf"https://[0-9a-f]{{10}}\.{region}\.cp0\.{DOMAIN}:{served.port}", made["config"]["control_plane_endpoint"]
+        )
+        path = f"/v2/control-planes/{made['id']}/core-entities/services"
+        assert served.call(api(region), "POST", path, {"name": f"service-of-{region}", "host": "h.test"})[0] == 201
+    assert "plane-of-us" in stored(data / "regions" / "us")
+    assert "plane-of-eu" in stored(data / "regions" / "eu")
+    for store, strange in (("regions/us", "-of-eu"), ("regions/eu", "-of-us"), (".", "-of-")):
+        assert strange not in stored(data / store), store
+    for store in ("regions/us", "regions/eu"):
+        assert 'INSERT INTO "token"' not in stored(data / store)
+        assert "INSERT INTO token" not in stored(data / store)
+
+    for served, region, other in ((us, "us", "eu"), (eu, "eu", "us")):
+        foreign = ids[other]
+        assert served.call(api(region), "GET", f"/v2/control-planes/{foreign}")[0] == 404
+        assert served.call(api(region), "GET", f"/v2/control-planes/{foreign}/core-entities/services")[0] == 404
+        assert served.call(api(region), "DELETE", f"/v2/control-planes/{foreign}")[0] == 404
+        names = [plane["name"] for plane in served.call(api(region), "GET", "/v2/control-planes")[1]["data"]]
+        assert sorted(names) == ["default", f"plane-of-{region}"]
+
+
+def test_a_region_served_elsewhere_is_not_found(split: tuple[Served, Served, Path]) -> None:
+    us, eu, _ = split
+    # Certificates carry the served regions only, so the name goes into `Host` alone.
+    for served, mine, other in ((us, "us", "eu"), (eu, "eu", "us"), (eu, "eu", "global")):
+        status, problem = served.call(api(mine), "GET", "/v2/control-planes", Host=api(other))
+        assert (status, problem["detail"]) == (404, f"Region [{other}] is not served here")
+        path = "/v2/control-planes/x/core-entities/services"
+        assert served.call(api(mine), "GET", path, Host=api(other)) == (404, {"message": "Not found"})
+
+
+def test_what_is_global_is_the_same_in_every_region(split: tuple[Served, Served, Path]) -> None:
+    us, eu, _ = split
+    answers = [
+        served.call(host, "GET", "/v3/organizations/me")
+        for served, host in ((us, api("global")), (us, api("us")), (eu, api("eu")))
+    ]
+    assert {status for status, _ in answers} == {200}
+    assert len({organization["id"] for _, organization in answers}) == 1
+    status, problem = us.call(api("global"), "GET", "/v2/control-planes")
+    assert (status, "data of a region" in problem["detail"]) == (404, True)
+    assert us.call(api("global"), "GET", "/v3/users/me")[0] == 200
+    # A bare address stands for the one region that a process serves.
+    assert {plane["name"] for plane in eu.call("localhost", "GET", "/v2/control-planes")[1]["data"]} >= {"default"}
+    eu_stranger = Served(eu.process, eu.port, eu.ca, "kpat_nosuch")
+    assert eu_stranger.call(api("eu"), "GET", "/v3/organizations/me")[0] == 401
+
+
+def test_a_store_is_worked_in_by_one_process(split: tuple[Served, Served, Path]) -> None:
+    _, _, data = split
+    said = rejected("--data", str(data), "--regions", "us,eu", "--serve", "eu", "--port", "0")
+    assert "another process works in this directory" in said
+
+
+def test_a_store_of_another_region_is_refused(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with control_plane(data, "--log-level", "warn") as served:
+        served.token = (data / "admin.token").read_text().strip()
+        assert served.call(api("us"), "GET", "/v2/control-planes")[0] == 200
+    said = rejected("--data", str(data), "--regions", "us,eu", "--port", "0", "--listen", "127.0.0.1")
+    assert f"region-data us={data}" in said
+    # As it says: the store that was there goes on as that of its region.
+    options = ("--regions", "us,eu", "--region-data", f"us={data}", "--log-level", "warn")
+    with control_plane(data, *options) as served:
+        served.token = (data / "admin.token").read_text().strip()
+        assert served.call(api("us"), "GET", "/v2/control-planes")[1]["meta"]["page"]["total"] == 1
+        assert served.call(api("eu"), "GET", "/v2/control-planes")[1]["meta"]["page"]["total"] == 1
+
+
+def test_one_process_serves_all_regions_from_stores_of_their_own(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with control_plane(data, "--regions", "au,eu,in,me,us,global", "--log-level", "warn") as served:
+        served.token = (data / "admin.token").read_text().strip()
+        for region in ("au", "eu", "in", "me", "us"):
+            body = {"name": f"plane-of-{region}"}
+            assert served.call(api(region), "POST", "/v2/control-planes", body)[0] == 201
+        status, problem = served.call("localhost", "GET", "/v2/control-planes")
+        assert (status, "data of a region" in problem["detail"]) == (404, True)
+        assert served.call("localhost", "GET", "/v3/users/me")[1]["inferred_region"] == "au"
+        endpoints = {}
+        for region in ("au", "eu"):
+            plane = served.call(api(region), "GET", "/v2/control-planes")[1]["data"][0]
+            endpoints[region] = plane["config"]["control_plane_endpoint"].removeprefix("https://").partition(":")[0]
+            # The link of each region is found by the server name, in both forms: 401 asks for the certificate.
+            assert link_answer(served, endpoints[region]) == 401
+            assert link_answer(served, endpoints[region].replace(".cp0.", ".cp.")) == 401
+        assert link_answer(served, "localhost") == 404
+    for region in ("au", "eu", "in", "me", "us"):
+        text = stored(data / "regions" / region)
+        assert re.findall(r"plane-of-(\w+)", text)
+        assert set(re.findall(r"plane-of-(\w+)", text)) == {region}
+
+
+def test_a_region_asks_for_what_is_global(tmp_path: Path) -> None:
+    """Two processes that share no directory: the region's asks the other one whom a token speaks for."""
+    home, far = tmp_path / "home", tmp_path / "far"
+    quiet = ("--regions", "us,eu", "--log-level", "warn")
+    with control_plane(home, *quiet, "--serve", "us,global") as first:
+        first.token = (home / "admin.token").read_text().strip()
+        asked = ("--global-data", f"https://localhost:{first.port}", "--global-ca", str(home / "ca.pem"))
+        # The bare address of a process that serves one region stands for it; what is global is answered there too.
+        with control_plane(far, *quiet, "--serve", "eu", *asked) as second:
+            second.token = first.token
+            status, made = second.call(api("eu"), "POST", "/v2/control-planes", {"name": "far-away"})
+            assert status == 201, made
+            mine = second.call(api("eu"), "GET", "/v3/organizations/me")[1]
+            theirs = first.call(api("global"), "GET", "/v3/organizations/me")[1]
+            assert mine == theirs
+            assert second.call(api("eu"), "GET", "/v3/users/me")[1]["id"] == theirs["owner_id"]
+            assert not (far / "admin.token").exists()
+            stranger = Served(second.process, second.port, second.ca, f"{first.token[:-1]}x")
+            assert stranger.call(api("eu"), "GET", "/v2/control-planes")[0] == 401
+            first.process.send_signal(signal.SIGTERM)
+            first.process.wait(30)
+            deadline = time.monotonic() + 20
+            while (status := second.call(api("eu"), "GET", "/v2/control-planes")[0]) == 200:
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+            # Nobody can tell whose the token is: nobody is let in, and nobody is told that it is wrong.
+            assert status == 503
+    assert "far-away" in stored(far / "regions" / "eu")
+    assert "far-away" not in stored(home) + stored(home / "regions" / "us")
