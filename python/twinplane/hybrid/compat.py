@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from twinplane.control import NodeIssue
+from twinplane.hybrid.compat_issues import issue, merged
 from twinplane.hybrid.compat_rules import ENTITY_FIELDS, PLUGIN_FIELDS, REWRITES, FieldRule
 from twinplane.hybrid.compat_schema import SchemaRule, entity_rules, plugin_rules
-from twinplane.hybrid.wire import NodeVersion, parse_version
+from twinplane.hybrid.wire import NodeVersion
 from twinplane.registry import entity_types
 
 CONTROL_PLANE_VERSION = NodeVersion(3, 15, 0)
@@ -20,8 +21,6 @@ CONTROL_PLANE_VERSION = NodeVersion(3, 15, 0)
 UNKNOWN = "unknown"
 NORMAL = "normal"
 VERSION_INCOMPATIBLE = "kong_version_incompatible"
-PLUGIN_SET_INCOMPATIBLE = "plugin_set_incompatible"
-PLUGIN_VERSION_INCOMPATIBLE = "plugin_version_incompatible"
 
 _ABSENT = object()
 
@@ -31,22 +30,6 @@ def is_version_served(version: NodeVersion | None) -> bool:
     return version is not None and (
         version.major == CONTROL_PLANE_VERSION.major and version.minor <= CONTROL_PLANE_VERSION.minor
     )
-
-
-def check_plugins(configured: frozenset[str], installed: Mapping[str, str | None]) -> tuple[str, str] | None:
-    """Why a node cannot be sent a configuration that uses these plugins: sync status and plugin; None where it can."""
-    for name in sorted(configured):
-        if name not in installed:
-            return PLUGIN_SET_INCOMPATIBLE, name
-    for name in sorted(configured):
-        version = parse_version(installed[name] or "")
-        if version is None or (name == "opentelemetry" and (version.major, version.minor) == (0, 1)):
-            continue
-        ours = CONTROL_PLANE_VERSION
-        # Plugins of a node's own carry versions of their own and are none of the bundled ones.
-        if version.major != ours.major or version.minor > ours.minor:
-            return PLUGIN_VERSION_INCOMPATIBLE, name
-    return None
 
 
 def lower_table(table: dict[str, Any], version: NodeVersion) -> list[NodeIssue]:
@@ -62,7 +45,7 @@ def lower_table(table: dict[str, Any], version: NodeVersion) -> list[NodeIssue]:
     for collection in {*ENTITY_FIELDS, *entity_rules()} & table.keys():
         for row in table[collection] or ():
             issues += _lower_row(collection, row, version)
-    return list(_merge(issues))
+    return list(merged(issues))
 
 
 def _is_known(collection: str, version: NodeVersion) -> bool:
@@ -117,23 +100,4 @@ def _unknown(owner: str, rule: SchemaRule, kind: str, row: Mapping[str, Any]) ->
 
 
 def _issue(code: str, text: str, kind: str, row: Mapping[str, Any]) -> NodeIssue:
-    return NodeIssue(
-        code=code,
-        severity="warning",
-        description=text,
-        resolution="upgrade the node, or take the field out of the configuration",
-        affected_resources=[{"id": str(row.get("id", "")), "type": kind}],
-    )
-
-
-def _merge(issues: list[NodeIssue]) -> Iterator[NodeIssue]:
-    """One issue for each kind, with all that it is about."""
-    by_kind: dict[tuple[str, str], list[NodeIssue]] = {}
-    for issue in issues:
-        by_kind.setdefault((issue.code, issue.description), []).append(issue)
-    for same in by_kind.values():
-        first = same[0]
-        resources = [resource for issue in same for resource in issue.affected_resources]
-        yield NodeIssue(
-            first.code, first.severity, first.description, first.resolution, first.documentation_url, resources[:1000]
-        )
+    return issue(code, text, resources=[{"id": str(row.get("id", "")), "type": kind}])

@@ -17,6 +17,7 @@ from twinplane.hybrid.compat import lower_table
 from twinplane.hybrid.frames import server_frame
 from twinplane.hybrid.hashing import Hashes, hash_table
 from twinplane.hybrid.wire import NodeVersion, encode_reconfigure
+from twinplane.hybrid.withhold import uses_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,7 @@ class Publication:
         self._table = export.json()
         table: dict[str, Any] = orjson.loads(self._table)
         self.hashes: Hashes = hash_table(table)
-        self.plugin_names = frozenset(row["name"] for row in table.get("plugins") or ())
-        self.has_expressions = any(row.get("expression") for row in table.get("routes") or ())
+        self.uses = uses_of(table)
         self._now = now
         self._shipments: dict[NodeVersion | None, Shipment] = {}
         self._making = threading.Lock()

@@ -261,6 +261,7 @@ class LinkServer:
             self._around,
             is_twin=is_twin,
             on_frame=budget.take,
+            on_refused=lambda code: self._note_passed_over(code, link),
             key_office=key_office,
         )
         await session.run(lambda: self._join(session, link))
@@ -283,7 +284,7 @@ class LinkServer:
             admission,
             self._rpc_around,
             on_frame=FrameBudget(self._settings.frames_per_second).take,
-            on_refused=lambda code: self._refusals.note(code, "", peer=link.peer(), who=link.who()),
+            on_refused=lambda code: self._note_passed_over(code, link),
         )
 
         def greeted(query: NodeQuery) -> None:
@@ -335,6 +336,9 @@ class LinkServer:
         self.facts.refused_total += 1
         detail = f"{error.detail} path={request.path[:200]}"
         self._refusals.note(error.code, detail, peer=link.peer(), who=link.who())
+
+    def _note_passed_over(self, reason: str, link: _Link) -> None:
+        self._refusals.note(reason, "", peer=link.peer(), who=link.who())
 
     def _note_refused_frame(self, error: FrameInvalid | FrameBroken | PayloadTooLarge, link: _Link) -> None:
         self.facts.refused_total += 1

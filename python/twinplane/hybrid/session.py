@@ -15,11 +15,18 @@ from dataclasses import dataclass
 from twinplane.control import NodeHello, NodeIssue, NodePing
 from twinplane.hybrid.audit_key import KeyOffice, Sender, handing_key
 from twinplane.hybrid.compat import (
+    CONTROL_PLANE_VERSION,
     NORMAL,
     UNKNOWN,
     VERSION_INCOMPATIBLE,
-    check_plugins,
     is_version_served,
+)
+from twinplane.hybrid.compat_issues import (
+    CONFIG_REFUSED,
+    PAYLOAD_TOO_LARGE,
+    VERSION_REFUSED,
+    node_issue,
+    refusal_issues,
 )
 from twinplane.hybrid.errors import FrameInvalid, PeerSilent
 from twinplane.hybrid.frames import BINARY, PING, FrameStream, Message
@@ -38,6 +45,7 @@ from twinplane.hybrid.wire import (
     parse_ping,
     parse_version,
 )
+from twinplane.hybrid.withhold import Withheld, why_withheld
 
 STALE_PINGS = 2
 PUSHES_AGAIN_MAX = 3
@@ -68,9 +76,11 @@ class ConfigSession:
         *,
         is_twin: bool,
         on_frame: Callable[[int], None],
+        on_refused: Callable[[str], None] = lambda _reason: None,
         key_office: KeyOffice | None = None,
     ) -> None:
         """`on_frame` is told of each frame before it is read, and raises where it is one too many.
+        `on_refused` is told of what is passed over.
 
         `key_office`: where the node's key for audit lines comes from; None for a node that wants none.
         """
@@ -80,6 +90,7 @@ class ConfigSession:
         self.is_twin = is_twin
         self._stream = stream
         self._on_frame = on_frame
+        self._on_refused = on_refused
         self._key_office = key_office
         self._around = surroundings
         self._scope = admission.control_plane.scope
@@ -95,6 +106,7 @@ class ConfigSession:
         self._node_issues: tuple[NodeIssue, ...] = ()
         self._lost_issues: tuple[NodeIssue, ...] = ()
         self._sync_status = UNKNOWN
+        self._withheld: Withheld | None = None
 
     @property
     def control_plane_id(self) -> str:
@@ -150,6 +162,9 @@ class ConfigSession:
         self._around.book.hello(self._scope, hello)
         if not is_version_served(self._version):
             self._set_sync_status(VERSION_INCOMPATIBLE)
+            text = f"a node of version {self.query.version} is not served, {CONTROL_PLANE_VERSION} is the newest"
+            self._lost_issues = (node_issue(VERSION_REFUSED, text),)
+            self._record_issues()
             _log.warning("node_version_incompatible version=%s %s", self.query.version, self._who())
             return
         self._info = info
@@ -197,7 +212,7 @@ class ConfigSession:
 
     def _take_report(self, message: Message) -> None:
         if message.opcode is not BINARY:
-            raise FrameInvalid(f"unexpected {message.opcode.name.lower()} frame")
+            raise FrameInvalid(f"unexpected {message.opcode.name.lower()} frame", "frame_unexpected")
         report = decode_report(message.data)
         if isinstance(report, Applied):
             self._applied = report
@@ -207,11 +222,20 @@ class ConfigSession:
             )
             self._record_issues()
         elif isinstance(report, Fault):
-            self._refused_hash = report.config_hash
-            text = f"{report.name}: {report.message}"
-            self._node_issues = (*self._node_issues, _issue_of_node("config_refused", text, None))
+            self._take_fault(report)
+        elif report is None:
+            # A later version may have more to say: passed over, and counted.
+            self._on_refused("report_unknown")
+
+    def _take_fault(self, fault: Fault) -> None:
+        """The node keeps its old configuration, and says why. It says so again as often as it is sent the same."""
+        told = refusal_issues(f"{fault.name}: {fault.message}", fault.flattened_errors)
+        is_new = fault.config_hash != self._refused_hash or told != self._node_issues[-len(told) :]
+        self._refused_hash = fault.config_hash
+        if is_new:
+            self._node_issues = (*(each for each in self._node_issues if each.code != CONFIG_REFUSED), *told)
             self._record_issues()
-            _log.error("node_refused_config hash=%s detail=%s %s", report.config_hash, report.message, self._who())
+            _log.error("node_refused_config hash=%s detail=%s %s", fault.config_hash, fault.message, self._who())
 
     async def _push_always(self) -> None:
         while True:
@@ -224,11 +248,13 @@ class ConfigSession:
 
     async def _push(self, publication: Publication) -> None:
         assert self._info is not None
-        if not self.is_twin and (why := check_plugins(publication.plugin_names, self._info.plugins)) is not None:
-            status, plugin = why
-            self._set_sync_status(status)
-            _log.warning("push_withheld reason=%s plugin=%s %s", status, plugin, self._who())
+        why = None
+        if not self.is_twin and self._version is not None:
+            why = why_withheld(publication.uses, self._info, self._version)
+        if why is not None:
+            self._note_withheld(why)
             return
+        self._withheld = None
         version = None if self.is_twin else self._version
         shipment = publication.made(version)
         if shipment is None:
@@ -253,6 +279,16 @@ class ConfigSession:
             self._lost_issues = tuple(shipment.issues)
             self._record_issues()
         _log.info("config_pushed revision=%d hash=%s %s", publication.revision, publication.config_hash, self._who())
+
+    def _note_withheld(self, why: Withheld) -> None:
+        if why == self._withheld:
+            return
+        self._withheld = why
+        if why.status is not None:
+            self._set_sync_status(why.status)
+        self._lost_issues = (why.issue,)
+        self._record_issues()
+        _log.warning("push_withheld reason=%s name=%s %s", why.issue.code, why.name, self._who())
 
     def _set_sync_status(self, status: str) -> None:
         if status != self._sync_status:
@@ -284,9 +320,4 @@ def _issue_of_node(code: str, text: str, plugin_id: str | None) -> NodeIssue:
 
 
 def _too_large(size: int, limit: int) -> NodeIssue:
-    return NodeIssue(
-        code="payload_too_large",
-        severity="error",
-        description=f"the configuration is {size} bytes compressed, the limit is {limit}",
-        resolution="raise cluster_max_payload on the control plane and its nodes",
-    )
+    return node_issue(PAYLOAD_TOO_LARGE, f"the configuration is {size} bytes compressed, the limit is {limit}")

@@ -11,7 +11,7 @@ import pytest
 from tests.control_room import open_platform
 
 from twinplane.control import Actor, Parent
-from twinplane.hybrid.compat import check_plugins, is_version_served, lower_table
+from twinplane.hybrid.compat import is_version_served, lower_table
 from twinplane.hybrid.wire import NodeVersion, parse_version
 
 SCHEMAS = Path(__file__).resolve().parents[4] / "shared" / "kong-3.9.3" / "schemas"
@@ -130,26 +130,6 @@ def test_one_issue_gathers_all_that_it_is_about() -> None:
     (issue,) = lower_table(table, version("3.4.0"))
     assert [resource["id"] for resource in issue.affected_resources] == list("01234")
     assert (issue.code, issue.severity) == ("field_unknown:cors.private_network", "warning")
-
-
-@pytest.mark.parametrize(
-    ("installed", "status"),
-    [
-        ({"cors": "3.9.3"}, None),
-        ({"cors": None}, None),
-        ({"cors": "odd"}, None),
-        ({}, "plugin_set_incompatible"),
-        ({"cors": "2.0.0"}, "plugin_version_incompatible"),
-        ({"cors": "3.16.0"}, "plugin_version_incompatible"),
-    ],
-)
-def test_plugins_of_a_node(installed: dict[str, str | None], status: str | None) -> None:
-    found = check_plugins(frozenset({"cors"}), installed)
-    assert (found[0] if found else None) == status
-
-
-def test_an_old_opentelemetry_is_taken_as_it_is() -> None:
-    assert check_plugins(frozenset({"opentelemetry"}), {"opentelemetry": "0.1.0"}) is None
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import orjson
 
 from twinplane.control import Export, NodeHello, NodeIssue, NodePing, Scope
 from twinplane.hybrid.compat import NORMAL
+from twinplane.hybrid.compat_issues import refusal_issues
 from twinplane.hybrid.errors import FrameInvalid, LinkError, PayloadTooLarge, PeerSilent
 from twinplane.hybrid.frames import BINARY, FrameStream
 from twinplane.hybrid.identity import Admission, Presented
@@ -235,7 +236,7 @@ class RpcSession:
         said = read_validation_error(params)
         query = self.query
         assert query is not None
-        self._node_issues = issues_of_faults(said.message, said.flattened_errors)
+        self._node_issues = refusal_issues(said.message, said.flattened_errors)
         self._around.book.issues(scope, query.node_id, (*self._node_issues, *self._lost_issues))
         _log.error("node_refused_config version=%s detail=%s node=%s", said.version, said.message, query.node_id)
         return True
@@ -262,23 +263,3 @@ class RpcSession:
 
     def _node_id(self) -> str:
         return self.query.node_id if self.query else "unknown"
-
-
-def issues_of_faults(message: str, flattened: Sequence[Any]) -> tuple[NodeIssue, ...]:
-    """What a node that refused a configuration says is wrong with it, as issues; its message where it names nothing."""
-    issues = []
-    for fault in flattened[:100]:
-        kind = _text(fault.get("entity_type")) or "entity"
-        resources = [{"id": _text(fault.get("entity_id")), "type": kind}] if fault.get("entity_id") else []
-        errors = fault.get("errors")
-        for error in errors[:20] if isinstance(errors, list) else ():
-            if isinstance(error, dict):
-                field = _text(error.get("field"))
-                place = f"{kind}.{field}" if field else kind
-                text = f"{place}: {_text(error.get('message'))}"
-                issues.append(NodeIssue("config_refused", "error", text, affected_resources=resources))
-    return tuple(issues) or (NodeIssue("config_refused", "error", message),)
-
-
-def _text(value: object) -> str:
-    return value[:200] if isinstance(value, str) else ""
