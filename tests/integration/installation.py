@@ -109,6 +109,11 @@ class Installation:
     def status(self) -> Client:
         return Client(self.ports["status_port"])
 
+    def node_pid(self) -> int:
+        """The node's process as it is now."""
+        pid: int = json.loads((self.data / "ports.json").read_text())["pids"]["data_plane"]
+        return pid
+
     def control_plane_id(self) -> str:
         """The id of the control plane `default`."""
         found: str = self.api("GET", "/v2/control-planes?filter[name][eq]=default").json()["data"][0]["id"]
@@ -143,12 +148,12 @@ def run_twinplane(*arguments: str, environ: dict[str, str] | None = None) -> sub
 
 
 @contextmanager
-def installation(directory: Path, *options: str) -> Iterator[Installation]:
+def installation(directory: Path, *options: str, environ: dict[str, str] | None = None) -> Iterator[Installation]:
     """`twinplane up` on free ports, ready; stopped gracefully at the end."""
     data = directory / "data"
     names = ("port", "proxy-port", "proxy-ssl-port", "admin-port", "status-port")
     ports = [word for name in names for word in (f"--{name}", "0")]
-    process = run_twinplane("up", "--data", str(data), *ports, *options)
+    process = run_twinplane("up", "--data", str(data), *ports, *options, environ=environ)
     found = Installation(process, data)
     try:
         deadline = time.monotonic() + READY_SECONDS

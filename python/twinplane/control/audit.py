@@ -17,6 +17,18 @@ import orjson
 from twinplane.control.scope import Actor
 from twinplane.store.sql import AuditFilter, AuditRow, Database, Transaction
 
+__all__ = [
+    "FORGOTTEN_AT_ONCE",
+    "NO_HASH",
+    "AuditFilter",
+    "AuditNote",
+    "AuditRecord",
+    "AuditTrail",
+    "Verified",
+    "hash_of",
+    "write_audit",
+]
+
 NO_HASH = "0" * 64
 DETAIL_BYTES_MAX = 16_384
 PAGE_MAX = 1000

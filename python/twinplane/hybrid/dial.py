@@ -6,6 +6,7 @@ The control plane's certificate is verified against authorities (pki) or must be
 from __future__ import annotations
 
 import asyncio
+import copy
 import hashlib
 import ssl
 import tempfile
@@ -75,19 +76,8 @@ class Dialer:
         self, target: str, headers: Mapping[str, str] = MappingProxyType({}), *, subprotocol: str | None = None
     ) -> tuple[FrameStream, Response]:
         """An upgraded link; `headers` go with the upgrade. Raises a LinkError, whatever went wrong."""
+        reader, writer = await self.connect()
         try:
-            async with asyncio.timeout(self._timeout_s * (2 if self._proxy is None else 4)):
-                reader, writer = await self._connect()
-        except LinkError:
-            raise
-        except ssl.SSLCertVerificationError as error:
-            raise PeerUnverified(f"{self.endpoint.authority}: {error.verify_message}{self._interception()}") from error
-        except TimeoutError:
-            raise PeerSilent(f"no connection to {self.endpoint.authority} in time") from None
-        except (OSError, ssl.SSLError, ValueError) as error:
-            raise PeerGone(f"{self.endpoint.authority}: {error}") from error
-        try:
-            self._check_pin(writer)
             return await open_link(
                 reader,
                 writer,
@@ -101,6 +91,32 @@ class Dialer:
         except LinkError:
             writer.transport.abort()
             raise
+
+    def at(self, endpoint: Endpoint) -> Dialer:
+        """One for another port or host of the same peer, with the same certificate and trust."""
+        other = copy.copy(self)
+        other.endpoint = endpoint
+        return other
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection to who the endpoint should be. Raises a LinkError, whatever went wrong."""
+        try:
+            async with asyncio.timeout(self._timeout_s * (2 if self._proxy is None else 4)):
+                reader, writer = await self._connect()
+        except LinkError:
+            raise
+        except ssl.SSLCertVerificationError as error:
+            raise PeerUnverified(f"{self.endpoint.authority}: {error.verify_message}{self._interception()}") from error
+        except TimeoutError:
+            raise PeerSilent(f"no connection to {self.endpoint.authority} in time") from None
+        except (OSError, ssl.SSLError, ValueError) as error:
+            raise PeerGone(f"{self.endpoint.authority}: {error}") from error
+        try:
+            self._check_pin(writer)
+        except LinkError:
+            writer.transport.abort()
+            raise
+        return reader, writer
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if self._proxy is None:

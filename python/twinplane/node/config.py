@@ -82,8 +82,11 @@ class ConfigKeeper:
         conditions: Conditions | None = None,
         takes_deltas: bool = True,
         on_published: Callable[[Stored], None] = lambda _: None,
+        on_outcome: Callable[[str, int | None, str | None], None] | None = None,
     ) -> None:
         """`on_served` gets each table that is served, for what else in the node is configured by it.
+
+        `on_outcome` is told hash and revision of what came, and the reason where it was refused.
 
         With `takes_deltas` the rows of what is served are kept in memory, so that a change is put among them.
         `on_published` gets each configuration of the control plane that is served.
@@ -95,6 +98,7 @@ class ConfigKeeper:
         self._complete = complete
         self._bytes_max = bytes_max
         self._on_served = on_served
+        self._on_outcome = on_outcome or (lambda _hash, _revision, _reason: None)
         self._served: Stored | None = None
         self._takes_deltas = takes_deltas
         self._rows: ConfigTable | None = None
@@ -344,6 +348,7 @@ class ConfigKeeper:
             len(issues),
             (time.monotonic() - began) * 1000,
         )
+        self._on_outcome(stored.config_hash, stored.revision, None)
         return Outcome(self.config_hash)
 
     def _keep_and_apply(self, stored: Stored) -> Sequence[Issue]:
@@ -395,6 +400,7 @@ class ConfigKeeper:
             flattened_errors=[_flattened(fault) for fault in refused.faults[:_FAULTS_MAX]],
         )
         _log.error("config_refused hash=%s revision=%s detail=%s", stored.config_hash, stored.revision, refused)
+        self._on_outcome(stored.config_hash, stored.revision, str(refused))
         return Outcome(self.config_hash, self.last_fault)
 
     def _note_served(self, stored: Stored, issues: Sequence[Issue], rows: ConfigTable | None) -> None:

@@ -51,6 +51,8 @@ def json_answer(status: int, value: object) -> HttpAnswer:
 
 
 Handler = Callable[[HttpRequest], Awaitable[HttpAnswer]]
+Answered = Callable[[str, str, int, str], None]
+"""Told of each answered request: method, path without query, status, address of the peer."""
 
 
 class _Malformed(Exception):
@@ -64,8 +66,9 @@ class _Malformed(Exception):
 class HttpServer:
     """Serves one handler on any number of listeners."""
 
-    def __init__(self, handler: Handler, *, server_name: str) -> None:
+    def __init__(self, handler: Handler, *, server_name: str, answered: Answered | None = None) -> None:
         self._handler = handler
+        self._answered = answered
         self._server_name = server_name
         self._servers: list[asyncio.Server] = []
         self._connections: set[asyncio.Task[None]] = set()
@@ -111,16 +114,23 @@ class HttpServer:
                         request = await _read(reader)
                 except _Malformed as error:
                     body = {"message": HTTPStatus(error.status).phrase}
+                    self._tell("-", "-", error.status, writer)
                     await self._write(writer, json_answer(error.status, body), is_head=False, is_last=True)
                     return
                 if request is None:
                     return
                 answer = await self._answer(request)
+                self._tell(request.method, request.path, answer.status, writer)
                 is_last = request.headers.get("connection", "").lower() == "close"
                 await self._write(writer, answer, is_head=request.method == "HEAD", is_last=is_last)
                 if is_last:
                     return
                 timeout_s = IDLE_TIMEOUT_S
+
+    def _tell(self, method: str, path: str, status: int, writer: asyncio.StreamWriter) -> None:
+        if self._answered is not None:
+            peer = writer.get_extra_info("peername")
+            self._answered(method, path, status, str(peer[0]) if peer else "")
 
     async def _answer(self, request: HttpRequest) -> HttpAnswer:
         try:

@@ -26,6 +26,7 @@ from twinplane.hybrid.client import LinkClient, LinkFacts, LinkTimes
 from twinplane.hybrid.dial import Dialer, Endpoint, LinkTls
 from twinplane.hybrid.forward_proxy import ForwardProxy
 from twinplane.hybrid.wire import BasicInfo, Issue, NodeQuery
+from twinplane.node.audit_part import NodeAudit
 from twinplane.node.authority import Identity, self_signed, write_private, write_whole
 from twinplane.node.backlog import Backlog
 from twinplane.node.cache import ConfigCache, Stored
@@ -98,14 +99,16 @@ class Node:
         settings = self._settings
         dialers = self._dialers()
         async with contextlib.AsyncExitStack() as stack:
-            keeper, core, delivery = self._start_core()
+            audit = NodeAudit(settings, self._query, __version__, dialers[0])
+            self.conditions.watch(lambda: audit.log.conditions_changed(self.conditions.issues()))
+            keeper, core, delivery = self._start_core(audit)
             self._keeper = keeper
             stack.push_async_callback(asyncio.to_thread, delivery.close, LOGS_GRACE_SECONDS)
             telemetry = self._telemetry(core, dialers)
             stack.push_async_callback(telemetry.close, TELEMETRY_GRACE_SECONDS)
             # The core ends before these: what its last requests measured and logged still leaves.
             stack.push_async_callback(self._stop_core, core)
-            link = self._link(keeper, dialers)
+            link = self._link(keeper, dialers, audit)
             api = StatusApi(
                 StatusFacts(
                     node_id=self._id,
@@ -118,20 +121,23 @@ class Node:
                     logs=delivery.facts,
                     certificate_expires_at=self._certificate_expiry(),
                     conditions=self.conditions.issues,
+                    audit=audit.counts,
                 )
             )
-            await self._listen(stack, api)
+            await self._listen(stack, api, audit)
             tasks = [telemetry.run, delivery.run, keeper.retry_keeping]
             if link is not None:
                 self.conditions.watch(_in_loop(link.announce))
                 tasks += [link.run, *self._fallback_tasks(keeper, link.facts)]
             for task in tasks:
                 await _run_beside(stack, task)
+            await audit.start(stack, lambda: link is not None and link.facts.is_connected, keeper.config_hash)
             ports = [port for _, port, _ in core.status().listeners]
             log.info("node_started id=%s ports=%s role=%s prefix=%s", self._id, ports, settings["role"], self._prefix)
             yield
             api.is_draining = True
             log.info("node_stopping id=%s", self._id)
+            audit.log.note("stopped", hash=keeper.config_hash)
 
     async def declare(self, declared: DeclaredConfig) -> None:
         """Serve another declarative configuration. Raises NodeStartError where it is refused; the old one goes on."""
@@ -144,7 +150,7 @@ class Node:
     async def _stop_core(self, core: Core) -> None:
         await asyncio.to_thread(core.stop, PATIENT_GRACE_MS if self.is_patient else GRACE_MS)
 
-    def _start_core(self) -> tuple[ConfigKeeper, Core, LogDelivery]:
+    def _start_core(self, audit: NodeAudit) -> tuple[ConfigKeeper, Core, LogDelivery]:
         settings = self._settings
         try:
             core_settings = node_core_settings(settings, self._id, self._proxy_certificates())
@@ -176,6 +182,7 @@ class Node:
             bytes_max=settings["cluster_max_payload"],
             on_served=delivery.configure,
             conditions=self.conditions,
+            on_outcome=audit.config_outcome,
             takes_deltas=self._declared is None and settings["link_deltas"],
             on_published=self._export.note if self._export else lambda _: None,
         )
@@ -254,7 +261,7 @@ class Node:
         )
 
     def _link(
-        self, keeper: ConfigKeeper, dialers: tuple[Dialer | None, Dialer | None]
+        self, keeper: ConfigKeeper, dialers: tuple[Dialer | None, Dialer | None], audit: NodeAudit
     ) -> LinkClient | RpcClient | None:
         if dialers[0] is None:
             return None
@@ -266,6 +273,7 @@ class Node:
             basic_info=self._basic_info,
             reports_faults=settings["konnect_mode"],
             times=times,
+            on_audit_key=audit.use_key,
         )
         if not (settings["incremental_sync"] or (settings["cluster_rpc"] and settings["cluster_rpc_sync"])):
             return link
@@ -309,9 +317,9 @@ class Node:
             process_conf=self._settings.masked(),
         )
 
-    async def _listen(self, stack: contextlib.AsyncExitStack, api: StatusApi) -> None:
+    async def _listen(self, stack: contextlib.AsyncExitStack, api: StatusApi, audit: NodeAudit) -> None:
         for listener in self._settings["status_listen"]:
-            server = HttpServer(api.handle, server_name=f"twinplane/{__version__}")
+            server = HttpServer(api.handle, server_name=f"twinplane/{__version__}", answered=audit.answered("status"))
             try:
                 port = await server.listen(listener.address, listener.port)
             except OSError as error:

@@ -60,6 +60,8 @@ class StatusFacts:
     telemetry: TelemetryFacts | None = None
     logs: Callable[[], QueueFacts] | None = None
     certificate_expires_at: float | None = None
+    audit: Callable[[], Mapping[str, int]] = dict
+    """Audit events: how many were `sent`, were `dropped`, are `waiting`; empty where none are sent."""
     conditions: Callable[[], Sequence[Issue]] = tuple
     """What is not as it should be while the node serves."""
 
@@ -209,6 +211,12 @@ class StatusApi:
                 Sample("twinplane_log_entries_total", "counter", {"outcome": outcome}, value)
                 for outcome, value in outcomes.items()
             ]
+        if audit := facts.audit():
+            samples += [
+                Sample("twinplane_audit_events_total", "counter", {"outcome": outcome}, audit[outcome])
+                for outcome in ("sent", "dropped")
+            ]
+            samples.append(Sample("twinplane_audit_events_waiting", "gauge", {}, audit["waiting"]))
         return samples
 
     def _health(self, upstream: str, view: str) -> HttpAnswer:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from twinplane.settings.audit import AUDIT_NODE
 from twinplane.settings.conf_file import SEARCHED, read_conf_file, read_environment
 from twinplane.settings.forward_proxy import read_proxy_server
 from twinplane.settings.listeners import LISTENERS
@@ -108,6 +109,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("incremental_sync", SWITCH, "off", "Another name for both of them."),
     Setting("konnect_mode", SWITCH, "off", "Report configuration that cannot be applied to the control plane."),
     Setting("analytics_flush_interval", number(0.1, 3600, unit="seconds"), "1", "How often telemetry is sent."),
+    *AUDIT_NODE,
     Setting(
         "analytics_buffer_size_limit",
         integer(1, 10_000_000, unit="records"),

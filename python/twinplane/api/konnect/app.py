@@ -27,7 +27,7 @@ from twinplane.api.core.face import (
 from twinplane.api.core.message import NOT_FOUND, Answer, Headers, Site, json_answer
 from twinplane.api.core.message import Request as Head
 from twinplane.api.core.workers import Workers, WorkersBusy
-from twinplane.api.konnect import certificates, control_planes, identity, legacy, nodes
+from twinplane.api.konnect import audit_logs, certificates, control_planes, identity, legacy, nodes
 from twinplane.api.konnect.analytics import create_router
 from twinplane.api.konnect.asking import asker_of, names_of
 from twinplane.api.konnect.context import Asker, Services, region_of
@@ -183,7 +183,7 @@ def resources_app(services: Services, analytics: Analytics | None) -> FastAPI:
     """Konnect's own resources."""
     app = FastAPI(title="twinplane", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.services = services
-    for part in (control_planes, nodes, certificates, identity, legacy):
+    for part in (audit_logs, control_planes, nodes, certificates, identity, legacy):
         app.include_router(part.router)
     if analytics is not None:
         asker = asker_of(services)

@@ -57,11 +57,27 @@ def cursor_page(rows: Sequence[T], ids: Sequence[str], query: Query, *, path: st
     return part, page
 
 
-def _decoded(cursor: str, invalid: list[InvalidParameter]) -> str:
+def read_size(query: Query, default: int, invalid: list[InvalidParameter]) -> int:
+    """`page[size]`."""
+    return _positive(query, "page[size]", default, PAGE_SIZE_MAX, invalid)
+
+
+def read_cursor(query: Query, name: str, invalid: list[InvalidParameter]) -> str | None:
+    """What an earlier page wrote into a cursor; None where there is none."""
+    text = query.first(name)
+    return _decoded(text, invalid, name) if text else None
+
+
+def written_cursor(text: str) -> str:
+    """A cursor that holds `text`."""
+    return base64.urlsafe_b64encode(text.encode()).decode()
+
+
+def _decoded(cursor: str, invalid: list[InvalidParameter], name: str = "page[after]") -> str:
     try:
         return base64.b64decode(cursor.encode(), altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError):
-        invalid.append(InvalidParameter("page[after]", "invalid", "is not a cursor of an earlier page", "query"))
+        invalid.append(InvalidParameter(name, "invalid", "is not a cursor of an earlier page", "query"))
         return ""
 
 

@@ -1,0 +1,109 @@
+"""A whole installation with its audit port on: what the node tells of itself can be read, over TCP and over UDP."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from tests.integration.installation import Installation, eventually, installation
+
+
+@pytest.fixture(scope="module", params=["tcp", "udp"])
+def up(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    environ = {
+        "KONG_AUDIT_TRANSPORT": request.param,
+        "KONG_AUDIT_FORMAT": "cef" if request.param == "udp" else "rfc5424",
+    }
+    directory = tmp_path_factory.mktemp(f"audit-{request.param}")
+    with installation(directory, "--audit-port", "0", environ=environ) as found:
+        yield found
+
+
+def records(up: Installation, kind: str, **filters: str) -> list[dict[str, Any]]:
+    """Records of a kind, newest first."""
+    asked = {"kind": kind, **filters}
+    query = "&".join(f"{quote(f'filter[{name}]')}={quote(value)}" for name, value in asked.items())
+    answer = up.api("GET", f"/v2/audit-logs?{query}&page%5Bsize%5D=1000")
+    assert answer.status == 200, answer.body
+    found: list[dict[str, Any]] = answer.json()["data"]
+    return found
+
+
+def test_the_port_is_named_and_the_node_tells_of_its_start(up: Installation) -> None:
+    assert up.ports["audit_port"] > 0
+    started = eventually(lambda: records(up, "node.started"))[0]
+    assert started["result"] == "success"
+    assert started["control_plane_id"] == up.control_plane_id()
+    nodes = up.api("GET", f"/v2/control-planes/{up.control_plane_id()}/nodes").json()["items"]
+    assert started["node_id"] == nodes[0]["id"]
+    assert started["certificate_id"]
+    assert records(up, "node.started", node_id=started["node_id"])
+    assert not records(up, "node.started", node_id="another")
+
+
+def test_configurations_that_are_applied_are_told(up: Installation) -> None:
+    assert up.admin("PUT", "/services/told", {"url": "http://127.0.0.1:1"}).status == 200
+    expected = f"/v2/control-planes/{up.control_plane_id()}/expected-config-hash"
+
+    def told() -> bool:
+        newest = up.api("GET", expected).json()["expected_hash"]
+        return any(one["detail"]["said"].get("hash") == newest for one in records(up, "node.config_applied"))
+
+    eventually(told)
+
+
+def test_accesses_of_the_status_port_are_told_without_their_query(up: Installation) -> None:
+    assert up.status("GET", "/status/nowhere?token=hidden-value").status == 404
+    assert up.status("POST", "/status", {}).status == 405
+
+    def told() -> list[dict[str, Any]]:
+        return [one for one in records(up, "node.access") if one["detail"]["said"].get("path") == "/status/nowhere"]
+
+    found = eventually(told)[0]
+    said = found["detail"]["said"]
+    assert (said["method"], said["status"], said["peer"], found["result"]) == ("GET", "404", "127.0.0.1", "failure")
+    everything = up.api("GET", "/v2/audit-logs?page%5Bsize%5D=1000").body
+    assert b"hidden-value" not in everything
+
+
+def test_a_node_that_stops_and_starts_again_is_told(up: Installation) -> None:
+    before = len(eventually(lambda: records(up, "node.started")))
+    os.kill(up.node_pid(), signal.SIGTERM)
+    eventually(lambda: records(up, "node.stopped"), seconds=60)
+    eventually(lambda: len(records(up, "node.started")) > before, seconds=60)
+    assert not records(up, "audit.lost")
+
+
+def test_the_nodes_metrics_say_how_its_audit_lines_fare(up: Installation) -> None:
+    eventually(lambda: records(up, "node.started"))
+    metrics = up.status("GET", "/metrics").body.decode()
+    assert 'twinplane_audit_events_total{outcome="dropped"} 0' in metrics
+    assert "twinplane_audit_events_waiting " in metrics
+
+
+def test_pages_lead_on_and_back(up: Installation) -> None:
+    def page(path: str) -> Any:
+        answer = up.api("GET", path)
+        assert answer.status == 200, answer.body
+        return answer.json()
+
+    first = page("/v2/audit-logs?page%5Bsize%5D=2&filter%5Bkind%5D=")
+    assert len(first["data"]) == 2
+    assert first["meta"]["page"]["previous"] is None
+    second = page(first["meta"]["page"]["next"])
+    assert second["data"][0]["id"] < first["data"][-1]["id"]
+    assert page(second["meta"]["page"]["previous"])["data"] == first["data"]
+
+
+def test_wrong_questions_are_refused_with_every_mistake(up: Installation) -> None:
+    answer = up.api(
+        "GET",
+        "/v2/audit-logs?page%5Bsize%5D=0&page%5Bafter%5D=%21&filter%5Bat%5D%5Bgte%5D=today&filter%5Bcolour%5D=red",
+    )
+    assert answer.status == 400
+    fields = {one["field"] for one in answer.json()["invalid_parameters"]}
+    assert fields == {"page[size]", "page[after]", "filter[at][gte]", "filter[colour][eq]"}
