@@ -75,6 +75,11 @@ class Planes:
         return Client(self.ports.admin)
 
     @property
+    def control_plane_id(self) -> str:
+        found: str = self.api("GET", "/v2/control-planes?filter[name][eq]=default").json()["data"][0]["id"]
+        return found
+
+    @property
     def proxy(self) -> Client:
         return Client(self.ports.proxy)
 
@@ -88,12 +93,12 @@ class Planes:
 
     def issues(self) -> list[str]:
         """Codes of what the control plane was told of the node."""
-        found = self.api("GET", "/v2/control-planes?filter[name][eq]=default").json()["data"][0]["id"]
+        found = self.control_plane_id
         nodes = self.api("GET", f"/v2/control-planes/{found}/nodes").json()["items"]
-        return [issue["code"] for issue in nodes[0]["compatibility_status"].get("issues") or ()]
+        return [issue["code"] for node in nodes for issue in node["compatibility_status"].get("issues") or ()]
 
     def in_sync(self) -> bool:
-        found = self.api("GET", "/v2/control-planes?filter[name][eq]=default").json()["data"][0]["id"]
+        found = self.control_plane_id
         expected = self.api("GET", f"/v2/control-planes/{found}/expected-config-hash").json()["expected_hash"]
         nodes = self.api("GET", f"/v2/control-planes/{found}/nodes").json()["items"]
         return [node["config_hash"] for node in nodes] == [expected]

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from twinplane.cli.errors import DirectoryUnusable, StartError
+from twinplane.cli.errors import DirectoryUnusable, LicenseRefused, StartError
 from twinplane.cli.process import lock_directory, log_to_stderr, make_directory, set_log_level
 from twinplane.cli.signals import stop_on_signals
 from twinplane.node.declared import DeclaredConfig, read_declared
-from twinplane.node.errors import NodeStartError
+from twinplane.node.errors import LicenseExpired, NodeStartError
 from twinplane.node.runner import DECLARED_REFUSED, Node
 from twinplane.settings import NodeSettings, SettingsError
 
@@ -60,6 +60,8 @@ async def _serve(settings: NodeSettings, prefix: Path, parent_fd: int, load: Loa
             await stop.wait()
             rereading.cancel()
             node.is_patient = stop.is_patient
+    except LicenseExpired as error:
+        raise LicenseRefused(*error.problems) from error
     except NodeStartError as error:
         raise StartError(*error.problems) from error
     return 0

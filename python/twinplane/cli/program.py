@@ -23,7 +23,6 @@ from twinplane.settings import CONTROL_PLANE, UP, NodeSettings, SettingsError, l
 
 Run = Callable[[argparse.Namespace, Mapping[str, str]], int]
 
-EXIT_FAILED = 1
 EXIT_SETTINGS = 2
 EXIT_INTERRUPTED = EXIT_SIGNALLED + signal.SIGINT
 
@@ -59,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StartError as error:
         for problem in error.problems:
             print(f"twinplane: {problem}", file=sys.stderr)
-        return EXIT_FAILED
+        return error.exit_status
     except KeyboardInterrupt:
         # Before the role took signals over, or while it went down.
         return EXIT_INTERRUPTED

@@ -192,6 +192,10 @@ class ConfigKeeper:
         """Serve a table that was put together of rows: sparse, or with what is switched off still in it."""
         return await asyncio.to_thread(self._receive_table, table)
 
+    async def serve_again(self) -> bool:
+        """Apply what is being served once more. False where it is not to be had any more, or refused."""
+        return await asyncio.to_thread(self._serve_again)
+
     async def retry_keeping(self) -> None:
         """Until cancelled: write what the disk did not take again and again, less and less often."""
         delay_s = RETRY_FIRST_S
@@ -207,6 +211,22 @@ class ConfigKeeper:
             if self._served is not None and stored.config_hash == self._served.config_hash:
                 return Outcome(self.config_hash)
             return self._serve(stored, is_twin=True, rows=None)
+
+    def _serve_again(self) -> bool:
+        with self._turn:
+            table = self._rows.text() if self._rows is not None else self._cached_table()
+            if table is None:
+                return False
+            try:
+                self._issues = tuple(self._apply(table))
+            except PayloadRefused as refused:
+                _log.error("config_refused_again hash=%s detail=%s", self.config_hash, refused)
+                return False
+            return True
+
+    def _cached_table(self) -> bytes | None:
+        found = (stored.table for stored in self._cache.load() if stored.config_hash == self.config_hash)
+        return next(found, None)
 
     def _receive_table(self, table: bytes) -> Outcome:
         with self._turn:

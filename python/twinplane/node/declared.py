@@ -19,7 +19,7 @@ class DeclaredConfig:
     """Stands where a node with a control plane has its cache; keeps nothing."""
 
     def __init__(self, stored: Stored) -> None:
-        self._stored = stored
+        self._stored = self._before = stored
         self.damages: tuple[str, ...] = ()
 
     @property
@@ -32,13 +32,15 @@ class DeclaredConfig:
         return [self._stored]
 
     def keep(self, stored: Stored) -> None:
-        """Nothing is kept: the file is."""
+        """Hold it in memory: on disk there is the file."""
+        self._before, self._stored = self._stored, stored
 
     def confirm(self) -> None:
-        """Nothing was kept."""
+        """The one that is held is being served."""
 
     def withdraw(self) -> None:
-        """Nothing was kept."""
+        """Hold the one before."""
+        self._stored = self._before
 
 
 def read_declared(path: Path | None, text: str | None) -> DeclaredConfig:

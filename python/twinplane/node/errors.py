@@ -37,3 +37,7 @@ class NodeStartError(Exception):
     def __init__(self, *problems: str) -> None:
         super().__init__("; ".join(problems))
         self.problems = problems
+
+
+class LicenseExpired(NodeStartError):
+    """The licence of the configuration is over, and the node is not to start with it."""

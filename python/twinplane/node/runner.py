@@ -38,7 +38,7 @@ from twinplane.node.errors import NodeStartError, PayloadRefused
 from twinplane.node.fallback import FallbackExport, FallbackStore, import_when_alone
 from twinplane.node.http import HttpServer
 from twinplane.node.journal import JournaledCache
-from twinplane.node.licenses import split_licenses
+from twinplane.node.license_gate import LicenseGate
 from twinplane.node.logs import LogDelivery
 from twinplane.node.seal import Keyring, read_keyring
 from twinplane.node.sparse import complete_table
@@ -62,6 +62,7 @@ FIRST_RETRY_SECONDS = 1.0
 TASK_PAUSE_SECONDS = 1.0
 DECLARED_REFUSED = "declarative_config_refused"
 _SELF_SIGNED_DAYS = 3650
+Work = Callable[[], Coroutine[Any, Any, None]]
 _EMPTY_TABLE = b'{"_format_version":"3.0","_transform":false}'
 
 
@@ -78,6 +79,7 @@ class Node:
         self._keeper: ConfigKeeper | None = None
         self.is_patient = False
         """Whether what is under way at the stop may take as long as a minute."""
+        self._gate = LicenseGate(settings["license_expiry"], self.conditions)
         self._keyring = _keyring(settings)
         self._id = _node_id(settings, prefix)
         self._fallback = _fallback_store(settings)
@@ -122,10 +124,12 @@ class Node:
                     certificate_expires_at=self._certificate_expiry(),
                     conditions=self.conditions.issues,
                     audit=audit.counts,
+                    license_expires_at=lambda: self._gate.expires_at,
                 )
             )
             await self._listen(stack, api, audit)
-            tasks = [telemetry.run, delivery.run, keeper.retry_keeping]
+            watching = functools.partial(self._gate.run, keeper.serve_again)
+            tasks: list[Work] = [telemetry.run, delivery.run, keeper.retry_keeping, watching]
             if link is not None:
                 self.conditions.watch(_in_loop(link.announce))
                 tasks += [link.run, *self._fallback_tasks(keeper, link.facts)]
@@ -160,16 +164,23 @@ class Node:
 
         def start(table: bytes | None) -> Core:
             # A node without a configuration says so to each request, rather than to say nothing.
-            core = Core.start(core_settings, split_licenses(table or _EMPTY_TABLE)[0])
+            core = Core.start(core_settings, self._gate.first_table(table or _EMPTY_TABLE))
             started.append(core)
             return core
 
-        def apply(table: bytes) -> Sequence[Issue]:
+        def apply_plain(table: bytes) -> Sequence[Issue]:
             try:
-                applied = started[-1].apply(split_licenses(table)[0])
+                applied = started[-1].apply(table)
             except ApplyError as error:
                 raise PayloadRefused(_faults(error)) from error
             return _issues(applied.issues)
+
+        def apply(table: bytes) -> Sequence[Issue]:
+            return self._gate.apply(table, apply_plain)
+
+        def note_served(table: bytes) -> None:
+            self._gate.note_served(table)
+            delivery.configure(table)
 
         def drain(kind: str) -> bytes:
             return started[-1].drain(kind)  # type: ignore[arg-type]
@@ -180,7 +191,7 @@ class Node:
             self._declared or self._cache(),
             complete=complete_table,
             bytes_max=settings["cluster_max_payload"],
-            on_served=delivery.configure,
+            on_served=note_served,
             conditions=self.conditions,
             on_outcome=audit.config_outcome,
             takes_deltas=self._declared is None and settings["link_deltas"],
@@ -288,8 +299,8 @@ class Node:
         bytes_max = settings["cluster_max_payload"]
         return RpcClient(dialers[0], hello, DeltaRows(keeper), link, times=times, bytes_max=bytes_max)
 
-    def _fallback_tasks(self, keeper: ConfigKeeper, facts: LinkFacts) -> list[Callable[[], Coroutine[Any, Any, None]]]:
-        tasks: list[Callable[[], Coroutine[Any, Any, None]]] = []
+    def _fallback_tasks(self, keeper: ConfigKeeper, facts: LinkFacts) -> list[Work]:
+        tasks: list[Work] = []
         if self._export is not None:
             tasks.append(self._export.run)
         if self._fallback is not None and self._settings["cluster_fallback_config_import"]:
@@ -335,7 +346,7 @@ class Node:
         return certificate.not_valid_after_utc.timestamp()
 
 
-async def _run_beside(stack: contextlib.AsyncExitStack, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+async def _run_beside(stack: contextlib.AsyncExitStack, work: Work) -> None:
     """Run a coroutine until the stack ends. Its failure is a fault of ours: it is told, and it runs again."""
 
     async def run() -> None:
@@ -356,7 +367,7 @@ async def _run_beside(stack: contextlib.AsyncExitStack, work: Callable[[], Corou
     stack.push_async_callback(end)
 
 
-def _in_loop(work: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+def _in_loop(work: Work) -> Callable[[], None]:
     """A call that has `work` done soon in this loop, from whatever thread it is made."""
     loop = asyncio.get_running_loop()
     under_way: set[asyncio.Task[None]] = set()

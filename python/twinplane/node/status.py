@@ -64,6 +64,7 @@ class StatusFacts:
     """Audit events: how many were `sent`, were `dropped`, are `waiting`; empty where none are sent."""
     conditions: Callable[[], Sequence[Issue]] = tuple
     """What is not as it should be while the node serves."""
+    license_expires_at: Callable[[], float | None] = lambda: None
 
 
 class StatusApi:
@@ -194,6 +195,9 @@ class StatusApi:
         if facts.link is not None:
             samples.append(Sample("kong_control_plane_connected", "gauge", {}, float(facts.link.is_connected)))
             samples.append(Sample("twinplane_link_failures_total", "counter", {}, facts.link.failures_total))
+        license_end = facts.license_expires_at()
+        if license_end is not None:
+            samples.append(Sample("kong_enterprise_license_expiration", "gauge", {}, license_end))
         if facts.certificate_expires_at is not None:
             name = "kong_data_plane_cluster_cert_expiry_timestamp"
             samples.append(Sample(name, "gauge", {}, facts.certificate_expires_at))

@@ -116,6 +116,13 @@ SETTINGS: tuple[Setting, ...] = (
         "100000",
         "Request records kept while the control plane is away.",
     ),
+    Setting(
+        "license_expiry",
+        one_of("warn", "restart", "enforce"),
+        "warn",
+        "What the end of a license means, where the configuration has one. warn: traffic goes on; restart: an expired "
+        "node does not start again; enforce: every request is answered with 503.",
+    ),
     # What is kept on disk
     Setting(
         "link_deltas",
