@@ -302,8 +302,11 @@ class LinkServer:
         """Take batches in, one at a time, each answered. What is not ours is read and dropped."""
         reporter = Reporter(admission.control_plane.id, query.node_id, query.version[:64])
         loop = asyncio.get_running_loop()
+        budget = FrameBudget(self._settings.frames_per_second)
         while True:
             message = await stream.receive(SILENCE_S)
+            # Batches are as large as traffic makes them, and each waits for its answer: only frames are counted.
+            budget.take(0)
             if message.opcode is PING:
                 await stream.send_pong()
             elif message.opcode is BINARY and is_decoded:
