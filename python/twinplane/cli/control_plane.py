@@ -57,6 +57,9 @@ async def _serve(settings: ProcessSettings, layout: Layout) -> int:
         if premises.token_keeper is not None and layout.global_store is not None:
             _ensure_admin_token(premises.token_keeper, layout.global_store / "admin.token")
         await stack.enter_async_context(_uvicorn(premises.application, _unix_socket(sockets / "api.sock")))
+        if premises.console is not None:
+            # Event streams never end by themselves: the server would wait for them.
+            stack.callback(premises.console.end_streams)
         if settings["admin-port"] is not None:
             face = _admin_app(premises.regions[0], settings)
             stack.callback(face.close)

@@ -27,6 +27,7 @@ from twinplane.settings.regions import Layout
 from twinplane.store.errors import StoreError
 from twinplane.store.events import EventStore, EventStoreSettings, EventStoreUnusable
 from twinplane.telemetry.ingest import Ingest
+from twinplane.web import console
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class Premises:
     regions: tuple[Region, ...]
     shared: Control | None
     application: Application
+    console: console.App | None = None
 
     @property
     def controls(self) -> tuple[Control, ...]:
@@ -80,14 +82,28 @@ async def open_premises(
         stack.callback(control.close)
         regions.append(await _open_region(stack, settings, layout, control, sockets))
     if layout.is_single:
-        return Premises(tuple(regions), shared, regions[0].application)
+        return _with_console(stack, settings, Premises(tuple(regions), shared, regions[0].application))
     applications = {region.name: region.application for region in regions}
     faces = [region.konnect for region in regions]
     if shared is not None:
         face = _konnect(stack, settings, shared, None)
         applications[GLOBAL] = face
         faces.append(face)
-    return Premises(tuple(regions), shared, konnect.Front(applications, faces, host_names(settings)))
+    front = konnect.Front(applications, faces, host_names(settings))
+    return _with_console(stack, settings, Premises(tuple(regions), shared, front))
+
+
+def _with_console(stack: contextlib.AsyncExitStack, settings: ProcessSettings, premises: Premises) -> Premises:
+    """Put the console before the rest, where this process keeps who may sign in."""
+    keeper = premises.token_keeper
+    if keeper is None or not premises.regions:
+        return premises
+    rooms = {region.name: console.Room(region.control, region.analytics) for region in premises.regions}
+    app = console.create_app(
+        rooms, keeper.sessions, host_names(settings), premises.application, threads=settings["api-threads"]
+    )
+    stack.callback(app.close)
+    return replace(premises, application=app, console=app)
 
 
 def host_names(settings: ProcessSettings) -> HostNames:

@@ -105,7 +105,7 @@ PORTS = (CONTROL_PLANE_PORT, AUDIT_PORT, ADMIN_PORT, PROXY_PORT, PROXY_TLS_PORT,
 GLOBAL = "global"
 """The region in name only: identity, and what belongs to no region. No control plane is in it."""
 
-CLOUD = HostKind("console", "cloud.{domain}", "the platform for people", _BOTH, served=False)
+CLOUD = HostKind("console", "cloud.{domain}", "the platform for people", _BOTH)
 GLOBAL_API = HostKind("global API", "global.api.{domain}", "identity, organization", (ControlPlaneType.GATEWAY,))
 API = HostKind("API", "{region}.api.{domain}", "the API of a region; decK", _BOTH)
 KIC_API = HostKind("KIC API", "{region}.kic.api.{domain}", "ingress controllers", (ControlPlaneType.KIC,), True)

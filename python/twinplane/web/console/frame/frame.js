@@ -1,0 +1,72 @@
+// What every page may use: times in words, text to copy, parts that keep themselves current, forms sent once.
+// Pages work without any of it.
+
+const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
+const words = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
+
+function sayTimes(root) {
+  for (const element of root.querySelectorAll("time[datetime]")) {
+    const seconds = (Date.parse(element.dateTime) - Date.now()) / 1000;
+    const [unit, length] = UNITS.find(([, length]) => Math.abs(seconds) >= length) ?? UNITS[3];
+    element.textContent = words.format(Math.round(seconds / length), unit);
+  }
+}
+
+class CopyText extends HTMLElement {
+  connectedCallback() {
+    const button = this.querySelector("button");
+    if (!button || !navigator.clipboard) return;
+    const label = button.textContent;
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      try {
+        await navigator.clipboard.writeText(this.querySelector("pre").textContent);
+        button.textContent = "Copied";
+      } catch {
+        getSelection().selectAllChildren(this.querySelector("pre"));
+        button.textContent = "Selected";
+      }
+      setTimeout(() => { button.textContent = label; }, 1500);
+    });
+  }
+}
+
+class LivePart extends HTMLElement {
+  connectedCallback() {
+    this.setAttribute("aria-live", "polite");
+    this.source = new EventSource(this.getAttribute("events"));
+    this.source.addEventListener("changed", () => this.fetchAgain());
+    // A stream that was broken may have missed something.
+    this.source.addEventListener("open", () => { if (this.wasBroken) this.fetchAgain(); this.wasBroken = false; });
+    this.source.addEventListener("error", () => { this.wasBroken = true; });
+  }
+
+  disconnectedCallback() { this.source?.close(); }
+
+  async fetchAgain() {
+    if (this.contains(document.activeElement) && document.activeElement.matches("input, textarea, select")) return;
+    try {
+      const answer = await fetch(this.getAttribute("src"), { headers: { Accept: "text/html" }, redirect: "error" });
+      if (!answer.ok) return;
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const part = page.querySelector(`live-part[src="${CSS.escape(this.getAttribute("src"))}"]`) ?? page.body;
+      this.replaceChildren(...document.importNode(part, true).childNodes);
+      sayTimes(this);
+      this.dispatchEvent(new CustomEvent("part-changed", { bubbles: true }));
+    } catch { /* The server is away: the stream comes back by itself, and asks again. */ }
+  }
+}
+
+customElements.define("copy-text", CopyText);
+customElements.define("live-part", LivePart);
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.method !== "post") return;
+  if (form.dataset.isSent) { event.preventDefault(); return; }
+  form.dataset.isSent = "yes";
+  addEventListener("pageshow", () => { delete form.dataset.isSent; }, { once: true });
+});
+
+sayTimes(document);
+setInterval(() => sayTimes(document), 30000);

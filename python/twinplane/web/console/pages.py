@@ -1,0 +1,17 @@
+"""Every page there is: the folders of this room, and the addresses that each serves. The one list of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from starlette.routing import Route
+
+from twinplane.web.console.components import page as components
+from twinplane.web.console.control_planes import page as control_planes
+
+PAGES = (control_planes, components)
+
+
+def routes() -> Sequence[Route]:
+    """The addresses of all pages, in the order in which they are tried."""
+    return [route for page in PAGES for route in page.ROUTES]

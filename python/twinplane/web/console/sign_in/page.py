@@ -1,0 +1,136 @@
+"""Signing in and out, the theme, and what becomes of a form whose session ended while it was being typed."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from twinplane.control.errors import TokenExpired, TokenInvalid, TokenRevoked
+from twinplane.web.console.errors import PageError
+from twinplane.web.console.session_cookie import drop_cookie, read_cookie, set_cookie
+from twinplane.web.console.visit import Visit
+
+TRIES_MAX = 10
+"""Failed sign-ins of one address within a minute; more are refused unread."""
+
+_TRIES_S = 60.0
+_ADDRESSES_MAX = 10_000
+_PUT_AWAY_BYTES_MAX = 262_144
+_SECRET_LENGTH_MAX = 512
+_THEMES = ("light", "dark", "")
+_PEER_FIELD = "twinplane-peer"
+
+
+class SignIn:
+    """The doors of the console."""
+
+    OPEN = frozenset({"/sign-in", "/theme"})
+    """Addresses that need no session."""
+
+    def __init__(self) -> None:
+        self._failures: dict[str, deque[float]] = {}
+        self.routes = [
+            Route("/sign-in", self.show, methods=["GET"]),
+            Route("/sign-in", self.sign_in, methods=["POST"]),
+            Route("/sign-out", self.sign_out, methods=["POST"]),
+            Route("/theme", self.choose_theme, methods=["POST"]),
+        ]
+
+    async def show(self, visit: Visit) -> Response:
+        """The form."""
+        wanted = _local(visit.request.query_params.get("next", "/"))
+        return visit.page("sign_in/sign_in.html", next=wanted, put_away="", problem="")
+
+    async def sign_in(self, visit: Visit) -> Response:
+        """Begin a session with a token; an old one of the same browser ends."""
+        form, peer = visit.form, _peer(visit)
+        wanted, put_away = _local(form.get("next") or "/"), form.get("put_away")[:_PUT_AWAY_BYTES_MAX]
+        if self._has_failed_often(peer):
+            problem, status = "Too many attempts from this address. Wait a minute, then try again.", 429
+        else:
+            try:
+                token = form.get("token").strip()[:_SECRET_LENGTH_MAX]
+                secret, session = await visit.run(visit.console.sessions.begin, token)
+            except TokenInvalid as error:
+                self._note_failure(peer)
+                problem, status = _problem(error), 401
+            else:
+                old = read_cookie(visit.request)
+                if old:
+                    await visit.run(visit.console.sessions.end, old)
+                visit.session = session
+                response = _go_on(visit, wanted, put_away)
+                set_cookie(response, secret)
+                return response
+        return visit.page("sign_in/sign_in.html", status=status, next=wanted, put_away=put_away, problem=problem)
+
+    async def sign_out(self, visit: Visit) -> Response:
+        """End the session."""
+        await visit.run(visit.console.sessions.end, read_cookie(visit.request))
+        response = RedirectResponse("/sign-in", 303)
+        drop_cookie(response)
+        return response
+
+    async def choose_theme(self, visit: Visit) -> Response:
+        """Light, dark, or as the machine has it."""
+        theme = visit.form.get("theme")
+        response = RedirectResponse(_local(visit.form.get("next") or "/"), 303)
+        if theme not in _THEMES:
+            raise PageError(400, "Not possible", "There is no such theme.")
+        response.set_cookie("theme", theme, max_age=31_536_000, path="/", secure=True, samesite="lax")
+        return response
+
+    def _has_failed_often(self, peer: str) -> bool:
+        tries = self._failures.get(peer)
+        return tries is not None and len(tries) >= TRIES_MAX and time.monotonic() - tries[0] < _TRIES_S
+
+    def _note_failure(self, peer: str) -> None:
+        if len(self._failures) >= _ADDRESSES_MAX:
+            self._failures.clear()
+        self._failures.setdefault(peer, deque(maxlen=TRIES_MAX)).append(time.monotonic())
+
+
+def resume_page(visit: Visit) -> Response:
+    """Ask for a sign-in, and keep what was typed for the time after it."""
+    request = visit.request
+    path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    if request.method in ("GET", "HEAD"):
+        return RedirectResponse(f"/sign-in?{urlencode({'next': path})}" if path != "/" else "/sign-in", 303)
+    put_away = urlencode(list(visit.form))
+    problem = "Your session has ended. Sign in again: what you typed is kept."
+    if len(put_away) > _PUT_AWAY_BYTES_MAX:
+        put_away, problem = "", "Your session has ended. What you sent is too large to be kept: go back for it."
+    return visit.page("sign_in/sign_in.html", status=401, next=_local(path), put_away=put_away, problem=problem)
+
+
+def _go_on(visit: Visit, wanted: str, put_away: str) -> Response:
+    """To the page that was wanted; a form that was put away is shown for sending, never sent by itself."""
+    if not put_away:
+        return visit.go(wanted)
+    fields = parse_qsl(put_away, keep_blank_values=True, max_num_fields=10_000)
+    return visit.page("sign_in/resume.html", target=wanted, fields=fields)
+
+
+def _problem(error: TokenInvalid) -> str:
+    if isinstance(error, TokenExpired):
+        return "This token has expired. Sign in with another one."
+    if isinstance(error, TokenRevoked):
+        return "This token was revoked. Sign in with another one."
+    return (
+        "This token is not known here. It begins with kpat_ and stands in the file admin.token of the data directory."
+    )
+
+
+def _local(path: str) -> str:
+    """A path of this site; anything else becomes the first page."""
+    parts = urlsplit(path)
+    is_local = path.startswith("/") and not path.startswith(("//", "/\\")) and not parts.scheme and not parts.netloc
+    return path if is_local and path.isprintable() else "/"
+
+
+def _peer(visit: Visit) -> str:
+    return visit.request.headers.get(_PEER_FIELD, "").rpartition(":")[0]

@@ -1,0 +1,61 @@
+"""The templates: HTML beside the Python that fills it, everything escaped, a missing value a fault."""
+
+from __future__ import annotations
+
+import datetime
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from twinplane import __version__
+from twinplane.web.console.assets import ROOT, Assets
+
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
+
+
+def make_templates(assets: Assets) -> Environment:
+    """All templates of the console, with the filters that they use."""
+    environment = Environment(
+        loader=FileSystemLoader(ROOT),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(asset=assets.url, version=__version__)
+    environment.filters.update(moment=moment, span=span, count=count, size=size)
+    return environment
+
+
+def moment(at: float | None) -> Markup:
+    """A time as an element that scripts turn into words; readable without them."""
+    if not at:
+        return Markup('<span class="soft">never</span>')
+    when = datetime.datetime.fromtimestamp(at, datetime.UTC)
+    text = when.strftime("%Y-%m-%d %H:%M:%S UTC")
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(when.isoformat(), text, text)
+
+
+def span(seconds: float) -> str:
+    """A length of time in its largest unit."""
+    for length, unit in _UNITS:
+        if seconds >= length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def count(number: float) -> str:
+    """A number for reading: 12,345; 1.2 M."""
+    if number >= 10_000_000:
+        return f"{number / 1_000_000:.1f} M"
+    return f"{number:,.0f}"
+
+
+def size(number: float) -> str:
+    """Bytes for reading."""
+    value = float(number)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024 or unit == "GiB":
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    raise AssertionError

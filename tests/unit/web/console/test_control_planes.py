@@ -1,0 +1,83 @@
+"""The pages of control planes."""
+
+from __future__ import annotations
+
+import pytest
+from tests.unit.web.console.conftest import Browser, Rig
+
+NEW = {
+    "name": "orders",
+    "description": "The orders team",
+    "labels": "env: prod",
+    "cluster_type": "CLUSTER_TYPE_CONTROL_PLANE",
+    "auth_type": "pinned_client_certs",
+}
+SCRIPT = "<script>alert(1)</script>"
+
+
+async def test_a_control_plane_is_made_changed_and_deleted(rig: Rig, signed_in: Browser) -> None:
+    made = await signed_in.fill("/us/control-planes/new", "/us/control-planes", NEW)
+    assert made.status_code == 303
+    page = (await signed_in.get(made.headers["location"])).text
+    assert "Created." in page
+    assert "orders" in page
+    path = made.headers["location"].partition("?")[0]
+    saved = await signed_in.fill(
+        f"{path}/settings", f"{path}/settings",
+        {"name": "orders-2", "description": "", "labels": "team: x", "auth_type": "pki_client_certs"},
+    )  # fmt: skip
+    assert saved.status_code == 303
+    organization = rig.control.organizations.first()
+    found = rig.control.control_planes.get(organization.id, "us", path.rpartition("/")[2])
+    assert (found.name, found.labels, found.auth_type) == ("orders-2", {"team": "x"}, "pki_client_certs")
+    kept = await signed_in.fill(f"{path}/settings", f"{path}/delete", {"typed_name": "orders"})
+    assert kept.status_code == 400
+    gone = await signed_in.fill(f"{path}/settings", f"{path}/delete", {"typed_name": "orders-2"})
+    assert gone.status_code == 303
+    assert (await signed_in.get(path)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"name": ""}, "name"),
+        ({"name": "default"}, "Another control plane of this region has this name."),
+        ({"labels": "no colon"}, "is not of the form key: value"),
+        ({"labels": "kong-x: y"}, "labels"),
+        ({"name": "x" * 300}, "name"),
+    ],
+)
+async def test_problems_stand_beside_their_fields_and_nothing_is_lost(
+    rig: Rig, signed_in: Browser, fields: dict[str, str], said: str
+) -> None:
+    answer = await signed_in.fill("/us/control-planes/new", "/us/control-planes", {**NEW, **fields})
+    assert answer.status_code == 400
+    assert 'class="problem"' in answer.text
+    assert said in answer.text
+    assert "The orders team" in answer.text
+
+
+async def test_script_in_names_is_inert(rig: Rig, signed_in: Browser) -> None:
+    made = await signed_in.fill(
+        "/us/control-planes/new", "/us/control-planes", {**NEW, "name": SCRIPT, "description": SCRIPT}
+    )
+    assert made.status_code == 303
+    for path in (
+        "/us/control-planes",
+        made.headers["location"],
+        made.headers["location"].partition("?")[0] + "/settings",
+    ):
+        assert SCRIPT not in (await signed_in.get(path)).text
+    assert SCRIPT not in (await signed_in.get("/us/control-planes", params={"q": SCRIPT})).text
+
+
+async def test_the_predefined_one_stays(rig: Rig, signed_in: Browser) -> None:
+    answer = await signed_in.fill(f"{rig.plane_path}/settings", f"{rig.plane_path}/delete", {"typed_name": "default"})
+    assert answer.status_code == 400
+    assert (await signed_in.get(rig.plane_path)).status_code == 200
+
+
+async def test_the_overview_says_what_to_do_first(rig: Rig, signed_in: Browser) -> None:
+    page = (await signed_in.get(rig.plane_path)).text
+    assert "No data plane node yet" in page
+    assert f'href="{rig.plane_path}/nodes/new"' in page
