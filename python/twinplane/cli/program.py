@@ -39,6 +39,7 @@ class Command(Protocol):
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "join": ("twinplane.cli.join", "make a node of a control plane: certificate, pin, kong.conf"),
+    "network": ("twinplane.cli.network", "what a network must let through, and what is wrong on the way of a node"),
     "health": ("twinplane.cli.health", "whether the control plane or the node on this machine is well"),
     "drain": ("twinplane.cli.drain", "take the node on this machine out of service before it is stopped"),
 }

@@ -68,7 +68,7 @@ class Dialer:
         self._proxy = proxy
         self._timeout_s = timeout_s
         self._bytes_max = bytes_max
-        self._context = _client_context(tls)
+        self._context = link_context(tls)
         self._server_name = SHARED_NAME if tls.mode == "shared" else endpoint.server_name
         self._pinned = _digest(tls.certificate) if tls.mode == "shared" else None
 
@@ -150,7 +150,8 @@ class Dialer:
             raise PeerUnverified("the control plane does not present the shared certificate")
 
 
-def _client_context(tls: LinkTls) -> ssl.SSLContext:
+def link_context(tls: LinkTls) -> ssl.SSLContext:
+    """What a node presents and whom it trusts. Raises ssl.SSLError where certificate and key cannot be used."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if tls.mode == "shared":

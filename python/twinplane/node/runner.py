@@ -23,8 +23,7 @@ from cryptography import x509
 from twinplane import __version__
 from twinplane._dataplane import ApplyError, Core, StartError  # noqa: TID251 - this room talks to the core
 from twinplane.hybrid.client import LinkClient, LinkFacts, LinkTimes
-from twinplane.hybrid.dial import Dialer, Endpoint, LinkTls
-from twinplane.hybrid.forward_proxy import ForwardProxy
+from twinplane.hybrid.dial import Dialer
 from twinplane.hybrid.wire import BasicInfo, Issue, NodeQuery
 from twinplane.node.audit_part import NodeAudit
 from twinplane.node.authority import Identity, self_signed, write_private, write_whole
@@ -39,6 +38,7 @@ from twinplane.node.fallback import FallbackExport, FallbackStore, import_when_a
 from twinplane.node.http import HttpServer
 from twinplane.node.journal import JournaledCache
 from twinplane.node.license_gate import LicenseGate
+from twinplane.node.link_settings import read_endpoint, read_forward_proxy, read_link_tls
 from twinplane.node.logs import LogDelivery
 from twinplane.node.seal import Keyring, read_keyring
 from twinplane.node.sparse import complete_table
@@ -46,7 +46,6 @@ from twinplane.node.status import StatusApi, StatusFacts
 from twinplane.node.telemetry import TelemetrySender, TelemetryTimes
 from twinplane.registry import plugin_types
 from twinplane.settings import NodeSettings
-from twinplane.settings.forward_proxy import read_proxy_server
 
 if TYPE_CHECKING:
     from twinplane.hybrid.rpc.client import RpcClient
@@ -240,17 +239,17 @@ class Node:
         if settings["role"] != "data_plane":
             return None, None
         try:
-            tls = _link_tls(settings)
-            proxy = _forward_proxy(settings)
+            tls = read_link_tls(settings)
+            proxy = read_forward_proxy(settings)
             config = Dialer(
-                _endpoint(settings["cluster_control_plane"], settings["cluster_server_name"]),
+                read_endpoint(settings["cluster_control_plane"], settings["cluster_server_name"]),
                 tls,
                 proxy=proxy,
                 bytes_max=settings["cluster_max_payload"],
             )
             if not settings["cluster_telemetry_endpoint"]:
                 return config, None
-            endpoint = _endpoint(settings["cluster_telemetry_endpoint"], settings["cluster_telemetry_server_name"])
+            endpoint = read_endpoint(settings["cluster_telemetry_endpoint"], settings["cluster_telemetry_server_name"])
             return config, Dialer(endpoint, tls, proxy=proxy)
         except OSError as error:
             raise NodeStartError(f"{error.filename}: cannot be read: {error.strerror}") from error
@@ -437,42 +436,6 @@ def _pem(given: str) -> str:
 
         return base64.b64decode(given, validate=True).decode("ascii")
     return Path(given).read_text(encoding="utf-8")
-
-
-def _link_tls(settings: NodeSettings) -> LinkTls:
-    places = settings["lua_ssl_trusted_certificate"] or ()
-    trusted = [Path(place).read_text(encoding="utf-8") for place in places if place != "system"]
-    if settings["cluster_ca_cert"]:
-        trusted.append(_pem(settings["cluster_ca_cert"]))
-    return LinkTls(
-        mode=settings["cluster_mtls"],
-        certificate=_pem(settings["cluster_cert"]),
-        key=_pem(settings["cluster_cert_key"]),
-        trusted="\n".join(trusted),
-        trusts_system="system" in places,
-    )
-
-
-def _endpoint(address: str, server_name: str | None) -> Endpoint:
-    host, _, port = address.rpartition(":")
-    return Endpoint(host.strip("[]"), int(port), server_name or host.strip("[]"))
-
-
-def _forward_proxy(settings: NodeSettings) -> ForwardProxy | None:
-    if not settings["cluster_use_proxy"]:
-        return None
-    address = read_proxy_server(settings["proxy_server"])
-    places = settings["lua_ssl_trusted_certificate"] or ()
-    return ForwardProxy(
-        host=address.host,
-        port=address.port,
-        is_tls=address.is_tls,
-        verifies=settings["proxy_server_ssl_verify"],
-        trusted="\n".join(Path(place).read_text(encoding="utf-8") for place in places if place != "system"),
-        trusts_system="system" in places,
-        username=address.username,
-        password=address.password,
-    )
 
 
 def _tls_context(settings: NodeSettings) -> ssl.SSLContext:
