@@ -10,16 +10,19 @@ from typing import Any
 import pytest
 
 CALLS = ("open", "read", "pread", "write", "pwrite", "fsync", "link", "replace", "rename", "unlink", "stat", "close")
+READS = ("read", "pread", "stat")
 
 
 class FaultyDisk:
     """The calls of `CALLS`, for as long as a patch holds."""
 
-    def __init__(self, patch: pytest.MonkeyPatch, *, fails: Callable[[int], BaseException | None]) -> None:
+    def __init__(
+        self, patch: pytest.MonkeyPatch, *, fails: Callable[[int], BaseException | None], reads_fail: bool = True
+    ) -> None:
         """`fails` is asked at each call, by its number from 0 on, what it is to raise."""
         self.calls = 0
         self._fails = fails
-        for name in CALLS:
+        for name in CALLS if reads_fail else [name for name in CALLS if name not in READS]:
             patch.setattr(os, name, self._counted(name, getattr(os, name)))
 
     def _counted(self, name: str, original: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,52 +1,34 @@
 """Telemetry that waits for its acknowledgement: a bounded list of batches in an append-only file of the prefix.
 
 Every entry carries a checksum, every flush is synced. Beyond the limit the oldest records are dropped and counted,
-exactly as many as are too many. Where the prefix cannot be written, batches wait in memory, with a warning.
+exactly as many as are too many. While the prefix cannot be written, batches wait in memory, with a warning.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
-import struct
+import time
 import uuid
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from enum import IntEnum
 from pathlib import Path
-from typing import NamedTuple
 
+from twinplane.node.backlog_entries import HEAD_BYTES, Entry, Head, encode_entry, read_entries
+from twinplane.node.disk import read_whole, sync_directory
+from twinplane.node.errors import SealBroken
+from twinplane.node.seal import KEY_ID_BYTES, FileSeal, Keyring, SealKey
 from twinplane.telemetry.errors import BatchInvalid
 from twinplane.telemetry.wire import KINDS, BatchHeader, Kind, pack_lines, unpack_lines
 
 FILE_NAME = "telemetry.backlog"
 _log = logging.getLogger(__name__)
-# magic, entry, kind, number, count, length of the body, boot id; a CRC-32 of all this and the body follows.
-_HEAD = struct.Struct(">2sBBQQI16s")
-_CRC = struct.Struct(">I")
-_MAGIC = b"TB"
 _TIDY_BYTES = 1_048_576
 _TIDY_FACTOR = 4
-
-
-class _Entry(IntEnum):
-    BEGUN = 1
-    """The backlog's id in place of the boot id; `count` is what was lost before."""
-    ADDED = 2
-    SETTLED = 3
-    LOST = 4
-    """`count` records were dropped, from the front of batch `number` where that is not 0."""
-
-
-class _Head(NamedTuple):
-    """What stands before the body of an entry."""
-
-    entry: int
-    kind: Kind
-    boot_id: str
-    number: int = 0
-    rows: int = 0
+_PURPOSE = "telemetry"
+RETRY_S = 30.0
+"""How often a disk that took nothing is tried again."""
 
 
 @dataclass(slots=True)
@@ -72,8 +54,21 @@ class Waiting:
 class Backlog:
     """The batches of one node, oldest first. Not safe for several threads at once."""
 
-    def __init__(self, directory: Path | None, *, records_max: int, boot_id: str | None = None) -> None:
-        """Take up what the file in `directory` holds; None keeps everything in memory."""
+    def __init__(
+        self,
+        directory: Path | None,
+        keyring: Keyring | None = None,
+        *,
+        records_max: int,
+        boot_id: str | None = None,
+        seals: bool = False,
+    ) -> None:
+        """Take up what the file in `directory` holds; None keeps everything in memory. Keys as for the cache."""
+        self._keyring = keyring
+        self._seals = seals and keyring is not None
+        self._seal: FileSeal | None = None
+        self._is_warned = False
+        self._failed_at = 0.0
         self.boot_id = boot_id or str(uuid.uuid4())
         self.origin = str(uuid.uuid4())
         self.lost_records = 0
@@ -94,6 +89,11 @@ class Backlog:
         return self._file >= 0
 
     @property
+    def is_troubled(self) -> bool:
+        """Whether the disk does not take what should outlive the process."""
+        return self._path is not None and self._file < 0
+
+    @property
     def records(self) -> int:
         """Request records that wait."""
         return self._rows["records"]
@@ -103,6 +103,7 @@ class Backlog:
 
     def add(self, batches: Iterable[tuple[Kind, int, bytes]]) -> None:
         """Take in (kind, number of rows, packed lines), synced to disk before this returns."""
+        self._try_again()
         for kind, count, packed in batches:
             self._number += 1
             batch = Waiting(kind, self.boot_id, self._number, count, packed, 0, len(packed))
@@ -116,7 +117,7 @@ class Backlog:
         """Note records that were lost before they came here."""
         if records > 0:
             self.lost_records += records
-            self._write(_Head(_Entry.LOST, "records", self.boot_id, 0, records))
+            self._write(Head(Entry.LOST, "records", self.boot_id, 0, records))
 
     def unsent(self) -> Waiting | None:
         """The oldest batch that is not under way."""
@@ -154,11 +155,20 @@ class Backlog:
         for batch in self._waiting.values():
             batch.is_sent = False
 
+    def rekey(self, key: SealKey) -> None:
+        """The node has a new certificate key: what waits is sealed with it."""
+        if self._keyring is not None and key.key_id != self._keyring.newest_id:
+            self._keyring = self._keyring.with_newest(key)
+            if self.is_durable:
+                self._rewrite()
+
     def close(self) -> None:
         """Close the file."""
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+        file, self._file = self._file, -1
+        if file >= 0:
+            # Whatever it answers, it is closed; what counts was synced before.
+            with contextlib.suppress(OSError):
+                os.close(file)
 
     def _header(self, batch: Waiting) -> BatchHeader:
         return BatchHeader(batch.kind, batch.boot_id, batch.number, batch.rows, self.origin, self.lost_records)
@@ -179,7 +189,7 @@ class Backlog:
     def _remove(self, batch: Waiting) -> None:
         self._take_out(batch)
         # Not synced: at worst the batch is sent once more, and recognised.
-        self._write(_Head(_Entry.SETTLED, batch.kind, batch.boot_id, batch.number))
+        self._write(Head(Entry.SETTLED, batch.kind, batch.boot_id, batch.number))
 
     def _drop_excess(self) -> None:
         for kind in KINDS:
@@ -194,7 +204,7 @@ class Backlog:
     def _drop(self, batch: Waiting, dropped: int) -> None:
         if batch.kind == "records":
             self.lost_records += dropped
-        self._write(_Head(_Entry.LOST, batch.kind, batch.boot_id, batch.number, dropped))
+        self._write(Head(Entry.LOST, batch.kind, batch.boot_id, batch.number, dropped))
         batch.skipped += dropped
         self._rows[batch.kind] -= dropped
         if not batch.rows:
@@ -212,39 +222,61 @@ class Backlog:
 
     def _open(self, path: Path) -> None:
         try:
-            self._replay(path.read_bytes() if path.exists() else b"")
-            self._rewrite()
+            self._replay(read_whole(path))
+        except FileNotFoundError:
+            pass
         except OSError as error:
             self._keep_in_memory(error)
+            return
+        self._rewrite()
+
+    def _try_again(self) -> None:
+        if self.is_troubled and time.monotonic() - self._failed_at >= RETRY_S:
+            self._rewrite()
 
     def _replay(self, data: bytes) -> None:
-        """Take up every whole entry. What stands after a torn or damaged one may be whole again."""
-        position = 0
-        while (start := data.find(_MAGIC, position)) >= 0:
-            end = _end_of_entry(data, start)
-            if end is None:
-                position = start + 1
-                continue
-            _, entry, kind, number, count, _, boot = _HEAD.unpack_from(data, start)
-            if kind < len(KINDS):
-                head = _Head(entry, KINDS[kind], str(uuid.UUID(bytes=boot)), number, count)
-                self._take_up(head, data[start + _HEAD.size : end - _CRC.size])
-            position = end
+        seal: FileSeal | None = None
+        for head, body in read_entries(data):
+            if head.entry == Entry.BEGUN:
+                seal = self._seal_of(body)
+            packed: bytes | None = body
+            if head.entry == Entry.ADDED and seal is not None:
+                try:
+                    packed = seal.open(body, head.text())
+                except SealBroken as error:
+                    _log.error("backlog_damaged number=%d detail=%s", head.number, error)
+                    packed = None
+            self._take_up(head, packed)
 
-    def _take_up(self, head: _Head, packed: bytes) -> None:
+    def _seal_of(self, body: bytes) -> FileSeal | None:
+        """The seal of a file that names its key; one that opens nothing where the key is not to be had."""
+        if not body:
+            return None
+        key_id, salt = body[:KEY_ID_BYTES], body[KEY_ID_BYTES:]
+        try:
+            if self._keyring is None:
+                raise SealBroken("it is sealed, and this node has no certificate key")
+            return self._keyring.file(key_id, salt, _PURPOSE)
+        except SealBroken as error:
+            _log.error("backlog_damaged file=%s detail=%s", self._path, error)
+            return FileSeal(SealKey(key_id, os.urandom(32)), salt, _PURPOSE)
+
+    def _take_up(self, head: Head, packed: bytes | None) -> None:
         batch = self._find(head.boot_id, head.number)
-        if head.entry == _Entry.BEGUN:
+        if head.entry == Entry.BEGUN:
             self.origin, self.lost_records = head.boot_id, head.rows
-        elif head.entry == _Entry.ADDED and batch is None:
+        elif head.entry == Entry.ADDED and batch is None and packed is None:
+            self.lost_records += head.rows if head.kind == "records" else 0
+        elif head.entry == Entry.ADDED and batch is None and packed is not None:
             self._take(Waiting(head.kind, head.boot_id, head.number, head.rows, packed, 0, len(packed)))
-        elif head.entry == _Entry.LOST:
+        elif head.entry == Entry.LOST:
             if head.kind == "records":
                 self.lost_records += head.rows
             if batch is not None:
                 dropped = min(head.rows, batch.rows)
                 batch.skipped += dropped
                 self._rows[head.kind] -= dropped
-        elif head.entry == _Entry.SETTLED and batch is not None:
+        elif head.entry == Entry.SETTLED and batch is not None:
             self._take_out(batch)
 
     def _tidy(self) -> None:
@@ -265,38 +297,41 @@ class Backlog:
             file = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             self.close()
             self._file, self._size = file, 0
-            self._write(_Head(_Entry.BEGUN, "records", self.origin, 0, self.lost_records))
+            self._seal = self._keyring.new_file(_PURPOSE) if self._seals and self._keyring is not None else None
+            name = self._seal.key_id + self._seal.salt if self._seal is not None else b""
+            self._write(Head(Entry.BEGUN, "records", self.origin, 0, self.lost_records), name)
             for batch in self._waiting.values():
                 self._write_batch(batch)
             self._sync()
             if self.is_durable:
-                fresh.replace(self._path)
+                os.replace(fresh, self._path)
+                sync_directory(self._path.parent)
+                self._is_warned = False
         except OSError as error:
             self._keep_in_memory(error)
 
     def _write_batch(self, batch: Waiting) -> None:
-        packed = batch.packed or b""
-        self._live += len(packed) - batch.length
-        batch.length = len(packed)
-        batch.offset = self._write(_Head(_Entry.ADDED, batch.kind, batch.boot_id, batch.number, batch.count), packed)
+        head, body = _head_of(batch), batch.packed or b""
+        if self._seal is not None:
+            body = self._seal.seal(body, head.text())
+        self._live += len(body) - batch.length
+        batch.length = len(body)
+        batch.offset = self._write(head, body)
         if batch.offset:
             batch.packed = None
 
-    def _write(self, head: _Head, packed: bytes = b"") -> int:
+    def _write(self, head: Head, packed: bytes = b"") -> int:
         """Append an entry; the answer is where its body begins, 0 where it is not on disk."""
         if self._file < 0:
             return 0
-        boot = uuid.UUID(head.boot_id).bytes
-        data = _HEAD.pack(_MAGIC, head.entry, KINDS.index(head.kind), head.number, head.rows, len(packed), boot)
-        data += packed
-        data += _CRC.pack(zlib.crc32(data))
+        data = encode_entry(head, packed)
         try:
             if os.pwrite(self._file, data, self._size) != len(data):
                 raise OSError("the disk is full")
         except OSError as error:
             self._keep_in_memory(error)
             return 0
-        offset = self._size + _HEAD.size
+        offset = self._size + HEAD_BYTES
         self._size += len(data)
         return offset
 
@@ -309,29 +344,27 @@ class Backlog:
 
     def _read(self, batch: Waiting) -> bytes | None:
         try:
-            packed = os.pread(self._file, batch.length, batch.offset)
-        except OSError:
+            body = os.pread(self._file, batch.length, batch.offset)
+            if len(body) != batch.length:
+                return None
+            return body if self._seal is None else self._seal.open(body, _head_of(batch).text())
+        except (OSError, SealBroken):
             return None
-        return packed if len(packed) == batch.length else None
 
     def _keep_in_memory(self, error: OSError) -> None:
         """The disk takes no more: hold what waits in memory from now on."""
-        _log.warning("backlog_in_memory_only detail=%s", error)
+        if not self._is_warned:
+            _log.warning("backlog_in_memory_only detail=%s", error)
+        self._is_warned = True
+        self._failed_at = time.monotonic()
         for batch in self._waiting.values():
             if batch.packed is None:
                 batch.packed = self._read(batch)
         self.close()
 
 
-def _end_of_entry(data: bytes, start: int) -> int | None:
-    """Where the entry that begins at `start` ends, None where it is not whole."""
-    if start + _HEAD.size + _CRC.size > len(data):
-        return None
-    length = _HEAD.unpack_from(data, start)[5]
-    end: int = start + _HEAD.size + length
-    if end + _CRC.size > len(data) or _CRC.unpack_from(data, end)[0] != zlib.crc32(data[start:end]):
-        return None
-    return end + _CRC.size
+def _head_of(batch: Waiting) -> Head:
+    return Head(Entry.ADDED, batch.kind, batch.boot_id, batch.number, batch.count)
 
 
 def _without_front(lines: bytes, count: int) -> bytes:

@@ -263,11 +263,14 @@ class Node:
             core.drain,  # type: ignore[arg-type]
             Backlog(
                 self._prefix if dialers[1] is not None else None,
+                self._keyring,
+                seals=settings["cache_encryption"],
                 records_max=settings["analytics_buffer_size_limit"],
             ),
             dialer=dialers[1],
             query=self._query,
             times=times,
+            conditions=self.conditions,
         )
 
     def _link(

@@ -30,10 +30,13 @@ from twinplane.hybrid.wire import (
     connect_path,
 )
 from twinplane.node.backlog import Backlog
+from twinplane.node.conditions import Conditions
+from twinplane.node.seal import SealKey
 from twinplane.telemetry.wire import WINDOW, Kind, decode_receipt, encode_batch, pack_lines
 
 BATCH_LINES_BYTES = 524_288
 LOSSES_INTERVAL_S = 5.0
+NOT_DURABLE = "telemetry_not_durable"
 _log = logging.getLogger(__name__)
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -76,9 +79,11 @@ class TelemetrySender:
         dialer: Dialer | None,
         query: NodeQuery,
         times: TelemetryTimes | None = None,
+        conditions: Conditions | None = None,
     ) -> None:
         """`drain` is the core's. `dialer` is None where no telemetry leaves the node: it is dropped then."""
         self.facts = TelemetryFacts(is_durable=backlog.is_durable)
+        self._conditions = conditions or Conditions()
         self._drain = drain
         self._backlog = backlog
         self._dialer = dialer
@@ -90,6 +95,10 @@ class TelemetrySender:
         self._keeper = ThreadPoolExecutor(max_workers=1, thread_name_prefix="telemetry")
         self._added = asyncio.Event()
         self._note_backlog()
+
+    def rekey(self, key: SealKey) -> None:
+        """The node has a new certificate key: what waits on disk is sealed with it. Blocks; not for the event loop."""
+        self._keeper.submit(self._backlog.rekey, key).result()
 
     async def run(self) -> None:
         """Flush and deliver until cancelled. Then what is left is flushed to the backlog."""
@@ -237,6 +246,10 @@ class TelemetrySender:
             _log.warning("telemetry_dropped total=%d", backlog.lost_records)
         facts.backlog_records, facts.lost_records = backlog.records, backlog.lost_records
         facts.is_durable = backlog.is_durable
+        if backlog.is_troubled:
+            self._conditions.note(NOT_DURABLE, "telemetry waits in memory: the prefix cannot be written")
+        else:
+            self._conditions.clear(NOT_DURABLE)
 
     def _note_failure(self, error: LinkError) -> None:
         self.facts.last_error = f"{error.code}: {error}"

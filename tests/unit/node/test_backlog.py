@@ -7,8 +7,11 @@ import random
 from pathlib import Path
 
 import pytest
+from tests.certificates import Leaf
+from tests.faulty_disk import FaultyDisk, disk_full
 
 from twinplane.node.backlog import FILE_NAME, Backlog
+from twinplane.node.seal import Keyring, read_key, read_keyring
 from twinplane.telemetry.wire import pack_lines, unpack_lines
 
 
@@ -163,3 +166,79 @@ def test_a_disk_that_fills_up_loses_nothing(tmp_path: Path, monkeypatch: pytest.
     add(backlog, 3, 3)
     assert not backlog.is_durable
     assert deliver(backlog) == lines(0, 6)
+
+
+def keyring(*keys: str) -> Keyring:
+    return read_keyring(keys)
+
+
+KEYS = [Leaf.self_signed(f"node-{number}").key for number in range(2)]
+
+
+def test_a_sealed_backlog_tells_nothing_and_survives(tmp_path: Path) -> None:
+    first = Backlog(tmp_path, keyring(KEYS[0]), seals=True, records_max=100)
+    add(first, 0, 5)
+    add(first, 5, 5)
+    first.settle(first.boot_id, 1)
+    packed = pack_lines(lines(5, 5))
+    assert packed[:20] not in (tmp_path / FILE_NAME).read_bytes()
+    again = Backlog(tmp_path, keyring(KEYS[0]), seals=True, records_max=100)
+    add(again, 10, 5)
+    assert deliver(again) == lines(5, 10)
+    assert again.lost_records == 0
+
+
+def test_a_backlog_of_another_key_is_counted_as_lost(tmp_path: Path) -> None:
+    add(Backlog(tmp_path, keyring(KEYS[0]), seals=True, records_max=100), 0, 5)
+    for ring in (keyring(KEYS[1]), None):
+        other = tmp_path / f"other-{ring is None}"
+        other.mkdir()
+        (other / FILE_NAME).write_bytes((tmp_path / FILE_NAME).read_bytes())
+        again = Backlog(other, ring, seals=True, records_max=100)
+        assert deliver(again) == b""
+        assert again.lost_records == 5
+
+
+def test_a_new_key_and_switching_lose_nothing(tmp_path: Path) -> None:
+    first = Backlog(tmp_path, keyring(KEYS[0]), records_max=100)
+    add(first, 0, 5)
+    sealed = Backlog(tmp_path, keyring(KEYS[0]), seals=True, records_max=100)
+    add(sealed, 5, 5)
+    sealed.rekey(read_key(KEYS[1]))
+    add(sealed, 10, 5)
+    renewed = Backlog(tmp_path, keyring(KEYS[1]), seals=True, records_max=100)
+    assert renewed.records == 15
+    plain = Backlog(tmp_path, keyring(KEYS[1]), records_max=100)
+    assert deliver(plain) == lines(0, 15)
+
+
+@pytest.mark.parametrize("from_then_on", [False, True])
+@pytest.mark.parametrize("seals", [False, True])
+def test_each_call_of_the_disk_failing_in_turn_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seals: bool, from_then_on: bool
+) -> None:
+    monkeypatch.setattr("twinplane.node.backlog.RETRY_S", 0.0)
+    number, calls = 0, 1
+    while number < calls:
+        directory = tmp_path / str(number)
+        directory.mkdir()
+        backlog = Backlog(directory, keyring(KEYS[0]), seals=seals, records_max=100)
+        add(backlog, 0, 5)
+        with monkeypatch.context() as patch:
+            # A full or read-only disk still gives back what is on it.
+            fails = disk_full(number, from_then_on=from_then_on)
+            disk = FaultyDisk(patch, fails=fails, reads_fail=not from_then_on)
+            add(backlog, 5, 5)
+            add(backlog, 10, 5)
+            calls = max(calls, disk.calls)
+        # The disk is well again: what waited in memory is on it.
+        add(backlog, 15, 5)
+        assert not backlog.is_troubled
+        backlog.close()
+        again = Backlog(directory, keyring(KEYS[0]), seals=seals, records_max=100)
+        rows = deliver(again)
+        assert again.lost_records + rows.count(b"\n") == 20
+        # A batch that the disk does not give back is all that may go, and it is counted.
+        assert again.lost_records in ((0,) if from_then_on else (0, 5))
+        number += 1
+    assert calls > 3
