@@ -50,7 +50,9 @@ pub struct Worded {
 }
 
 /// Puts an error in words.
-pub fn word(error: &GatewayError, x: &Exchange) -> Worded {
+///
+/// `https_port` is where clients find TLS, if not at the usual port.
+pub fn word(error: &GatewayError, x: &Exchange, https_port: Option<u16>) -> Worded {
     let answer = match error {
         GatewayError::Request(fault) => return of_server(request_answer(*fault)),
         GatewayError::UpstreamInvalid => {
@@ -68,7 +70,7 @@ pub fn word(error: &GatewayError, x: &Exchange) -> Worded {
                 .with("Connection", "Upgrade")
                 .with("Upgrade", "TLS/1.2, HTTP/1.1")
         }
-        GatewayError::HttpsRequired { status } => redirect(*status, x),
+        GatewayError::HttpsRequired { status } => redirect(*status, x, https_port),
         GatewayError::Http2Required => Answer::error(426, "Please use HTTP2 protocol")
             .with("Connection", "Upgrade")
             .with("Upgrade", "HTTP/2"),
@@ -116,11 +118,13 @@ fn no_destination(none: &NoDestination) -> Box<Answer> {
     }
 }
 
-fn redirect(status: u16, x: &Exchange) -> Box<Answer> {
+fn redirect(status: u16, x: &Exchange, https_port: Option<u16>) -> Box<Answer> {
     let host = String::from_utf8_lossy(host_without_port(x.request.host.as_bytes()));
     let target = String::from_utf8_lossy(x.request.target.as_bytes());
     let scheme = Scheme::Https.as_str();
-    Answer::page(status).with("Location", Text::from(format!("{scheme}://{host}{target}")))
+    let port = https_port.map_or_else(String::new, |port| format!(":{port}"));
+    let location = format!("{scheme}://{host}{port}{target}");
+    Answer::page(status).with("Location", Text::from(location))
 }
 
 /// A body with its type.

@@ -6,13 +6,13 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::conn_info::ConnInfo;
 use crate::downstream;
 use crate::recorder::Counter;
-use crate::settings::ListenerSettings;
+use crate::settings::{Keepalive, ListenerSettings};
 use crate::worker::Worker;
 
 /// Pause after the process has run out of descriptors; connections wait in the backlog meanwhile.
@@ -44,27 +44,34 @@ pub fn bind(settings: &ListenerSettings, workers: usize) -> Result<Bound, String
         let reason = match error.kind() {
             io::ErrorKind::AddrInUse => "the port is in use".to_owned(),
             io::ErrorKind::PermissionDenied => {
-                "not permitted (ports below 1024 need the right to bind them)".to_owned()
+                "not permitted: ports below 1024 need the right to bind them (CAP_NET_BIND_SERVICE); listen on a higher \
+                 one and publish it, see port_maps"
+                    .to_owned()
             }
+            io::ErrorKind::AddrNotAvailable => "this machine does not have the address".to_owned(),
             _ => error.to_string(),
         };
-        format!(
-            "cannot listen on {}:{}: {reason}",
-            settings.address, settings.port
-        )
+        let address = settings.address.as_str();
+        let shown = if address.contains(':') {
+            format!("[{address}]")
+        } else {
+            address.to_owned()
+        };
+        format!("cannot listen on {shown}:{}: {reason}", settings.port)
     };
     let ip: IpAddr = settings
         .address
         .parse()
         .map_err(|_| format!("not an IP address: {}", settings.address))?;
-    let probe = open(SocketAddr::new(ip, settings.port), false).map_err(|error| failed(&error))?;
+    let probe = open(SocketAddr::new(ip, settings.port), settings, false)
+        .map_err(|error| failed(&error))?;
     let address = probe
         .local_addr()
         .and_then(|address| address.as_socket().ok_or(io::ErrorKind::Unsupported.into()));
     let address = address.map_err(|error| failed(&error))?;
     let sockets = if settings.reuseport {
         drop(probe);
-        let own = (0..workers).map(|_| listen(open(address, true)?, settings.backlog));
+        let own = (0..workers).map(|_| listen(open(address, settings, true)?, settings.backlog));
         own.collect::<io::Result<Vec<_>>>()
     } else {
         listen(probe, settings.backlog).and_then(|first| {
@@ -86,21 +93,40 @@ pub fn bind(settings: &ListenerSettings, workers: usize) -> Result<Bound, String
 }
 
 /// A bound socket. Without `is_shared` this fails where anybody listens on the port, whoever they share it with.
-fn open(address: SocketAddr, is_shared: bool) -> io::Result<Socket> {
+fn open(address: SocketAddr, settings: &ListenerSettings, is_shared: bool) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
         Some(Protocol::TCP),
     )?;
     if address.is_ipv6() {
-        socket.set_only_v6(true)?;
+        socket.set_only_v6(settings.ipv6only)?;
     }
     socket.set_reuse_address(true)?;
+    if let Some(keepalive) = settings.keepalive {
+        // Connections have what the listening socket has.
+        socket.set_tcp_keepalive(&probes(keepalive))?;
+    }
     if is_shared {
         socket.set_reuse_port(true)?;
     }
     socket.bind(&address.into())?;
     Ok(socket)
+}
+
+fn probes(keepalive: Keepalive) -> TcpKeepalive {
+    let seconds = |value: u32| Duration::from_secs(u64::from(value));
+    let mut probes = TcpKeepalive::new();
+    if let Some(idle_s) = keepalive.idle_s {
+        probes = probes.with_time(seconds(idle_s));
+    }
+    if let Some(interval_s) = keepalive.interval_s {
+        probes = probes.with_interval(seconds(interval_s));
+    }
+    if let Some(retries) = keepalive.probes {
+        probes = probes.with_retries(retries);
+    }
+    probes
 }
 
 fn listen(socket: Socket, backlog: u32) -> io::Result<StdListener> {
@@ -243,6 +269,39 @@ mod tests {
             let error = bind(&settings(bound.open.port, true), 1).expect_err("in use");
             assert!(error.contains("the port is in use"), "{error}");
         }
+    }
+
+    #[test]
+    fn sockets_are_made_as_told() {
+        let json = r#"{"address":"::","port":0,"ipv6only":false,"backlog":7,
+            "keepalive":{"idle_s":30,"interval_s":5,"probes":3}}"#;
+        let settings: ListenerSettings = serde_json::from_str(json).unwrap();
+        let Ok(bound) = bind(&settings, 2) else {
+            return; // No IPv6 here.
+        };
+        let socket = socket2::SockRef::from(&bound.sockets[1]);
+        assert!(!socket.only_v6().unwrap() && socket.keepalive().unwrap());
+        assert_eq!(
+            socket.tcp_keepalive_time().unwrap(),
+            Duration::from_secs(30)
+        );
+        assert_eq!(
+            socket.tcp_keepalive_interval().unwrap(),
+            Duration::from_secs(5)
+        );
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), 3);
+        let port = bound.open.port;
+        assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+    }
+
+    #[test]
+    fn what_is_in_the_way_of_a_port_is_told() {
+        let elsewhere = r#"{"address":"192.0.2.77","port":0}"#;
+        let error = bind(&serde_json::from_str(elsewhere).unwrap(), 1).expect_err("not ours");
+        assert_eq!(
+            error,
+            "cannot listen on 192.0.2.77:0: this machine does not have the address"
+        );
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Start settings of the core: how they cross the door from Python, and the checked form that the workers read.
 //! Everything that is wrong is told at once; nothing here opens a file or a port.
+mod listener;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -8,11 +10,17 @@ use twinplane_engine::router::Calculation;
 
 use crate::error::StartError;
 use crate::network::Network;
+pub use crate::settings::listener::{Keepalive, ListenerSettings};
+use crate::tls::cipher_suites;
 use crate::tls::identity::Identity;
 
 /// The settings as they cross the door; Python has filled every default that a user can see.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own in the settings"
+)]
 pub struct StartSettings {
     /// Id of this node.
     pub node_id: String,
@@ -39,6 +47,15 @@ pub struct StartSettings {
     /// Versions of TLS to speak.
     #[serde(default = "tls_protocols")]
     pub tls_protocols: Vec<String>,
+    /// Cipher suites to agree on, by OpenSSL's names, those liked best first; empty: all that are spoken.
+    #[serde(default)]
+    pub tls_cipher_suites: Vec<String>,
+    /// Whether the order of those counts, rather than that of the client.
+    #[serde(default)]
+    pub tls_prefers_own_order: bool,
+    /// Whether clients may take a session up again by a ticket.
+    #[serde(default = "yes")]
+    pub tls_tickets: bool,
     /// Networks whose forwarded headers are believed.
     #[serde(default)]
     pub trusted_ips: Vec<String>,
@@ -90,35 +107,6 @@ pub struct StartSettings {
     /// Set where the core is the control plane's own front door.
     #[serde(default)]
     pub edge: Option<EdgeSettings>,
-}
-
-/// One address to listen on.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a flag of its own in the settings"
-)]
-pub struct ListenerSettings {
-    /// Address, such as `0.0.0.0` or `::1`.
-    pub address: String,
-    /// Port; 0 takes any free one, the same for all workers.
-    pub port: u16,
-    /// Whether TLS is spoken.
-    #[serde(default)]
-    pub tls: bool,
-    /// Whether HTTP/2 is offered (by ALPN; in the clear by prior knowledge).
-    #[serde(default)]
-    pub http2: bool,
-    /// Whether a PROXY protocol header comes first.
-    #[serde(default)]
-    pub proxy_protocol: bool,
-    /// Whether each worker has a socket of its own.
-    #[serde(default = "yes")]
-    pub reuseport: bool,
-    /// Connections that may wait to be accepted.
-    #[serde(default = "backlog")]
-    pub backlog: u32,
 }
 
 /// A certificate with its chain, and its private key; both PEM.
@@ -302,8 +290,12 @@ pub struct Settings {
     pub client_identity: Option<Arc<Identity>>,
     /// TLS versions.
     pub tls_versions: Vec<&'static rustls::SupportedProtocolVersion>,
+    /// Cipher suites.
+    pub tls_cipher_suites: Vec<rustls::SupportedCipherSuite>,
     /// Port seen from outside by port listened on.
     pub port_maps: Vec<(u16, u16)>,
+    /// Port that clients find TLS at, where the maps tell; none for the usual one.
+    pub https_port: Option<u16>,
 }
 
 impl Settings {
@@ -321,18 +313,14 @@ impl Settings {
             faults.push("workers: at least one is needed".to_owned());
         }
         for (index, listener) in start.listeners.iter().enumerate() {
-            if listener.address.parse::<IpAddr>().is_err() {
-                faults.push(format!(
-                    "listeners[{index}].address: not an IP address: {}",
-                    listener.address
-                ));
-            }
+            listener.check(index, &mut faults);
             if listener.tls && start.default_certificates.is_empty() {
                 faults.push(format!(
                     "listeners[{index}].tls: default_certificates holds none"
                 ));
             }
         }
+        let port_maps = port_maps(&start.port_maps, &mut faults);
         let settings = Self {
             header_switches: header_switches(&start.headers, &start.headers_upstream, &mut faults),
             via: format!("1.1 {}", start.version).into(),
@@ -346,9 +334,14 @@ impl Settings {
                     .map(Arc::new)
             }),
             tls_versions: tls_versions(&start.tls_protocols, &mut faults),
-            port_maps: port_maps(&start.port_maps, &mut faults),
+            tls_cipher_suites: cipher_suites::read(&start.tls_cipher_suites, &mut faults),
+            https_port: https_port(&start.listeners, &port_maps),
+            port_maps,
             start,
         };
+        if settings.tls_versions_spoken().is_empty() && faults.is_empty() {
+            faults.push("tls_cipher_suites: none is of a version in tls_protocols".to_owned());
+        }
         if let Some(Err(error)) = settings.start.dns.as_ref().map(DnsSettings::servers) {
             faults.push(error);
         }
@@ -375,6 +368,16 @@ impl Settings {
     /// Whether a peer's forwarded headers are believed.
     pub fn trusts(&self, peer: IpAddr) -> bool {
         self.trusted.iter().any(|network| network.contains(peer))
+    }
+
+    /// The versions that a suite is there for: rustls refuses others, and a list without one of TLS 1.3 is a wish.
+    pub fn tls_versions_spoken(&self) -> Vec<&'static rustls::SupportedProtocolVersion> {
+        let is_spoken = |version: &&'static rustls::SupportedProtocolVersion| {
+            let mut suites = self.tls_cipher_suites.iter();
+            suites.any(|suite| suite.version().version == version.version)
+        };
+        let versions = self.tls_versions.iter().copied();
+        versions.filter(is_spoken).collect()
     }
 
     /// The port seen from outside.
@@ -492,6 +495,16 @@ fn port_maps(
     found
 }
 
+fn https_port(listeners: &[ListenerSettings], maps: &[(u16, u16)]) -> Option<u16> {
+    let mapped = |listener: &ListenerSettings| {
+        let found = maps.iter().find(|(inside, _)| *inside == listener.port);
+        found.map(|(_, outside)| *outside)
+    };
+    let listeners = listeners.iter().filter(|listener| listener.tls);
+    let seen: Vec<u16> = listeners.filter_map(mapped).collect();
+    seen.first().copied().filter(|_| !seen.contains(&443))
+}
+
 // Seconds may come with a fraction, which is rounded up: what is set is never cut to nothing.
 fn seconds<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     f64::deserialize(deserializer).map(whole_seconds)
@@ -521,9 +534,6 @@ fn one() -> usize {
 }
 fn yes() -> bool {
     true
-}
-fn backlog() -> u32 {
-    16_384
 }
 fn tls_protocols() -> Vec<String> {
     ["TLSv1.2", "TLSv1.3"].map(str::to_owned).to_vec()
@@ -583,6 +593,42 @@ mod tests {
                 error.faults
             );
         }
+    }
+
+    #[test]
+    fn redirects_name_a_port_only_where_maps_tell_of_an_unusual_one() {
+        let port = |maps: &str| {
+            let json = format!(
+                r#"{{"node_id":"n","version":"v","port_maps":{maps},
+                "listeners":[{{"address":"::","port":8000}},{{"address":"::","port":8443}}]}}"#
+            );
+            let mut start: StartSettings = serde_json::from_str(&json).unwrap();
+            start.listeners[1].tls = true;
+            let maps = port_maps(&start.port_maps, &mut Vec::new());
+            https_port(&start.listeners, &maps)
+        };
+        assert_eq!(port("{}"), None);
+        assert_eq!(port(r#"{"8000":80}"#), None);
+        assert_eq!(port(r#"{"8000":80,"8443":443}"#), None);
+        assert_eq!(port(r#"{"8443":9443}"#), Some(9443));
+    }
+
+    #[test]
+    fn suites_that_leave_no_version_are_a_fault() {
+        let parse = |versions: &str, suites: &str| {
+            let json = format!(
+                r#"{{"node_id":"n","version":"v","tls_protocols":{versions},"tls_cipher_suites":{suites}}}"#
+            );
+            Settings::parse(json.as_bytes())
+        };
+        let error =
+            parse(r#"["TLSv1.3"]"#, r#"["ECDHE-RSA-AES128-GCM-SHA256"]"#).expect_err("a fault");
+        assert!(
+            error.faults[0].starts_with("tls_cipher_suites"),
+            "{error:?}"
+        );
+        let narrowed = parse(r#"["TLSv1.2","TLSv1.3"]"#, r#"["TLS_AES_128_GCM_SHA256"]"#).unwrap();
+        assert_eq!(narrowed.tls_versions_spoken().len(), 1);
     }
 
     #[test]

@@ -7,6 +7,7 @@ import os
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,10 @@ import orjson
 
 from twinplane import __version__
 from twinplane.node.authority import Identity
+from twinplane.node.renewal import check_pair, read_pem
+from twinplane.node.sockets import resolved
 from twinplane.settings import Listener, NodeSettings
+from twinplane.settings.tls import TLS12, TLS13
 
 # Limits of one request and one connection. SETTLED values; a request beyond them is refused early and cheaply.
 LIMITS: Mapping[str, int] = {
@@ -36,11 +40,12 @@ _SECOND_MS = 1000
 
 def node_core_settings(settings: NodeSettings, node_id: str, certificates: Sequence[Identity]) -> bytes:
     """The core's settings for a data plane node."""
-    document = _common(node_id, settings["nginx_worker_processes"], settings["proxy_listen"], certificates)
+    listeners = resolved(settings["proxy_listen"])
+    document = _common(node_id, settings["nginx_worker_processes"], listeners, certificates)
     document |= {
         "client_certificate": _client_certificate(settings),
         "trusted_certificates": trusted_certificates(settings["lua_ssl_trusted_certificate"] or ()),
-        "tls_protocols": settings["ssl_protocols"].split(),
+        **_tls(settings),
         "trusted_ips": [each for each in settings["trusted_ips"] or () if each != "unix:"],
         "real_ip_header": settings["real_ip_header"],
         "real_ip_recursive": settings["real_ip_recursive"],
@@ -58,7 +63,7 @@ def node_core_settings(settings: NodeSettings, node_id: str, certificates: Seque
         },
         "limits": {**LIMITS, "body_bytes_max": settings["nginx_http_client_max_body_size"]},
         "dns": _dns(settings),
-        "port_maps": _port_maps(settings["port_maps"] or ()),
+        "port_maps": {str(listening): seen for seen, listening in settings.port_maps},
     }
     return orjson.dumps(document)
 
@@ -129,24 +134,44 @@ def _common(
 
 
 def _listener(listener: Listener) -> dict[str, Any]:
-    return {
+    found = {
         "address": listener.address,
         "port": listener.port,
         "tls": listener.tls,
         "http2": listener.http2,
         "proxy_protocol": listener.proxy_protocol,
-        "reuseport": True,
+        "reuseport": listener.reuseport,
         "backlog": listener.backlog,
     }
+    if not listener.ipv6only:
+        found["ipv6only"] = False
+    if listener.keepalive is not None:
+        found["keepalive"] = asdict(listener.keepalive)
+    return found
+
+
+def _tls(settings: NodeSettings) -> dict[str, Any]:
+    """What is spoken with clients; what is as the core has it by itself is left out."""
+    choice = settings.tls
+    found: dict[str, Any] = {"tls_protocols": list(choice.versions)}
+    if choice.suites != (*TLS13, *TLS12):
+        found["tls_cipher_suites"] = list(choice.suites)
+    if choice.prefers_own_order:
+        found["tls_prefers_own_order"] = True
+    if not settings["ssl_session_tickets"]:
+        found["tls_tickets"] = False
+    return found
 
 
 def _client_certificate(settings: NodeSettings) -> dict[str, str] | None:
-    if not settings["client_ssl"] or not settings["client_ssl_cert"]:
+    if not settings["client_ssl"]:
         return None
-    return {
-        "cert": Path(settings["client_ssl_cert"]).read_text(encoding="utf-8"),
-        "key": Path(settings["client_ssl_cert_key"]).read_text(encoding="utf-8"),
-    }
+    try:
+        pair = Identity(read_pem(settings["client_ssl_cert"]), read_pem(settings["client_ssl_cert_key"]))
+        check_pair(pair)
+    except ValueError as error:
+        raise ValueError(f"client_ssl_cert, client_ssl_cert_key: {error}") from error
+    return {"cert": pair.certificate, "key": pair.key}
 
 
 def _words(words: Sequence[str] | None) -> list[str]:
@@ -172,8 +197,3 @@ def _with_port(resolver: str) -> str:
     except ValueError:
         return resolver
     return f"[{address}]:53" if address.version == 6 else f"{address}:53"
-
-
-def _port_maps(maps: Sequence[str]) -> dict[str, int]:
-    """Listening port to the port that clients see."""
-    return {listening: int(seen) for seen, _, listening in (each.partition(":") for each in maps)}

@@ -55,7 +55,7 @@ class Edge:
     """The running front door of one control plane process."""
 
     def __init__(self, settings: EdgeSettings) -> None:
-        listener = Listener(settings.address, settings.port, frozenset({"ssl", "http2"}))
+        listener = Listener(settings.address, settings.port, frozenset({"ssl", "http2", "reuseport"}))
         core_settings = edge_core_settings(
             [listener],
             settings.workers,

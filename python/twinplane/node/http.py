@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,10 @@ from http import HTTPStatus
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import orjson
+
+from twinplane.node.proxy_header import HeaderInvalid, take_header
+from twinplane.node.sockets import open_socket
+from twinplane.settings import Listener
 
 HEAD_BYTES_MAX = 16_384
 BODY_BYTES_MAX = 65_536
@@ -71,24 +76,78 @@ class HttpServer:
         self._answered = answered
         self._server_name = server_name
         self._servers: list[asyncio.Server] = []
+        self._accepting: list[asyncio.Task[None]] = []
         self._connections: set[asyncio.Task[None]] = set()
 
     async def listen(self, address: str, port: int, tls: ssl.SSLContext | None = None) -> int:
         """Open a listener; port 0 takes any. The answer is the port. Raises OSError."""
-        server = await asyncio.start_server(self._accept, address, port, ssl=tls, limit=HEAD_BYTES_MAX)
-        self._servers.append(server)
-        opened: int = server.sockets[0].getsockname()[1]
-        return opened
+        return await self.listen_as(Listener(address, port), tls)
+
+    async def listen_as(self, listener: Listener, tls: ssl.SSLContext | None) -> int:
+        """Open a listener with all its flags. The answer is the port. Raises OSError."""
+        opened = open_socket(listener)
+        port: int = opened.getsockname()[1]
+        if listener.proxy_protocol:
+            # Whoever comes in is read by hand up to the end of the header, and only then by a stream.
+            accepting = asyncio.create_task(self._accept_behind_header(opened, tls))
+            self._accepting.append(accepting)
+        else:
+            server = await asyncio.start_server(
+                self._accept,
+                sock=opened,
+                ssl=tls,
+                limit=HEAD_BYTES_MAX,
+                backlog=listener.backlog,
+                ssl_handshake_timeout=HEAD_TIMEOUT_S if tls else None,
+            )
+            self._servers.append(server)
+        return port
 
     async def close(self) -> None:
         """Close the listeners and all connections."""
         for server in self._servers:
             server.close()
-        for task in list(self._connections):
+        tasks = [*self._accepting, *self._connections]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         for server in self._servers:
             await server.wait_closed()
+
+    async def _accept_behind_header(self, opened: socket.socket, tls: ssl.SSLContext | None) -> None:
+        loop = asyncio.get_running_loop()
+        with opened:
+            while True:
+                try:
+                    connection, _ = await loop.sock_accept(opened)
+                except OSError:
+                    # Whatever befell the one connection, or the descriptors of the process.
+                    await asyncio.sleep(0.1)
+                    continue
+                if len(self._connections) >= CONNECTIONS_MAX:
+                    connection.close()
+                    continue
+                task = asyncio.create_task(self._take(connection, tls))
+                self._connections.add(task)
+                task.add_done_callback(self._connections.discard)
+
+    async def _take(self, connection: socket.socket, tls: ssl.SSLContext | None) -> None:
+        """Take the PROXY header off a connection, then serve it."""
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(limit=HEAD_BYTES_MAX, loop=loop)
+        protocol = asyncio.StreamReaderProtocol(reader, self._accept, loop=loop)
+        try:
+            async with asyncio.timeout(HEAD_TIMEOUT_S):
+                await take_header(connection)
+                await loop.connect_accepted_socket(
+                    lambda: protocol, connection, ssl=tls, ssl_handshake_timeout=HEAD_TIMEOUT_S if tls else None
+                )
+        except (HeaderInvalid, OSError, TimeoutError) as error:
+            _log.debug("status_connection_refused detail=%s", error)
+            connection.close()
+        except BaseException:
+            connection.close()
+            raise
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

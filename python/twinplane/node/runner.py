@@ -26,7 +26,7 @@ from twinplane.hybrid.client import LinkClient, LinkFacts, LinkTimes
 from twinplane.hybrid.dial import Dialer
 from twinplane.hybrid.wire import BasicInfo, Issue, NodeQuery
 from twinplane.node.audit_part import NodeAudit
-from twinplane.node.authority import Identity, self_signed, write_private, write_whole
+from twinplane.node.authority import write_whole
 from twinplane.node.backlog import Backlog
 from twinplane.node.cache import ConfigCache, Stored
 from twinplane.node.conditions import Conditions
@@ -41,6 +41,8 @@ from twinplane.node.license_gate import LicenseGate
 from twinplane.node.link_settings import read_endpoint, read_forward_proxy, read_link_tls
 from twinplane.node.logs import LogDelivery
 from twinplane.node.seal import Keyring, read_keyring
+from twinplane.node.served_certificates import served_certificates, server_context
+from twinplane.node.sockets import resolved
 from twinplane.node.sparse import complete_table
 from twinplane.node.status import StatusApi, StatusFacts
 from twinplane.node.telemetry import TelemetrySender, TelemetryTimes
@@ -60,7 +62,6 @@ LOGS_GRACE_SECONDS = 3.0
 FIRST_RETRY_SECONDS = 1.0
 TASK_PAUSE_SECONDS = 1.0
 DECLARED_REFUSED = "declarative_config_refused"
-_SELF_SIGNED_DAYS = 3650
 Work = Callable[[], Coroutine[Any, Any, None]]
 _EMPTY_TABLE = b'{"_format_version":"3.0","_transform":false}'
 
@@ -156,9 +157,12 @@ class Node:
     def _start_core(self, audit: NodeAudit) -> tuple[ConfigKeeper, Core, LogDelivery]:
         settings = self._settings
         try:
-            core_settings = node_core_settings(settings, self._id, self._proxy_certificates())
+            certificates = served_certificates(settings, "ssl_cert", self._prefix, "kong-default")
+            core_settings = node_core_settings(settings, self._id, certificates)
         except OSError as error:
-            raise NodeStartError(f"{error.filename}: cannot be read: {error.strerror}") from error
+            raise NodeStartError(f"{error.filename or 'proxy_listen'}: {error.strerror}") from error
+        except ValueError as error:
+            raise NodeStartError(str(error)) from error
         started: list[Core] = []
 
         def start(table: bytes | None) -> Core:
@@ -214,24 +218,6 @@ class Node:
         generations = ConfigCache(self._prefix, self._keyring, seals=seals)
         bytes_max = settings["cluster_max_payload"]
         return JournaledCache(generations, self._prefix, self._keyring, bytes_max=bytes_max, seals=seals)
-
-    def _proxy_certificates(self) -> list[Identity]:
-        settings = self._settings
-        if settings["ssl_cert"]:
-            pairs = zip(settings["ssl_cert"], settings["ssl_cert_key"], strict=True)
-            return [Identity(_pem(certificate), _pem(key)) for certificate, key in pairs]
-        directory = self._prefix / "ssl"
-        certificate_path, key_path = directory / "kong-default.crt", directory / "kong-default.key"
-        if not (certificate_path.exists() and key_path.exists()):
-            identity = self_signed("localhost", days=_SELF_SIGNED_DAYS, client=False)
-            try:
-                directory.mkdir(exist_ok=True, mode=0o700)
-                write_private(key_path, identity.key.encode())
-                write_whole(certificate_path, identity.certificate.encode(), 0o644)
-            except OSError as error:
-                log.warning("certificate_not_kept detail=%s", error)
-                return [identity]
-        return [Identity(certificate_path.read_text(), key_path.read_text())]
 
     def _dialers(self) -> tuple[Dialer | None, Dialer | None]:
         """For configuration and for telemetry; None where the node has no such link."""
@@ -331,15 +317,23 @@ class Node:
         )
 
     async def _listen(self, stack: contextlib.AsyncExitStack, api: StatusApi, audit: NodeAudit) -> None:
-        for listener in self._settings["status_listen"]:
-            server = HttpServer(api.handle, server_name=f"twinplane/{__version__}", answered=audit.answered("status"))
+        settings = self._settings
+        tls: ssl.SSLContext | None = None
+        if any(listener.tls for listener in settings["status_listen"]):
+            certificates = served_certificates(settings, "status_ssl_cert", self._prefix, "status-kong-default")
+            tls = server_context(certificates, settings.tls)
+        server = HttpServer(api.handle, server_name=f"twinplane/{__version__}", answered=audit.answered("status"))
+        stack.push_async_callback(server.close)
+        problems = []
+        for listener in settings["status_listen"]:
             try:
-                port = await server.listen(listener.address, listener.port)
+                for each in resolved([listener]):
+                    port = await server.listen_as(each, tls if each.tls else None)
+                    log.info("status_listening address=%s port=%d tls=%s", each.address, port, each.tls)
             except OSError as error:
-                name = f"{listener.address}:{listener.port}"
-                raise NodeStartError(f"status_listen {name}: cannot be listened on: {error.strerror}") from error
-            stack.push_async_callback(server.close)
-            log.info("status_listening address=%s port=%d", listener.address, port)
+                problems.append(f"status_listen {listener.shown}: cannot be listened on: {error.strerror}")
+        if problems:
+            raise NodeStartError(*problems)
 
     def _certificate_expiry(self) -> float | None:
         if self._settings["role"] != "data_plane":

@@ -14,7 +14,8 @@ from typing import Any
 from twinplane.settings.audit import AUDIT_NODE
 from twinplane.settings.conf_file import SEARCHED, read_conf_file, read_environment
 from twinplane.settings.forward_proxy import read_proxy_server
-from twinplane.settings.listeners import LISTENERS
+from twinplane.settings.listeners import LISTENERS, PORT_MAPS
+from twinplane.settings.serving import port_maps, serving_mistakes, serving_warnings, tls_choice
 from twinplane.settings.setting import (
     ENDPOINT,
     FILE_URL,
@@ -25,6 +26,7 @@ from twinplane.settings.setting import (
     SWITCH,
     TEXT,
     WORKERS,
+    Kind,
     Mistake,
     Setting,
     SettingsError,
@@ -33,15 +35,16 @@ from twinplane.settings.setting import (
     one_of,
     read_values,
 )
+from twinplane.settings.tls import SUITES, TLS_VERSIONS, TlsChoice
 
 _PROXY_LISTEN = "0.0.0.0:8000 reuseport backlog=16384, 0.0.0.0:8443 http2 ssl reuseport backlog=16384"
 _MS_MAX = 2**31 - 2
 _SECONDS_MAX = 10 * 365 * 86400
 
 
-def _accepted(name: str, doc: str, *, secret: bool = False) -> Setting:
-    """A name of Kong's that loads and changes nothing here."""
-    return Setting(name, TEXT, "", doc, secret=secret, acted_on=False)
+def _accepted(name: str, doc: str, *, secret: bool = False, kind: Kind[Any] = TEXT) -> Setting:
+    """A name of Kong's that loads and changes nothing here. What is no value of its kind is refused all the same."""
+    return Setting(name, kind, "", doc, secret=secret, acted_on=False)
 
 
 SETTINGS: tuple[Setting, ...] = (
@@ -176,12 +179,50 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("declarative_config_string", TEXT, "", "Configuration as text, instead of a file."),
     # Listening
-    Setting("proxy_listen", LISTENERS, _PROXY_LISTEN, "Where client traffic is taken."),
-    Setting("status_listen", LISTENERS, "127.0.0.1:8007", "Where status, readiness and metrics are served."),
-    Setting("port_maps", LIST, "", "Ports that clients see, as seen:listening."),
+    Setting(
+        "proxy_listen",
+        LISTENERS,
+        _PROXY_LISTEN,
+        "Where client traffic is taken: address:port with flags, separated by commas. See docs/guides/listeners.md.",
+    ),
+    Setting(
+        "status_listen",
+        LISTENERS,
+        "127.0.0.1:8007",
+        "Where status, readiness and metrics are served, with the same flags; off for nowhere.",
+    ),
+    Setting(
+        "port_maps",
+        PORT_MAPS,
+        "",
+        "Ports that clients see where another one is listened on, as seen:listening: 443:8443. X-Forwarded-Port and "
+        "redirects to https carry them.",
+    ),
+    Setting("host_ports", PORT_MAPS, "", "The same as port_maps; both count."),
     Setting("ssl_cert", LIST, "", "Certificates served where no name matches. Default: made at first start."),
     Setting("ssl_cert_key", LIST, "", "Private keys of ssl_cert, in the same order.", secret=True),
-    Setting("ssl_protocols", TEXT, "TLSv1.2 TLSv1.3", "TLS versions taken from clients."),
+    Setting(
+        "ssl_cipher_suite",
+        one_of(*SUITES),
+        "intermediate",
+        "modern (TLS 1.3 only), intermediate, old (as intermediate, with a warning) or custom (ssl_ciphers); no fips.",
+    ),
+    Setting(
+        "ssl_ciphers",
+        TEXT,
+        "",
+        "Suites of ssl_cipher_suite = custom, as OpenSSL writes them. Those that are not spoken are told in a warning.",
+    ),
+    Setting("ssl_prefer_server_ciphers", SWITCH, "on", "With custom suites: their order counts, not the client's."),
+    Setting(
+        "ssl_protocols",
+        TLS_VERSIONS,
+        "TLSv1.2 TLSv1.3",
+        "TLS versions taken from clients; ssl_cipher_suite may narrow them further.",
+    ),
+    Setting("ssl_session_tickets", SWITCH, "on", "Let clients take TLS sessions up again by a ticket."),
+    Setting("status_ssl_cert", LIST, "", "Certificates of status_listen with ssl. Default: made at first start."),
+    Setting("status_ssl_cert_key", LIST, "", "Private keys of status_ssl_cert, in the same order.", secret=True),
     Setting("trusted_ips", NETWORKS, "", "Peers whose X-Forwarded-* and X-Real-IP headers are believed."),
     Setting("real_ip_header", TEXT, "X-Real-IP", "Header that a trusted peer names the client in."),
     Setting("real_ip_recursive", SWITCH, "off", "Skip trusted addresses in that header, from the right."),
@@ -255,8 +296,8 @@ SETTINGS: tuple[Setting, ...] = (
     _accepted("plugins", "All bundled plugins are always loaded."),
     _accepted("vaults", "Accepted."),
     _accepted("vitals", "Telemetry has its own settings."),
-    _accepted("admin_listen", "A node has no Admin API; its control plane has one."),
-    _accepted("admin_gui_listen", "A node serves no pages."),
+    _accepted("admin_listen", "A node has no Admin API; its control plane has one.", kind=LISTENERS),
+    _accepted("admin_gui_listen", "A node serves no pages.", kind=LISTENERS),
     _accepted("stream_listen", "Streams are not proxied yet."),
     _accepted("cluster_listen", "A setting of control planes."),
     _accepted("cluster_telemetry_listen", "A setting of control planes."),
@@ -271,11 +312,7 @@ SETTINGS: tuple[Setting, ...] = (
     _accepted("db_cache_ttl", "Accepted."),
     _accepted("worker_consistency", "A configuration is always swapped in whole."),
     _accepted("worker_state_update_frequency", "A configuration is always swapped in whole."),
-    _accepted("ssl_cipher_suite", "The modern suites are used."),
-    _accepted("ssl_ciphers", "The modern suites are used."),
-    _accepted("ssl_prefer_server_ciphers", "Accepted."),
     _accepted("ssl_dhparam", "Accepted."),
-    _accepted("ssl_session_tickets", "Accepted."),
     _accepted("ssl_session_timeout", "Accepted."),
     _accepted("ssl_session_cache_size", "Accepted."),
     _accepted("lua_ssl_protocols", "TLS 1.2 and 1.3 are used."),
@@ -322,6 +359,16 @@ class NodeSettings:
         """The node's labels."""
         return dict(label.split(":", 1) for label in self.values["cluster_dp_labels"] or ())
 
+    @property
+    def port_maps(self) -> tuple[tuple[int, int], ...]:
+        """Pairs of a port that clients see and the one that is listened on."""
+        return port_maps(self.values)
+
+    @property
+    def tls(self) -> TlsChoice:
+        """What is spoken with clients."""
+        return tls_choice(self.values)
+
     def masked(self) -> dict[str, Any]:
         """Every value as it may be shown to others: secrets as asterisks."""
         return {name: _shown(_BY_NAME[name], value) for name, value in self.values.items() if value is not None}
@@ -331,7 +378,9 @@ def _shown(setting: Setting, value: Any) -> Any:
     if setting.secret:
         return "******"
     if setting.kind is LISTENERS:
-        return ", ".join(f"{each.address}:{each.port}" for each in value) or "off"
+        return ", ".join(each.shown for each in value) or "off"
+    if setting.kind is PORT_MAPS:
+        return ", ".join(f"{seen}:{listening}" for seen, listening in value)
     if isinstance(value, tuple):
         return ", ".join(map(str, value))
     if isinstance(value, bool):
@@ -360,6 +409,7 @@ def load_node_settings(path: Path | None, environ: Mapping[str, str]) -> NodeSet
     mistakes.extend(_contradictions(values, places))
     if mistakes:
         raise SettingsError(mistakes)
+    warnings += serving_warnings(values)
     return NodeSettings(values, tuple(warnings), found)
 
 
@@ -379,8 +429,6 @@ def _contradictions(values: Mapping[str, Any], places: Mapping[str, str]) -> lis
     found: list[Mistake] = []
     if values["database"] != "off":
         mistake("database", "must be off: a node keeps its configuration in memory")
-    if not values["proxy_listen"]:
-        mistake("proxy_listen", "must not be off on a node that proxies")
     if values["role"] == "data_plane":
         for name in ("cluster_cert", "cluster_cert_key"):
             if not values[name]:
@@ -396,10 +444,8 @@ def _contradictions(values: Mapping[str, Any], places: Mapping[str, str]) -> lis
             read_proxy_server(values["proxy_server"])
         except ValueError as error:
             mistake("proxy_server", str(error))
-    if bool(values["client_ssl_cert"]) != bool(values["client_ssl_cert_key"]):
-        mistake("client_ssl_cert", "must be given together with client_ssl_cert_key")
-    if len(values["ssl_cert"] or ()) != len(values["ssl_cert_key"] or ()):
-        mistake("ssl_cert", "must name as many files as ssl_cert_key")
+    for name, problem in serving_mistakes(values):
+        mistake(name, problem)
     found.extend(_fallback_mistakes(values, places))
     found.extend(_label_mistakes(values["cluster_dp_labels"] or (), places.get("cluster_dp_labels", "settings")))
     return found

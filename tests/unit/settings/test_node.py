@@ -20,7 +20,7 @@ def write(tmp_path: Path, text: str) -> Path:
 def test_every_mistake_is_told_at_once_with_its_place(tmp_path: Path) -> None:
     path = write(
         tmp_path,
-        "proxy_listen = nowhere:80\nlog_level = loud\ncluster_max_payload = 5\nthis is no setting\n"
+        "proxy_listen = 300.0.0.1:80\nlog_level = loud\ncluster_max_payload = 5\nthis is no setting\n"
         "cluster_dp_labels = kong_x:1, a\ntrusted_ips = 300.0.0.1\n",
     )
     with pytest.raises(SettingsError) as caught:

@@ -190,7 +190,7 @@ pub(super) async fn error<C: ClientSide>(
 ) -> bool {
     let snapshot = Rc::clone(&x.snapshot);
     chain::finish(x, &snapshot);
-    let worded = error_page::word(error, x);
+    let worded = error_page::word(error, x, worker.settings.https_port);
     answer(worker, x, client, &worded.answer, worded.is_of_server).await
 }
 
@@ -207,7 +207,7 @@ pub(super) async fn answer<C: ClientSide>(
     let mut page = error_page::render(x, answer, is_of_server, default_type);
     prepare(x, answer, &page);
     if !phases::header_filter(worker, x) {
-        let broken = error_page::word(&GatewayError::Unexpected, x).answer;
+        let broken = error_page::word(&GatewayError::Unexpected, x, None).answer;
         page = error_page::render(x, &broken, true, default_type);
         x.response.headers.clear();
         prepare(x, &broken, &page);

@@ -13,6 +13,7 @@ use tokio_rustls::server::TlsStream;
 use crate::error::StartError;
 use crate::settings::Settings;
 use crate::tls::certificates::{CertificateTable, ServerCertificates};
+use crate::tls::cipher_suites;
 use crate::tls::client_verifier::PossessionVerifier;
 use crate::tls::identity::Identity;
 
@@ -138,11 +139,14 @@ impl Asking {
         certificates: &Arc<ServerCertificates>,
         http2: bool,
     ) -> Result<Self, StartError> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let provider = Arc::new(rustls::crypto::CryptoProvider {
+            cipher_suites: settings.tls_cipher_suites.clone(),
+            ..rustls::crypto::ring::default_provider()
+        });
         let build = |is_asked: bool| -> Result<Arc<ServerConfig>, StartError> {
             let failed = |error: rustls::Error| StartError::of(format!("tls: {error}"));
             let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-                .with_protocol_versions(&settings.tls_versions)
+                .with_protocol_versions(&settings.tls_versions_spoken())
                 .map_err(failed)?;
             let builder = if is_asked {
                 let algorithms = provider.signature_verification_algorithms;
@@ -158,7 +162,10 @@ impl Asking {
             }
             // Tickets alone: a cache of sessions would be a lock shared by all workers.
             config.session_storage = Arc::new(NoServerSessionStorage {});
-            if !is_asked {
+            config.ignore_client_order = settings.start.tls_prefers_own_order;
+            if !settings.start.tls_tickets {
+                config.send_tls13_tickets = 0;
+            } else if !is_asked {
                 config.ticketer = rustls::crypto::ring::Ticketer::new().map_err(failed)?;
             }
             Ok(Arc::new(config))
@@ -182,30 +189,15 @@ impl Session {
                 .server_name()
                 .map(|name| Arc::from(name.to_ascii_lowercase())),
             version,
-            cipher: connection.negotiated_cipher_suite().map_or("", cipher_name),
+            cipher: connection
+                .negotiated_cipher_suite()
+                .map_or("", cipher_suites::name),
             is_h2: connection.alpn_protocol() == Some(b"h2"),
             client_chain: chain
                 .iter()
                 .map(|certificate| certificate.clone().into_owned())
                 .collect(),
         }
-    }
-}
-
-/// Names of TLS 1.2 suites are OpenSSL's, as logs of Kong carry them; those of TLS 1.3 are the standard's.
-fn cipher_name(suite: rustls::SupportedCipherSuite) -> &'static str {
-    use rustls::CipherSuite as Suite;
-    match suite.suite() {
-        Suite::TLS13_AES_256_GCM_SHA384 => "TLS_AES_256_GCM_SHA384",
-        Suite::TLS13_AES_128_GCM_SHA256 => "TLS_AES_128_GCM_SHA256",
-        Suite::TLS13_CHACHA20_POLY1305_SHA256 => "TLS_CHACHA20_POLY1305_SHA256",
-        Suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384 => "ECDHE-ECDSA-AES256-GCM-SHA384",
-        Suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 => "ECDHE-ECDSA-AES128-GCM-SHA256",
-        Suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256 => "ECDHE-ECDSA-CHACHA20-POLY1305",
-        Suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384 => "ECDHE-RSA-AES256-GCM-SHA384",
-        Suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 => "ECDHE-RSA-AES128-GCM-SHA256",
-        Suite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256 => "ECDHE-RSA-CHACHA20-POLY1305",
-        other => other.as_str().unwrap_or(""),
     }
 }
 
