@@ -9,14 +9,17 @@ import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from tests.integration.installation import Installation, installation
+from tests.integration.installation import Installation, installation, run_twinplane
 
 from twinplane.settings import CONTROL_PLANE, NODE, UP, read_listeners
+from twinplane.settings.host_names import HostNames
 from twinplane.settings.network import (
     ADMIN_PORT,
     AUDIT_PORT,
+    CLOUD,
     CONTROL_PLANE_PORT,
     HOSTS,
     PROXY_PORT,
@@ -82,7 +85,8 @@ def test_ports_of_this_machine_only_are_closed_to_others(up: Installation) -> No
 def test_each_host_is_certified_and_answers_as_the_page_says(kind: HostKind, up: Installation) -> None:
     status, body = ask(up, host(kind, up), "/v2/control-planes")
     if kind.served:
-        assert status in (401, 404), body
+        # The console leads people to where they sign in.
+        assert status in ((303,) if kind is CLOUD else (401, 404)), body
     else:
         assert status == 404
         assert json.loads(body)["detail"] == f"The service [{kind.name}] is not enabled on this server"
@@ -108,3 +112,46 @@ def test_a_client_certificate_is_asked_for_where_the_page_says_so(kind: HostKind
     shown = subprocess.run(command, input="", capture_output=True, text=True, timeout=20).stdout
     assert "BEGIN CERTIFICATE" in shown
     assert ("Requested Signature Algorithms" in shown) == kind.client_certificate
+
+
+def allowlist(up: Installation, *words: str) -> list[dict[str, Any]]:
+    address = ("--address", f"localhost:{up.ports['port']}", "--ca", str(up.data / "ca.pem"))
+    token = ("--token-file", str(up.data / "admin.token"))
+    process = run_twinplane("network", "allowlist", *address, *token, *words, "-o", "json")
+    text, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, text
+    rules: list[dict[str, Any]] = json.loads(text)["rules"]
+    return rules
+
+
+def test_the_allowlist_is_what_the_running_system_listens_on(up: Installation) -> None:
+    kic = {"name": "ingress", "cluster_type": "CLUSTER_TYPE_K8S_INGRESS_CONTROLLER"}
+    assert up.api("POST", "/v2/control-planes", kic).status == 201
+    rules = allowlist(up, "--control-plane", "default,ingress", "--audit-port", "off")
+    out = [rule for rule in rules if rule["direction"] == "out"]
+    kinds = set()
+    for rule in out:
+        assert (rule["port"], rule["transport"]) == (up.ports["port"], "TCP")
+        assert "*" not in rule["host"]
+        found = HostNames((DOMAIN,)).read(rule["host"])
+        assert found is not None
+        assert found.kind is not None
+        kinds.add(found.kind)
+        assert found.kind.client_certificate == rule["client_certificate"]
+        # The certificate covers the name, and somebody answers to it.
+        status, body = ask(up, rule["host"], "/")
+        assert status in (303, 401, 404)
+        assert b"has the host name" not in body
+    assert kinds == {kind for kind in HOSTS if kind.types}
+    # Nodes get a link by the names of the list.
+    shown = up.api("GET", "/v2/control-planes").json()["data"]
+    endpoints = {plane["name"]: plane["config"] for plane in shown}
+    hosts = {rule["host"] for rule in out}
+    for name, key in (("default", "control_plane"), ("default", "telemetry"), ("ingress", "telemetry")):
+        assert endpoints[name][f"{key}_endpoint"].removeprefix("https://").partition(":")[0] in hosts
+    assert endpoints["ingress"]["control_plane_endpoint"].removeprefix("https://").partition(":")[0] not in hosts
+
+
+def test_the_allowlist_asks_for_control_planes_by_id(up: Installation) -> None:
+    plane_id = up.control_plane_id()
+    assert allowlist(up, "--control-plane", plane_id) == allowlist(up, "--control-plane", "default", "--region", "us")

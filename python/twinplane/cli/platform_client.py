@@ -47,9 +47,9 @@ class PlatformClient:
         """Whether a node answers that it serves."""
         return self._answers_ok("/status/ready")
 
-    def call(self, method: str, path: str, body: Any = None) -> Any:
-        """The JSON answer of a call that must succeed."""
-        status, data = self._request(method, path, body)
+    def call(self, method: str, path: str, body: Any = None, *, host: str | None = None) -> Any:
+        """The JSON answer of a call that must succeed. `host` is asked for in place of the address that is dialled."""
+        status, data = self._request(method, path, body, host)
         if status >= 300:
             raise StartError(f"{method} {path} was answered with {status}: {data.decode(errors='replace')[:500]}")
         return json.loads(data) if data else None
@@ -62,9 +62,11 @@ class PlatformClient:
         except (OSError, http.client.HTTPException):
             return False
 
-    def _request(self, method: str, path: str, body: Any) -> tuple[int, bytes]:
+    def _request(self, method: str, path: str, body: Any, host: str | None = None) -> tuple[int, bytes]:
         connection = self._connection()
         headers = {"Content-Type": "application/json"} if body is not None else {}
+        if host is not None:
+            headers["Host"] = host
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
         try:

@@ -33,7 +33,7 @@ class HostKind:
     """A family of host names under the base domain. `template` holds `{prefix}`, `{region}` and `{domain}`.
 
     `other_templates` are forms that newer or older documents have for the same host; they are answered alike. Where
-    `served` is false the host answers that it is not.
+    `served` is false the host answers that it is not. `tools` are the programs of people that ask for it.
     """
 
     name: str
@@ -43,6 +43,7 @@ class HostKind:
     client_certificate: bool = False
     served: bool = True
     other_templates: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
 
     @property
     def templates(self) -> tuple[str, ...]:
@@ -102,13 +103,21 @@ STATUS_PORT = Port(
 )
 PORTS = (CONTROL_PLANE_PORT, AUDIT_PORT, ADMIN_PORT, PROXY_PORT, PROXY_TLS_PORT, STATUS_PORT)
 
+TOOLS = ("browser", "deck", "kongctl", "terraform", "kic", "portal", "mesh")
+"""Programs beside nodes that a network may have to let through."""
+_API_TOOLS = ("browser", "deck", "kongctl", "terraform")
+
 GLOBAL = "global"
 """The region in name only: identity, and what belongs to no region. No control plane is in it."""
 
-CLOUD = HostKind("console", "cloud.{domain}", "the platform for people", _BOTH)
-GLOBAL_API = HostKind("global API", "global.api.{domain}", "identity, organization", (ControlPlaneType.GATEWAY,))
-API = HostKind("API", "{region}.api.{domain}", "the API of a region; decK", _BOTH)
-KIC_API = HostKind("KIC API", "{region}.kic.api.{domain}", "ingress controllers", (ControlPlaneType.KIC,), True)
+CLOUD = HostKind("console", "cloud.{domain}", "the platform for people", _BOTH, tools=("browser",))
+GLOBAL_API = HostKind(
+    "global API", "global.api.{domain}", "identity, organization", (ControlPlaneType.GATEWAY,), tools=_API_TOOLS
+)
+API = HostKind("API", "{region}.api.{domain}", "the API of a region; decK", _BOTH, tools=_API_TOOLS)
+KIC_API = HostKind(
+    "KIC API", "{region}.kic.api.{domain}", "ingress controllers", (ControlPlaneType.KIC,), True, tools=("kic",)
+)
 CONFIGURATION = HostKind(
     "configuration",
     "{prefix}.{region}.cp0.{domain}",
@@ -125,13 +134,16 @@ TELEMETRY = HostKind(
     True,
     other_templates=("{prefix}.{region}.tp.{domain}",),
 )
-PORTAL = HostKind("developer portal", "{prefix}.{region}.portal.{domain}", "developer portals", (), served=False)
+PORTAL = HostKind(
+    "developer portal", "{prefix}.{region}.portal.{domain}", "developer portals", (), served=False, tools=("portal",)
+)
 MESH = HostKind(
     "service mesh",
     "{region}.mesh.sync.{domain}",
     "zones of service meshes",
     (),
     served=False,
+    tools=("mesh",),
 )
 IDENTITY = HostKind("identity server", "{region}.identity.{domain}", "OAuth issuer", (), served=False)
 HOSTS = (CLOUD, GLOBAL_API, API, KIC_API, CONFIGURATION, TELEMETRY, PORTAL, MESH, IDENTITY)

@@ -7,6 +7,7 @@ import importlib
 from collections.abc import Mapping
 
 _COMMANDS: Mapping[str, tuple[str, str]] = {
+    "allowlist": ("twinplane.cli.network.allowlist", "every host and port that a network must let through"),
     "check": ("twinplane.cli.network.check", "try everything that a node of this machine needs, and say what is wrong"),
 }
 
