@@ -89,7 +89,7 @@ async def open_port(directory: Path, **limits: Any) -> AsyncIterator[Port]:
         server, node = Leaf.self_signed("platform", names=("localhost",)), Leaf.self_signed("node")
         pinned = control.certificates.create(platform.default.scope, platform.principal.actor, node.certificate)
 
-        def identify(presented: Presented) -> Admission:
+        async def identify(presented: Presented) -> Admission:
             return admit(
                 presented,
                 "cp0",

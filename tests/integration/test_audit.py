@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from tests.integration.installation import Installation, eventually, installation
+from tests.integration.installation import Client, Installation, eventually, installation, run_twinplane
 
 
 @pytest.fixture(scope="module", params=["tcp", "udp"])
@@ -83,6 +83,66 @@ def test_the_nodes_metrics_say_how_its_audit_lines_fare(up: Installation) -> Non
     metrics = up.status("GET", "/metrics").body.decode()
     assert 'twinplane_audit_events_total{outcome="dropped"} 0' in metrics
     assert "twinplane_audit_events_waiting " in metrics
+
+
+def test_management_is_told_with_who_from_where_and_which_request(up: Installation) -> None:
+    control_plane = f"/v2/control-planes/{up.control_plane_id()}"
+    body = {"name": "audited", "url": "http://127.0.0.1:1", "client_certificate": None}
+    made = up.api("POST", f"{control_plane}/core-entities/services", body)
+    assert made.status == 201
+    change = next(one for one in records(up, "change") if made.json()["id"] in str(one["detail"]))
+    assert change["detail"]["changes"] == [{"operation": "create", "type": "services", "id": made.json()["id"]}]
+    assert (change["actor"]["kind"], change["client_ip"], change["result"]) == ("user", "127.0.0.1", "success")
+    assert change["control_plane_id"] == up.control_plane_id()
+    assert len(change["request_id"]) == 32
+
+    assert up.api("POST", f"{control_plane}/core-entities/services", body).status == 409
+    refused = eventually(lambda: records(up, "call.refused"))[0]
+    assert (refused["detail"]["method"], refused["detail"]["status"]) == ("POST", 409)
+    assert refused["actor"]["kind"] == "user"
+
+    assert up.admin("POST", "/services", {"name": "audited"}).status == 400
+    eventually(lambda: [one for one in records(up, "call.refused") if one["actor"]["kind"] == "admin-api"])
+
+    used = eventually(lambda: records(up, "token.used"))[0]
+    assert used["detail"]["token_id"]
+    assert used["client_ip"] == "127.0.0.1"
+
+
+def test_a_certificate_and_a_node_are_told_as_they_come(up: Installation) -> None:
+    pinned = [one for one in records(up, "change") if "node_certificates" in str(one["detail"])]
+    assert pinned[0]["detail"]["changes"][0]["operation"] == "create"
+    joined = eventually(lambda: records(up, "link.joined"))[-1]
+    assert joined["control_plane_id"] == up.control_plane_id()
+    assert joined["certificate_id"] == pinned[0]["detail"]["changes"][0]["id"]
+
+
+def test_strangers_are_told_once_a_minute_and_no_token_is_kept(up: Installation) -> None:
+    stranger = Client(up.ports["port"], ca=up.data / "ca.pem", token="kpat_never-to-be-written-down")
+    for _ in range(30):
+        assert stranger("GET", "/v2/control-planes?token=never-to-be-written-down").status == 401
+    assert Client(up.ports["port"], ca=up.data / "ca.pem")("GET", "/v2/control-planes").status == 401
+    found = eventually(lambda: len(records(up, "token.refused")) == 2 and records(up, "token.refused"))
+    assert {one["detail"]["reason"] for one in found} == {"unknown", "missing"}
+    with (up.data / "control.db").open("rb") as store:
+        assert b"never-to-be-written-down" not in store.read()
+
+
+def test_the_chain_is_verified_beside_the_running_platform(up: Installation) -> None:
+    def verify(*options: str) -> tuple[int, str]:
+        process = run_twinplane("audit", "verify", "--data", str(up.data), *options)
+        output = process.communicate(timeout=60)[0].decode()
+        return process.returncode, output
+
+    status, output = verify()
+    assert (status, output.split(":")[0]) == (0, "whole")
+    newest = records(up, "change")[0]["hash"]
+    assert verify("--known", newest)[0] == 0
+    status, output = verify("--known", "0" * 63 + "1")
+    assert status == 1
+    assert "no record has the hash" in output
+    assert verify("--known", "x")[0] == 1
+    assert verify("--data", str(up.data / "nowhere"))[0] == 1
 
 
 def test_pages_lead_on_and_back(up: Installation) -> None:

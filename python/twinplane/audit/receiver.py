@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 
 from OpenSSL import SSL
@@ -73,9 +73,9 @@ class AuditReceiver:
         desk: AuditDesk,
         settings: AuditReceiverSettings,
         *,
-        admit: Callable[[Presented], Admission],
+        admit: Callable[[Presented], Awaitable[Admission]],
     ) -> None:
-        """`admit` says who a peer is, or raises IdentityRefused; it is called in threads."""
+        """`admit` says who a peer is, or raises IdentityRefused."""
         self.facts = AuditFacts()
         self.port = settings.port
         self._control = control
@@ -171,7 +171,7 @@ class AuditReceiver:
     async def _serve(self, stream: TlsStream, peer: _Peer) -> None:
         async with asyncio.timeout(HANDSHAKE_S):
             peer.presented = await stream.handshake()
-        peer.admission = await asyncio.to_thread(self._admit, peer.presented)
+        peer.admission = await self._admit(peer.presented)
         framer = Framer(self._settings.line_bytes_max)
         while True:
             async with asyncio.timeout(IDLE_S):
@@ -288,7 +288,7 @@ class AuditReceiver:
             for task, peer in self._known_peers():
                 assert peer.presented is not None
                 try:
-                    await asyncio.to_thread(self._admit, peer.presented)
+                    await self._admit(peer.presented)
                 except IdentityRefused as error:
                     _log.warning("audit_connection_cut reason=%s ip=%s", error.code, peer.ip)
                     task.cancel()

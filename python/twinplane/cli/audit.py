@@ -1,81 +1,50 @@
-"""The audit part of a control plane process: the desk that keeps records, and the port that takes lines of nodes."""
+"""`twinplane audit verify`: walks the chain of audit records of a data directory, and says what is wrong with it.
+
+Reads beside a running control plane.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import logging
-from collections.abc import AsyncIterator, Callable
+import argparse
+import re
+import sys
+from collections.abc import Mapping
 
-from twinplane.audit.desk import AuditDesk
-from twinplane.audit.receiver import AuditReceiver, AuditReceiverSettings
 from twinplane.cli.errors import StartError
-from twinplane.control import Control
-from twinplane.control.audit import FORGOTTEN_AT_ONCE
-from twinplane.hybrid.identity import Admission, Presented
-from twinplane.settings import ProcessSettings
+from twinplane.cli.options import add_options, given_options
+from twinplane.settings import CONTROL_PLANE, load_process_settings
 
-TIDY_SECONDS = 600.0
-_DAY_S = 86_400.0
-_log = logging.getLogger("audit")
+EXIT_BROKEN = 1
+_HASH = re.compile(r"[0-9a-f]{64}")
+_SHOWN_MAX = 20
 
 
-def make_receiver(
-    control: Control,
-    desk: AuditDesk,
-    settings: ProcessSettings,
-    *,
-    place: int,
-    admit: Callable[[Presented], Admission],
-) -> AuditReceiver | None:
-    """The audit port; None where it is off. Each region of a process has one of its own, counted up by `place`."""
-    if settings["audit-listen"] is None:
-        return None
-    address, port = settings["audit-listen"]
-    advertised = settings["audit-advertised-port"]
-    receiver_settings = AuditReceiverSettings(
-        address=address,
-        port=port and port + place,
-        advertised_port=advertised and advertised + place,
-        line_bytes_max=settings["audit-line-limit"],
-        connections_max=settings["audit-connections"],
-        lines_per_second=settings["audit-rate"],
-    )
-    return AuditReceiver(control, desk, receiver_settings, admit=admit)
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `twinplane audit`."""
+    parser.add_argument("action", choices=("verify",), help="verify: look for records that were removed or changed")
+    add_options(parser, [setting for setting in CONTROL_PLANE if setting.name == "data"])
+    parser.add_argument("--known", metavar="HASH", help="the hash of a record, noted earlier, that must still be there")
 
 
-@contextlib.asynccontextmanager
-async def keeping_records(
-    control: Control, desk: AuditDesk, receiver: AuditReceiver | None, settings: ProcessSettings
-) -> AsyncIterator[None]:
-    """Records are taken and kept for as long as the block runs."""
-    tasks = [asyncio.create_task(desk.run()), asyncio.create_task(_forget_always(control, settings))]
+def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    """0 where the chain is whole, 1 where it is not. Raises StartError where it cannot be read."""
+    known: str | None = options.known
+    if known is not None and not _HASH.fullmatch(known):
+        raise StartError("--known: expected the 64 hexadecimal digits of a record's hash")
+    # Loaded where it is used: other commands need no store.
+    from twinplane.control.audit import open_trail  # noqa: PLC0415
+    from twinplane.store.errors import StoreError  # noqa: PLC0415
+
+    directory = load_process_settings(CONTROL_PLANE, {"data": given_options(options)["data"]}, environ)["data"]
     try:
-        if receiver is not None:
-            try:
-                await receiver.start()
-            except OSError as error:
-                address, port = settings["audit-listen"]
-                raise StartError(
-                    f"the audit port {address}:{port} cannot be listened on: {error.strerror or error}"
-                ) from error
-        yield
-    finally:
-        if receiver is not None:
-            await receiver.stop()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _forget_always(control: Control, settings: ProcessSettings) -> None:
-    keep_s, records_max = settings["audit-retention-days"] * _DAY_S, settings["audit-records-max"]
-    while True:
-        await asyncio.sleep(TIDY_SECONDS)
-        try:
-            forgotten = FORGOTTEN_AT_ONCE
-            while forgotten == FORGOTTEN_AT_ONCE:
-                forgotten = await asyncio.to_thread(control.audit.forget_old, keep_s=keep_s, records_max=records_max)
-                _log.info("audit_records_forgotten count=%d", forgotten)
-        except Exception:
-            _log.exception("audit_tidying_failed")
+        with open_trail(directory.absolute()) as trail:
+            found = trail.verify(known=known)
+    except StoreError as error:
+        raise StartError(str(error)) from error
+    for fault in found.faults[:_SHOWN_MAX]:
+        print(f"twinplane: {fault}", file=sys.stderr)
+    if len(found.faults) > _SHOWN_MAX:
+        print(f"twinplane: {len(found.faults) - _SHOWN_MAX} more", file=sys.stderr)
+    state = "broken" if found.faults else "whole"
+    print(f"{state}: {found.records} records from {found.first} to {found.last}, last hash {found.head}")
+    return EXIT_BROKEN if found.faults else 0

@@ -93,7 +93,12 @@ def _ensure_admin_token(control: Control, path: Path) -> None:
 def _admin_app(region: Region, settings: ProcessSettings) -> admin.App:
     organization = region.control.organizations.first()
     default = region.control.control_planes.default(organization.id, region.name)
-    return admin.create_app(region.control, default.scope, allowed_origins=tuple(settings["admin-origins"] or ()))
+    return admin.create_app(
+        region.control,
+        default.scope,
+        allowed_origins=tuple(settings["admin-origins"] or ()),
+        accesses=region.audit.accesses,
+    )
 
 
 async def _tidy_up(premises: Premises) -> None:

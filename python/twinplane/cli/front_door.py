@@ -125,8 +125,8 @@ class FrontDoor:
         rules, shared = self._rules(served), served.shared
         for region in self._regions:
             region.link.gatekeeper.rules = rules
-            if region.audit is not None:
-                region.audit.present(
+            if region.audit.receiver is not None:
+                region.audit.receiver.present(
                     (served.platform.certificate, served.platform.key),
                     None if shared is None else (shared.certificate, shared.key),
                 )

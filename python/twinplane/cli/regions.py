@@ -8,9 +8,7 @@ from pathlib import Path
 
 from twinplane.api import kic, konnect
 from twinplane.api.konnect.front import Application
-from twinplane.audit.desk import AuditDesk
-from twinplane.audit.receiver import AuditReceiver
-from twinplane.cli.audit import keeping_records, make_receiver
+from twinplane.cli.audit_part import AuditPart, keeping_records, make_part
 from twinplane.cli.errors import StartError
 from twinplane.cli.global_identity import GlobalIdentity
 from twinplane.control import Control, ControlSettings
@@ -38,7 +36,7 @@ class Region:
     control: Control
     analytics: Analytics
     link: LinkServer
-    audit: AuditReceiver | None
+    audit: AuditPart
     door: LinkDoor
     konnect: konnect.App
     application: Application
@@ -86,7 +84,9 @@ async def open_premises(
     applications = {region.name: region.application for region in regions}
     faces = [region.konnect for region in regions]
     if shared is not None:
-        face = _konnect(stack, settings, shared, None)
+        audit = make_part(shared, settings)
+        await stack.enter_async_context(keeping_records(audit, settings))
+        face = _konnect(stack, settings, audit, None)
         applications[GLOBAL] = face
         faces.append(face)
     front = konnect.Front(applications, faces, host_names(settings))
@@ -123,13 +123,16 @@ async def _open_region(
     analytics = _open_analytics(settings, layout.stores[name])
     stack.callback(analytics.close)
     socket = sockets / f"link-{name}.sock"
-    desk = AuditDesk(control.audit.append, notes_max=settings["audit-queue"])
     place = layout.served.index(name)
-    receiver = make_receiver(
-        control, desk, settings, place=place, admit=lambda presented: link.gatekeeper.decide(presented, "cp0")
+    audit = make_part(control, settings, place=place, admit=lambda presented: link.gatekeeper.admit(presented, "cp0"))
+    link = LinkServer(
+        control,
+        Ingest(analytics),
+        _link_settings(settings, socket),
+        key_office=audit.receiver,
+        witness=audit.accesses,
     )
-    link = LinkServer(control, Ingest(analytics), _link_settings(settings, socket), key_office=receiver)
-    await stack.enter_async_context(keeping_records(control, desk, receiver, settings))
+    await stack.enter_async_context(keeping_records(audit, settings))
     await link.start()
     stack.push_async_callback(link.stop)
     # Where one region is all there is, links are known by their path alone, so that a bare address can be dialled.
@@ -138,18 +141,22 @@ async def _open_region(
         patterns = [each for domain in domains(settings) for each in server_name_patterns(domain, name)]
         # Nodes that share a certificate all ask for one name, which tells no region: it means the first.
         patterns += [SHARED_NAME] if place == 0 else []
-    face = _konnect(stack, settings, control, analytics)
+    face = _konnect(stack, settings, audit, analytics)
     application = kic.create_app(control, face, threads=settings["api-threads"], body_bytes_max=settings["body-limit"])
     stack.callback(application.close)
     door = LinkDoor(f"link-{name}", socket, patterns)
-    return Region(name, control, analytics, link, receiver, door, face, application)
+    return Region(name, control, analytics, link, audit, door, face, application)
 
 
 def _konnect(
-    stack: contextlib.AsyncExitStack, settings: ProcessSettings, control: Control, analytics: Analytics | None
+    stack: contextlib.AsyncExitStack, settings: ProcessSettings, audit: AuditPart, analytics: Analytics | None
 ) -> konnect.App:
     face = konnect.create_app(
-        control, analytics=analytics, threads=settings["api-threads"], body_bytes_max=settings["body-limit"]
+        audit.control,
+        analytics=analytics,
+        threads=settings["api-threads"],
+        body_bytes_max=settings["body-limit"],
+        accesses=audit.accesses,
     )
     stack.callback(face.close)
     return face

@@ -6,16 +6,20 @@ forgotten in order; where the chain then begins, and where it ends, is noted in 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import orjson
 
 from twinplane.control.scope import Actor
-from twinplane.store.sql import AuditFilter, AuditRow, Database, Transaction
+from twinplane.store.errors import StoreUnreadable
+from twinplane.store.sql import FILE_NAME, AuditFilter, AuditRow, ChangeRow, Database, Realm, Transaction
 
 __all__ = [
     "FORGOTTEN_AT_ONCE",
@@ -25,7 +29,9 @@ __all__ = [
     "AuditRecord",
     "AuditTrail",
     "Verified",
+    "audit_change",
     "hash_of",
+    "open_trail",
     "write_audit",
 ]
 
@@ -37,6 +43,7 @@ _CHECKED_AT_ONCE = 1000
 # A long transaction would keep changes waiting.
 FORGOTTEN_AT_ONCE = 20_000
 _TEXT_MAX = 255
+_LISTED_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +182,15 @@ class AuditTrail:
         return Verified(count, first, position, previous, faults)
 
 
+@contextlib.contextmanager
+def open_trail(directory: Path) -> Iterator[AuditTrail]:
+    """The trail of a data directory, also of one in use. Raises StoreUnreadable, StoreTooNew."""
+    if not (directory / FILE_NAME).exists():
+        raise StoreUnreadable(directory, "there is no store")
+    with contextlib.closing(Database.open(directory)) as database:
+        yield AuditTrail(database, time.time)
+
+
 def write_audit(tx: Transaction, notes: Sequence[AuditNote], *, now: float) -> list[AuditRecord]:
     """Append notes within a transaction: what they tell of and they themselves are kept together or not at all."""
     position, previous = _mark(tx, _HEAD)
@@ -187,6 +203,19 @@ def write_audit(tx: Transaction, notes: Sequence[AuditNote], *, now: float) -> l
     tx.audit.append(rows)
     tx.meta.put(_HEAD, f"{position} {previous}")
     return [_record(row) for row in rows]
+
+
+def audit_change(tx: Transaction, realm: Realm, actor: Actor, rows: Sequence[ChangeRow], *, now: float) -> None:
+    """One record of an accepted write, kept with it: what was changed, without any value."""
+    listed = [{"operation": row.operation, "type": row.key.type, "id": row.key.id} for row in rows[:_LISTED_MAX]]
+    note = AuditNote(
+        "change",
+        realm.organization_id,
+        control_plane_id=realm.control_plane_id,
+        actor=actor,
+        detail={"revision": rows[0].revision, "entities": len(rows), "changes": listed},
+    )
+    write_audit(tx, [note], now=now)
 
 
 def hash_of(row: AuditRow) -> str:

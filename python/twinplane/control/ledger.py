@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from twinplane.control.audit import audit_change
 from twinplane.control.errors import NotFound
 from twinplane.control.scope import Actor
 from twinplane.control.stored_form import canonical
@@ -41,3 +42,4 @@ def write_down(tx: Transaction, realm: Realm, actor: Actor, note: Note, *, now: 
         after=None if note.after is None else canonical(note.after),
     )
     tx.changes.append(realm, [row])
+    audit_change(tx, realm, actor, [row], now=now)

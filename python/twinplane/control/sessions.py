@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from twinplane.control.audit import AuditNote, write_audit
 from twinplane.control.records import Principal
 from twinplane.control.scope import Actor
 from twinplane.control.token_secret import keyed_hash
@@ -52,7 +53,7 @@ class Sessions:
         self._tokens = tokens
         self._clock = clock
 
-    def begin(self, bearer: str) -> tuple[str, Session]:
+    def begin(self, bearer: str, *, client_ip: str = "") -> tuple[str, Session]:
         """Sign in with a token: the secret for the cookie, never told again, and the session. Raises TokenInvalid."""
         principal = self._tokens.authenticate(bearer)
         now = self._clock()
@@ -67,6 +68,7 @@ class Sessions:
         )
         with self._database.writing() as tx:
             tx.sessions.add(row)
+            write_audit(tx, [_begun(row, principal.actor, client_ip)], now=now)
             tx.sessions.remove_oldest(row.organization_id, row.user_id, kept=SESSIONS_MAX)
         return secret, self._session(secret, row, principal)
 
@@ -117,3 +119,8 @@ class Sessions:
 
     def _hash(self, secret: str) -> str:
         return keyed_hash(self._key, f"session {secret}")
+
+
+def _begun(row: SessionRow, actor: Actor, client_ip: str) -> AuditNote:
+    detail = {"token_id": row.token_id}
+    return AuditNote("session.begun", row.organization_id, actor=actor, client_ip=client_ip or None, detail=detail)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from threading import Lock
 
+from twinplane.control.audit import AuditNote, write_audit
 from twinplane.control.errors import (
     InvalidParameter,
     InvalidParameters,
@@ -64,13 +65,20 @@ class Tokens:
             expires_at = now + LIFETIME_DAYS_MAX * _DAY_S
             row = self._row(user, "first admin token", secret, expires_at=expires_at)
             tx.identity.add_token(row)
+            write_audit(tx, [_note("token.created", row, Actor("system", "system", "first start"))], now=now)
             tx.meta.put("first_token_made", user.id)
             if deliver is not None:
                 deliver(secret)
         return secret
 
     def create(
-        self, organization_id: str, user_id: str, name: str, *, expires_at: float | None = None
+        self,
+        organization_id: str,
+        user_id: str,
+        name: str,
+        *,
+        expires_at: float | None = None,
+        actor: Actor | None = None,
     ) -> tuple[Token, str]:
         """A new token and its secret, which is never shown again. Without `expires_at` it lives a year."""
         now = self._clock()
@@ -88,6 +96,7 @@ class Tokens:
                 raise LimitExceeded("tokens of a user", TOKENS_MAX)
             row = self._row(user, name, secret, expires_at=ends)
             tx.identity.add_token(row)
+            write_audit(tx, [_note("token.created", row, actor)], now=now)
         return _token(row, now), secret
 
     def authenticate(self, bearer: str) -> Principal:
@@ -120,21 +129,26 @@ class Tokens:
             raise NotFound("tokens", {"id": token_id})
         return _token(row, self._clock())
 
-    def revoke(self, organization_id: str, user_id: str, token_id: str) -> Token:
+    def revoke(self, organization_id: str, user_id: str, token_id: str, *, actor: Actor | None = None) -> Token:
         """Make a token worthless from now on."""
         now = self._clock()
         with self._database.writing() as tx:
             tx.identity.revoke_token(organization_id, user_id, token_id, at=now)
             row = tx.identity.token(organization_id, user_id, token_id)
+            if row is not None:
+                write_audit(tx, [_note("token.revoked", row, actor)], now=now)
         self._forget()
         if row is None:
             raise NotFound("tokens", {"id": token_id})
         return _token(row, now)
 
-    def delete(self, organization_id: str, user_id: str, token_id: str) -> None:
+    def delete(self, organization_id: str, user_id: str, token_id: str, *, actor: Actor | None = None) -> None:
         """Forget a token, which makes it worthless too."""
         with self._database.writing() as tx:
+            row = tx.identity.token(organization_id, user_id, token_id)
             is_gone = tx.identity.delete_token(organization_id, user_id, token_id)
+            if row is not None and is_gone:
+                write_audit(tx, [_note("token.deleted", row, actor)], now=self._clock())
         self._forget()
         if not is_gone:
             raise NotFound("tokens", {"id": token_id})
@@ -187,6 +201,12 @@ class Tokens:
         except StoreError:
             # Who may read does not depend on whether the disk takes a note of it.
             _log.warning("token_use_not_noted", extra={"token": token.id})
+
+
+def _note(kind: str, row: TokenRow, actor: Actor | None) -> AuditNote:
+    """A record without anything of the secret. Who acts on a token is its owner where nobody else is told."""
+    who = actor or Actor("user", row.user_id, "")
+    return AuditNote(kind, row.organization_id, actor=who, detail={"token_id": row.id, "token_name": row.name})
 
 
 def _check(name: str, expires_at: float, now: float) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from twinplane.control import certificate_names
+from twinplane.control.audit import audit_change
 from twinplane.control.errors import InvalidPrimaryKey, LimitExceeded, NotFound, PrimaryKeyViolation, UniqueViolation
 from twinplane.control.ingress import check_may_write
 from twinplane.control.lifetime import Lifetime, without_lifetime
@@ -55,6 +56,7 @@ class Writer:
         """Append the change log; the new revision, None where nothing changed."""
         if self._noted:
             self._tx.changes.append(self._realm, self._noted)
+            audit_change(self._tx, self._realm, self._actor, self._noted, now=self._now)
         return self._revision
 
     def create(self, type_name: str, body: Mapping[str, Any], parent: Parent | None) -> Row:

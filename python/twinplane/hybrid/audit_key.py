@@ -55,6 +55,19 @@ class KeyOffice(Protocol):
         """The link that the key was made for has ended."""
 
 
+class LinkWitness(Protocol):
+    """Is told what becomes of links; called on the event loop, and never waits."""
+
+    def joined(self, sender: Sender, ip: str, version: str) -> None:
+        """A node's link is up."""
+
+    def left(self, sender: Sender, ip: str) -> None:
+        """It has ended."""
+
+    def refused(self, reason: str, *, ip: str, server_name: str, fingerprint: str) -> None:
+        """A peer was not let in."""
+
+
 @contextlib.asynccontextmanager
 async def handing_key(office: KeyOffice | None, sender: Sender, stream: FrameStream) -> AsyncIterator[None]:
     """Hand the node at the other end a key that is its own for as long as the block runs. Raises LinkError."""

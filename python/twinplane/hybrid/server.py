@@ -24,7 +24,7 @@ from websockets.http11 import Request
 
 from twinplane.control import Control
 from twinplane.control.analytics import Reporter
-from twinplane.hybrid.audit_key import AUDIT_HEADER, AUDIT_VERSION, KeyOffice
+from twinplane.hybrid.audit_key import AUDIT_HEADER, AUDIT_VERSION, KeyOffice, LinkWitness, Sender
 from twinplane.hybrid.channel import Channel
 from twinplane.hybrid.errors import FrameBroken, FrameInvalid, IdentityRefused, LinkError, PayloadTooLarge
 from twinplane.hybrid.frames import BINARY, PING, FrameStream, Upgrade
@@ -110,8 +110,10 @@ class LinkServer:
         settings: LinkServerSettings,
         *,
         key_office: KeyOffice | None = None,
+        witness: LinkWitness | None = None,
     ) -> None:
-        """`key_office` makes the keys of audit lines, where those are taken."""
+        """`key_office` makes the keys of audit lines, where those are taken; `witness` is told who comes and goes."""
+        self._witness = witness
         self._refusals = RefusalLog()
         self.facts = LinkServerFacts(refused=self._refusals.by_reason)
         self._control = control
@@ -295,6 +297,9 @@ class LinkServer:
     def _join(self, session: ConfigSession | RpcSession, link: _Link) -> None:
         link.session = session
         self._channel(session.control_plane_id).join(session)
+        sender = link.sender()
+        if self._witness is not None and sender is not None and link.query is not None:
+            self._witness.joined(sender, link.ip(), link.query.version)
 
     async def _serve_telemetry(
         self, stream: FrameStream, query: NodeQuery, admission: Admission, *, is_decoded: bool
@@ -339,6 +344,14 @@ class LinkServer:
         self.facts.refused_total += 1
         detail = f"{error.detail} path={request.path[:200]}"
         self._refusals.note(error.code, detail, peer=link.peer(), who=link.who())
+        if self._witness is not None:
+            shown = link.presented
+            self._witness.refused(
+                error.code,
+                ip=link.ip(),
+                server_name=shown.server_name if shown else "",
+                fingerprint=shown.fingerprint if shown else "",
+            )
 
     def _note_passed_over(self, reason: str, link: _Link) -> None:
         self._refusals.note(reason, "", peer=link.peer(), who=link.who())
@@ -359,6 +372,9 @@ class LinkServer:
         if link.session is None:
             return
         _log.info("node_disconnected %s", link.who())
+        sender = link.sender()
+        if self._witness is not None and sender is not None:
+            self._witness.left(sender, link.ip())
         channel = self._channels.get(link.session.control_plane_id)
         if channel is not None and channel.leave(link.session):
             # Nobody listens: what was published needs no memory.
@@ -395,6 +411,19 @@ class _Link:
         if self.presented is None:
             return "unknown"
         return self.presented.fingerprint or self.presented.ip
+
+    def ip(self) -> str:
+        """Where the peer is."""
+        return self.presented.ip if self.presented is not None else ""
+
+    def sender(self) -> Sender | None:
+        """Which node it is, once it was let in and has said so."""
+        if self.query is None or self.admission is None or self.presented is None:
+            return None
+        scope, certificate = self.admission.control_plane.scope, self.admission.certificate_id
+        return Sender(
+            scope.organization_id, scope.control_plane_id, self.query.node_id, certificate, self.presented.fingerprint
+        )
 
     def cut(self, reason: str) -> None:
         if self.stream is not None:

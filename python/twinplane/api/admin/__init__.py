@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from twinplane.api.admin.app import ADMIN_ACTOR, App
 from twinplane.api.core.face import BODY_BYTES_MAX
+from twinplane.audit.accesses import Accesses
 from twinplane.control import Actor, Control, Scope
 
 __all__ = ["ADMIN_ACTOR", "App", "create_app"]
@@ -18,6 +19,12 @@ def create_app(
     allowed_origins: Collection[str] = (),
     actor: Actor = ADMIN_ACTOR,
     body_bytes_max: int = BODY_BYTES_MAX,
+    accesses: Accesses | None = None,
 ) -> App:
-    """The Admin API of one control plane. Asks for no token: serve it on loopback only."""
-    return App(control, scope, allowed_origins=allowed_origins, actor=actor, body_bytes_max=body_bytes_max)
+    """The Admin API of one control plane. Asks for no token: serve it on loopback only.
+
+    `accesses` takes note of refused calls.
+    """
+    return App(
+        control, scope, allowed_origins=allowed_origins, actor=actor, body_bytes_max=body_bytes_max, accesses=accesses
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, MutableMapping
+from dataclasses import replace
 from typing import Any, Final
 
 from twinplane import __version__
@@ -15,10 +16,12 @@ from twinplane.api.admin.upstreams import Targets
 from twinplane.api.core.dispatch import Dispatcher
 from twinplane.api.core.entity import Rules
 from twinplane.api.core.face import EntityFace, Receive, Send, read_request, send_answer
-from twinplane.api.core.message import Answer, Call, Headers, Site, message
+from twinplane.api.core.message import Answer, Call, Headers, Request, Site, message
 from twinplane.api.core.paths import Plan, add_entity_paths
 from twinplane.api.core.schema_endpoints import SchemaEndpoints
+from twinplane.api.core.watched import Watched
 from twinplane.api.core.workers import Workers
+from twinplane.audit.accesses import Access, Accesses
 from twinplane.control import Actor, Control, Scope
 from twinplane.registry import entity_types
 
@@ -52,8 +55,16 @@ class App:
     """The ASGI application."""
 
     def __init__(
-        self, control: Control, scope: Scope, *, allowed_origins: Collection[str], actor: Actor, body_bytes_max: int
+        self,
+        control: Control,
+        scope: Scope,
+        *,
+        allowed_origins: Collection[str],
+        actor: Actor,
+        body_bytes_max: int,
+        accesses: Accesses | None = None,
     ) -> None:
+        self._accesses = accesses
         self._origins = Origins(allowed_origins)
         self._site = Site(scope, actor)
         self._workers = Workers()
@@ -68,13 +79,22 @@ class App:
         """Serve one connection's request."""
         if scope["type"] != "http":
             return
-        started = time.perf_counter()
         request = read_request(scope)
+        client = scope.get("client")
+        access = Access.of(request.method, request.path, client[0] if client else "")
+        watched = Watched(send)
+        site = replace(self._site, actor=access.by(self._site.actor))
+        await self._answer(request, site, receive, watched)
+        if self._accesses is not None:
+            self._accesses.answered(access, site.scope.organization_id, site.actor, watched.status)
+
+    async def _answer(self, request: Request, site: Site, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
         refusal = self._origins.refuse(request)
         if refusal is not None:
             await send_answer(send, refusal)
             return
-        served = await self._face.serve(request, request.path, receive, self._site)
+        served = await self._face.serve(request, request.path, receive, site)
         # What ends the connection is told from below the API, where no origin is known (vectors: methods-not-allowed).
         more: Headers = () if served.answer.closes else self._origins.headers(request)
         if request.method == "OPTIONS" and served.allow is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from twinplane.api.core.face import BODY_BYTES_MAX
 from twinplane.api.konnect.app import App
 from twinplane.api.konnect.front import Front
+from twinplane.audit.accesses import Accesses
 from twinplane.control import Control
 from twinplane.control.analytics import Analytics
 
@@ -17,6 +18,10 @@ def create_app(
     analytics: Analytics | None = None,
     threads: int = 8,
     body_bytes_max: int = BODY_BYTES_MAX,
+    accesses: Accesses | None = None,
 ) -> App:
-    """The Konnect API over a control room. Without `analytics` its two queries are absent."""
-    return App(control, analytics=analytics, threads=threads, body_bytes_max=body_bytes_max)
+    """The Konnect API over a control room. Without `analytics` its two queries are absent.
+
+    `accesses` takes note of tokens and of refused calls.
+    """
+    return App(control, analytics=analytics, threads=threads, body_bytes_max=body_bytes_max, accesses=accesses)

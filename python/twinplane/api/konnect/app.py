@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import MutableMapping
+from dataclasses import replace
 from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
@@ -26,6 +27,7 @@ from twinplane.api.core.face import (
 )
 from twinplane.api.core.message import NOT_FOUND, Answer, Headers, Site, json_answer
 from twinplane.api.core.message import Request as Head
+from twinplane.api.core.watched import Watched
 from twinplane.api.core.workers import Workers, WorkersBusy
 from twinplane.api.konnect import audit_logs, certificates, control_planes, identity, legacy, nodes
 from twinplane.api.konnect.analytics import create_router
@@ -40,9 +42,10 @@ from twinplane.api.konnect.errors import (
     problem_for,
 )
 from twinplane.api.konnect.hosts import host_answer, host_problem, read_host
+from twinplane.audit.accesses import Access, Accesses
 from twinplane.control import Control
 from twinplane.control.analytics import Analytics
-from twinplane.control.errors import ControlError, StoreError, TokenInvalid
+from twinplane.control.errors import ControlError, StoreError, TokenExpired, TokenInvalid, TokenRevoked
 from twinplane.settings.host_names import HostNames
 
 _ASKER: Final = "twinplane.asker"
@@ -55,7 +58,16 @@ _log = logging.getLogger(__name__)
 class App:
     """The ASGI application."""
 
-    def __init__(self, control: Control, *, analytics: Analytics | None, threads: int, body_bytes_max: int) -> None:
+    def __init__(
+        self,
+        control: Control,
+        *,
+        analytics: Analytics | None,
+        threads: int,
+        body_bytes_max: int,
+        accesses: Accesses | None = None,
+    ) -> None:
+        self._accesses = accesses
         self._control = control
         self._hosts = HostNames(
             (control.settings.domain, *control.settings.other_domains), bare=control.settings.bare_hosts
@@ -74,8 +86,19 @@ class App:
         if scope["type"] != "http":
             return
         head = read_request(scope)
+        access = Access.of(head.method, head.path, peer_ip(head))
+        watched = Watched(send)
+        await self._answer(head, access, scope, receive, watched)
+        asker: Asker | None = scope.get(_ASKER)
+        if self._accesses is not None and asker is not None:
+            principal = asker.principal
+            self._accesses.answered(access, principal.organization_id, principal.actor, watched.status)
+
+    async def _answer(
+        self, head: Head, access: Access, scope: MutableMapping[str, Any], receive: Receive, send: Send
+    ) -> None:
         below = split_path(head.path)
-        refusal = await self._refusal(head, scope, is_core=below is not None)
+        refusal = await self._refusal(head, access, scope, is_core=below is not None)
         if refusal is not None:
             await send_answer(send, refusal, head_only=head.method == "HEAD")
         elif below is not None:
@@ -84,7 +107,9 @@ class App:
         else:
             await self._resource(head, scope, receive, send)
 
-    async def _refusal(self, head: Head, scope: MutableMapping[str, Any], *, is_core: bool) -> Answer | None:
+    async def _refusal(
+        self, head: Head, access: Access, scope: MutableMapping[str, Any], *, is_core: bool
+    ) -> Answer | None:
         """The answer to a request that goes no further: health, another service's host, no valid token."""
         if head.path.rstrip("/") == "/health":
             return await self.health(head)
@@ -94,11 +119,16 @@ class App:
             return host_answer(problem or Problem(404, "Not found"), head)
         try:
             principal = await self._workers.run(self._control.callers.admit, _bearer(head))
-        except TokenInvalid:
+        except TokenInvalid as error:
+            if self._accesses is not None:
+                self._accesses.token_refused(access, _token_reason(head, error))
             return unauthorized() if is_core else problem_answer(Problem(401, "Unauthenticated"))
         except Exception as error:  # the last place where a refusal can be worded
             known = problem_for(error)
             return worded(error, head) if is_core or known is None else problem_answer(known)
+        if self._accesses is not None:
+            principal = replace(principal, actor=access.by(principal.actor))
+            self._accesses.token_used(access, principal)
         scope[_ASKER] = Asker(principal, found.region or None)
         return None
 
@@ -145,6 +175,19 @@ class App:
             await self._resources(scope, limited, send)
         except Exception as error:  # answered already
             _log.exception("request_failed", exc_info=error, extra={"method": head.method, "path": head.path})
+
+
+def peer_ip(head: Head) -> str:
+    """Where a request came from, as the front door saw it."""
+    return (head.header(b"twinplane-peer") or "").rpartition(":")[0].strip("[]")
+
+
+def _token_reason(head: Head, error: TokenInvalid) -> str:
+    if isinstance(error, TokenExpired):
+        return "expired"
+    if isinstance(error, TokenRevoked):
+        return "revoked"
+    return "unknown" if _bearer(head) else "missing"
 
 
 class _Limited:

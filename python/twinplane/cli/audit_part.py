@@ -1,0 +1,119 @@
+"""The audit part of a control plane process: the desk that keeps records, and the port that takes lines of nodes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+
+from twinplane.audit.accesses import Accesses
+from twinplane.audit.desk import AuditDesk
+from twinplane.audit.receiver import AuditReceiver, AuditReceiverSettings
+from twinplane.cli.errors import StartError
+from twinplane.control import Control
+from twinplane.control.audit import FORGOTTEN_AT_ONCE
+from twinplane.control.errors import NotFound
+from twinplane.hybrid.identity import Admission, Presented
+from twinplane.settings import ProcessSettings
+
+TIDY_SECONDS = 600.0
+_DAY_S = 86_400.0
+_log = logging.getLogger("audit")
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPart:
+    """What keeps the records of one store. Without an audit port `receiver` is None."""
+
+    control: Control
+    desk: AuditDesk
+    accesses: Accesses
+    receiver: AuditReceiver | None
+
+
+def make_part(
+    control: Control,
+    settings: ProcessSettings,
+    *,
+    place: int = 0,
+    admit: Callable[[Presented], Awaitable[Admission]] | None = None,
+) -> AuditPart:
+    """The audit part of a store; with `admit` it has a port, if that is on."""
+    desk = AuditDesk(control.audit.append, notes_max=settings["audit-queue"])
+    accesses = Accesses(desk.take, _first_organization(control))
+    receiver = None if admit is None else _make_receiver(control, desk, settings, place, admit)
+    return AuditPart(control, desk, accesses, receiver)
+
+
+def _first_organization(control: Control) -> str:
+    try:
+        return control.organizations.first().id
+    except NotFound:
+        # Organizations are kept elsewhere.
+        return ""
+
+
+def _make_receiver(
+    control: Control,
+    desk: AuditDesk,
+    settings: ProcessSettings,
+    place: int,
+    admit: Callable[[Presented], Awaitable[Admission]],
+) -> AuditReceiver | None:
+    """The audit port; None where it is off. Each region of a process has one of its own, counted up by `place`."""
+    if settings["audit-listen"] is None:
+        return None
+    address, port = settings["audit-listen"]
+    advertised = settings["audit-advertised-port"]
+    receiver_settings = AuditReceiverSettings(
+        address=address,
+        port=port and port + place,
+        advertised_port=advertised and advertised + place,
+        line_bytes_max=settings["audit-line-limit"],
+        connections_max=settings["audit-connections"],
+        lines_per_second=settings["audit-rate"],
+    )
+    return AuditReceiver(control, desk, receiver_settings, admit=admit)
+
+
+@contextlib.asynccontextmanager
+async def keeping_records(part: AuditPart, settings: ProcessSettings) -> AsyncIterator[None]:
+    """Records are taken and kept for as long as the block runs."""
+    receiver = part.receiver
+    # They end in this order: what the first notes in its end, the last writes.
+    tasks = [
+        asyncio.create_task(_forget_always(part.control, settings)),
+        asyncio.create_task(part.accesses.repeats.run()),
+        asyncio.create_task(part.desk.run()),
+    ]
+    try:
+        if receiver is not None:
+            try:
+                await receiver.start()
+            except OSError as error:
+                address, port = settings["audit-listen"]
+                raise StartError(
+                    f"the audit port {address}:{port} cannot be listened on: {error.strerror or error}"
+                ) from error
+        yield
+    finally:
+        if receiver is not None:
+            await receiver.stop()
+        for task in tasks:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+async def _forget_always(control: Control, settings: ProcessSettings) -> None:
+    keep_s, records_max = settings["audit-retention-days"] * _DAY_S, settings["audit-records-max"]
+    while True:
+        await asyncio.sleep(TIDY_SECONDS)
+        try:
+            forgotten = FORGOTTEN_AT_ONCE
+            while forgotten == FORGOTTEN_AT_ONCE:
+                forgotten = await asyncio.to_thread(control.audit.forget_old, keep_s=keep_s, records_max=records_max)
+                _log.info("audit_records_forgotten count=%d", forgotten)
+        except Exception:
+            _log.exception("audit_tidying_failed")
