@@ -19,7 +19,7 @@ from twinplane.control import Actor, ControlPlane, ControlSettings
 from twinplane.control.analytics import Reporter
 from twinplane.hybrid.server import LINK_PATHS, LinkServer, LinkServerSettings
 from twinplane.node.authority import Identity
-from twinplane.node.edge import Edge, EdgeSettings
+from twinplane.node.edge import Edge, EdgeSettings, LinkDoor
 from twinplane.settings.network import LOOPBACK_NAMES, certificate_names, client_certificate_patterns
 
 ACTOR = Actor("user", "u", "tester")
@@ -51,6 +51,7 @@ class Door:
         self.socket = directory / "link.sock"
         settings = LinkServerSettings(self.socket, **{"check_interval_s": 0.1} | options)
         self.server = LinkServer(self.control, self.intake, settings)
+        self.link = LinkDoor("link", self.socket)
         self.edge = Edge(
             EdgeSettings(
                 address="127.0.0.1",
@@ -61,7 +62,7 @@ class Door:
                 client_certificate_hosts=client_certificate_patterns(self.domain, ("us",)),
                 body_bytes_max=1_048_576,
                 application_socket=directory / "api.sock",
-                link_socket=self.socket,
+                links=[self.link],
                 link_paths=LINK_PATHS,
             )
         )

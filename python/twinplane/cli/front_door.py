@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,10 +17,10 @@ from twinplane.cli.regions import Region, domains
 from twinplane.hybrid.identity import AdmissionRules, SharedMode, fingerprint
 from twinplane.hybrid.server import LINK_PATHS
 from twinplane.node.authority import Authority, Identity
-from twinplane.node.edge import Edge, EdgeSettings
+from twinplane.node.edge import Edge, EdgeSettings, LinkDoor
 from twinplane.node.renewal import Renewal, check_dates, check_pair, read_pem
 from twinplane.settings import ProcessSettings
-from twinplane.settings.network import GLOBAL, certificate_names, client_certificate_patterns
+from twinplane.settings.network import GLOBAL, SHARED_NAME, certificate_names, client_certificate_patterns
 from twinplane.settings.regions import Layout
 
 log = logging.getLogger(__name__)
@@ -77,7 +78,7 @@ class FrontDoor:
             ),
             body_bytes_max=settings["body-limit"],
             application_socket=self._sockets / "api.sock",
-            links=[region.door for region in self._regions],
+            links=self._links(),
             link_paths=LINK_PATHS,
         )
         self._admit_by(served)
@@ -94,10 +95,27 @@ class FrontDoor:
                 log.error("certificate_not_valid detail=%s", error)
         return self._edge
 
+    def _links(self) -> list[LinkDoor]:
+        """Where links of each region go."""
+        doors = [region.door for region in self._regions]
+        if len(doors) < 2:
+            return doors
+        # Nodes that share a certificate all ask for one name, which tells no region: it is the one of their control
+        # plane where that is given by its id, else the first.
+        wanted = self._settings["shared-control-plane"]
+        homes = [place for place, each in enumerate(self._regions) if each.control.control_planes.find(wanted)]
+        home = homes[0] if homes else 0
+        doors[home] = replace(doors[home], server_names=(*doors[home].server_names, SHARED_NAME))
+        return doors
+
     async def keep_renewed(self) -> None:
         """Serve what the files hold from now on, until cancelled."""
         assert self._served is not None
-        renewal = Renewal("front_door", self._read, self._use, self._served)
+
+        async def use(served: _Served) -> None:
+            await asyncio.to_thread(self._use, served)
+
+        renewal = Renewal("front_door", self._read, use, self._served)
         await renewal.run(self._settings["certificate-check"])
 
     def _read(self) -> _Served:

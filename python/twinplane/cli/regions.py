@@ -20,7 +20,7 @@ from twinplane.hybrid.server import LinkServer, LinkServerSettings
 from twinplane.node.edge import LinkDoor
 from twinplane.settings import ProcessSettings
 from twinplane.settings.host_names import HostNames
-from twinplane.settings.network import GLOBAL, SHARED_NAME, server_name_patterns
+from twinplane.settings.network import GLOBAL, server_name_patterns
 from twinplane.settings.regions import Layout
 from twinplane.store.errors import StoreError
 from twinplane.store.events import EventStore, EventStoreSettings, EventStoreUnusable
@@ -139,8 +139,6 @@ async def _open_region(
     patterns: list[str] = []
     if len(layout.served) > 1:
         patterns = [each for domain in domains(settings) for each in server_name_patterns(domain, name)]
-        # Nodes that share a certificate all ask for one name, which tells no region: it means the first.
-        patterns += [SHARED_NAME] if place == 0 else []
     face = _konnect(stack, settings, audit, analytics)
     application = kic.create_app(control, face, threads=settings["api-threads"], body_bytes_max=settings["body-limit"])
     stack.callback(application.close)

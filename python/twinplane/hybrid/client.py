@@ -125,7 +125,7 @@ class LinkClient:
         try:
             while True:
                 await self._hold_once()
-                await asyncio.sleep(self._delay())
+                await self._dialer.pause(self._delay())
         finally:
             applying.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -161,7 +161,8 @@ class LinkClient:
             _log.info("link_opened peer=%s twin=%s", self._dialer.endpoint.authority, session.is_twin)
             await self._hold(session)
         except LinkError as error:
-            self._note_failure(error)
+            if not self._dialer.is_renewed:
+                self._note_failure(error)
         finally:
             self._session = None
             self.facts.is_connected = False

@@ -6,8 +6,10 @@ The control plane's certificate is verified against authorities (pki) or must be
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 import hashlib
+import logging
 import ssl
 import tempfile
 from collections.abc import Mapping
@@ -15,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
+from weakref import WeakSet
 
 from websockets.http11 import Response
 
@@ -23,6 +26,8 @@ from twinplane.hybrid.forward_proxy import ForwardProxy, open_tunnel
 from twinplane.hybrid.frames import FrameStream, open_link
 from twinplane.hybrid.wire import IO_TIMEOUT_S, LINK_HEADER, LINK_VERSION, PAYLOAD_BYTES_MAX
 from twinplane.settings.network import SHARED_NAME
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,7 @@ class Endpoint:
 
 
 class Dialer:
-    """Opens links to one endpoint. Certificates are read once, when it is made."""
+    """Opens links to one endpoint. Another certificate can be put in place at any time."""
 
     def __init__(
         self,
@@ -68,15 +73,73 @@ class Dialer:
         self._proxy = proxy
         self._timeout_s = timeout_s
         self._bytes_max = bytes_max
-        self._context = link_context(tls)
-        self._server_name = SHARED_NAME if tls.mode == "shared" else endpoint.server_name
-        self._pinned = _digest(tls.certificate) if tls.mode == "shared" else None
+        self._begin(_Way.of(tls, endpoint))
+
+    def _begin(self, way: _Way) -> None:
+        self._way = way
+        self._way_before: _Way | None = None
+        self._renewed = asyncio.Event()
+        self._open: WeakSet[FrameStream] = WeakSet()
+        self._closing: set[asyncio.Future[None]] = set()
+
+    @property
+    def is_renewed(self) -> bool:
+        """Whether a certificate waits for its first use: links end for that, and no attempt has to wait."""
+        return self._renewed.is_set()
+
+    def renew(self, tls: LinkTls) -> None:
+        """Dial with another certificate from now on, and say goodbye to what is open. Raises ValueError.
+
+        While the other end does not take the new one, be it that it does not know it yet, the old one is dialled with.
+        """
+        try:
+            way = _Way.of(tls, self.endpoint)
+        except ssl.SSLError as error:
+            raise ValueError(str(error)) from error
+        self._way_before, self._way = self._way, way
+        self._renewed.set()
+        for stream in list(self._open):
+            self._say_goodbye(stream)
+
+    async def pause(self, seconds: float) -> None:
+        """Wait between two attempts, no longer than until there is a new certificate to try."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._renewed.wait()
 
     async def open(
         self, target: str, headers: Mapping[str, str] = MappingProxyType({}), *, subprotocol: str | None = None
     ) -> tuple[FrameStream, Response]:
         """An upgraded link; `headers` go with the upgrade. Raises a LinkError, whatever went wrong."""
-        reader, writer = await self.connect()
+        self._renewed.clear()
+        way, before = self._way, self._way_before
+        try:
+            opened = await self._open_by(way, target, headers, subprotocol)
+        except PeerSilent:
+            raise
+        except LinkError as error:
+            if before is None:
+                raise
+            opened = await self._open_by(before, target, headers, subprotocol)
+            _log.warning("certificate_not_taken peer=%s detail=%s; the old one is", self.endpoint.authority, error)
+        else:
+            if way is self._way:
+                self._way_before = None
+        self._open.add(opened[0])
+        if self.is_renewed:
+            # Meanwhile.
+            self._say_goodbye(opened[0])
+        return opened
+
+    def _say_goodbye(self, stream: FrameStream) -> None:
+        closing = asyncio.ensure_future(stream.close(with_code=True))
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+
+    async def _open_by(
+        self, way: _Way, target: str, headers: Mapping[str, str], subprotocol: str | None
+    ) -> tuple[FrameStream, Response]:
+        reader, writer = await self._reach(way)
         try:
             return await open_link(
                 reader,
@@ -88,21 +151,26 @@ class Dialer:
                 bytes_max=self._bytes_max,
                 timeout_s=self._timeout_s,
             )
-        except LinkError:
+        except BaseException:
+            # Be it that nobody waits for it any more.
             writer.transport.abort()
             raise
 
     def at(self, endpoint: Endpoint) -> Dialer:
-        """One for another port or host of the same peer, with the same certificate and trust."""
+        """One for another port or host of the same peer, with the certificate and trust of this moment."""
         other = copy.copy(self)
         other.endpoint = endpoint
+        other._begin(self._way)
         return other
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A connection to who the endpoint should be. Raises a LinkError, whatever went wrong."""
+        return await self._reach(self._way)
+
+    async def _reach(self, way: _Way) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         try:
             async with asyncio.timeout(self._timeout_s * (2 if self._proxy is None else 4)):
-                reader, writer = await self._connect()
+                reader, writer = await self._connect(way)
         except LinkError:
             raise
         except ssl.SSLCertVerificationError as error:
@@ -112,26 +180,26 @@ class Dialer:
         except (OSError, ssl.SSLError, ValueError) as error:
             raise PeerGone(f"{self.endpoint.authority}: {error}") from error
         try:
-            self._check_pin(writer)
+            way.check_pin(writer)
         except LinkError:
             writer.transport.abort()
             raise
         return reader, writer
 
-    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _connect(self, way: _Way) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if self._proxy is None:
             return await asyncio.open_connection(
                 self.endpoint.host,
                 self.endpoint.port,
-                ssl=self._context,
-                server_hostname=self._server_name,
+                ssl=way.context,
+                server_hostname=way.server_name,
                 ssl_handshake_timeout=self._timeout_s,
             )
         return await open_tunnel(
             self._proxy,
             self.endpoint.authority,
-            self._context,
-            server_name=self._server_name,
+            way.context,
+            server_name=way.server_name,
             timeout_s=self._timeout_s,
         )
 
@@ -141,12 +209,27 @@ class Dialer:
             return ""
         return f"; does the forward proxy {self._proxy.shown} open TLS by itself? Exempt this host there"
 
-    def _check_pin(self, writer: asyncio.StreamWriter) -> None:
-        if self._pinned is None:
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How a control plane is met with one certificate."""
+
+    context: ssl.SSLContext
+    server_name: str
+    pinned: bytes | None
+
+    @staticmethod
+    def of(tls: LinkTls, endpoint: Endpoint) -> _Way:
+        if tls.mode == "shared":
+            return _Way(link_context(tls), SHARED_NAME, _digest(tls.certificate))
+        return _Way(link_context(tls), endpoint.server_name, None)
+
+    def check_pin(self, writer: asyncio.StreamWriter) -> None:
+        if self.pinned is None:
             return
         tls = writer.get_extra_info("ssl_object")
         presented = tls.getpeercert(binary_form=True) if tls else None
-        if presented is None or hashlib.sha256(presented).digest() != self._pinned:
+        if presented is None or hashlib.sha256(presented).digest() != self.pinned:
             raise PeerUnverified("the control plane does not present the shared certificate")
 
 

@@ -33,6 +33,7 @@ from twinplane.hybrid.wire import FAULT_PARSE, Applied, Fault, Issue, inflate, r
 from twinplane.node.cache import Stored
 from twinplane.node.conditions import Conditions
 from twinplane.node.errors import CacheUnwritable, PayloadRefused
+from twinplane.node.seal import SealKey
 
 _log = logging.getLogger(__name__)
 _CoreT = TypeVar("_CoreT")
@@ -66,6 +67,9 @@ class Cache(Protocol):
 
     def withdraw(self) -> None:
         """It was not."""
+
+    def rekey(self, key: SealKey) -> None:
+        """The node has a new certificate key: what is sealed is sealed with it."""
 
 
 class ConfigKeeper:
@@ -205,6 +209,11 @@ class ConfigKeeper:
                 delay_s = RETRY_FIRST_S
             else:
                 delay_s = min(delay_s * 2, RETRY_MAX_S)
+
+    def rekey(self, key: SealKey) -> None:
+        """The node has a new certificate key, which its cache is sealed with from now on. Blocks."""
+        with self._turn:
+            self._cache.rekey(key)
 
     def _declare(self, stored: Stored) -> Outcome:
         with self._turn:

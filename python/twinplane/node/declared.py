@@ -12,6 +12,7 @@ from twinplane.control.errors import DeclarativeViolation, LimitExceeded
 from twinplane.hybrid.hashing import config_hash
 from twinplane.node.cache import Stored
 from twinplane.node.errors import NodeStartError
+from twinplane.node.seal import SealKey
 from twinplane.node.sparse import faults_of
 
 
@@ -41,6 +42,9 @@ class DeclaredConfig:
     def withdraw(self) -> None:
         """Hold the one before."""
         self._stored = self._before
+
+    def rekey(self, key: SealKey) -> None:
+        """Nothing is sealed."""
 
 
 def read_declared(path: Path | None, text: str | None) -> DeclaredConfig:

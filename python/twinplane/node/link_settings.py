@@ -21,7 +21,7 @@ def read_link_tls(settings: NodeSettings) -> LinkTls:
     if settings["cluster_ca_cert"]:
         trusted.append(read_pem(settings["cluster_ca_cert"]))
     return LinkTls(
-        mode=settings["cluster_mtls"],
+        mode="shared" if settings["cluster_mtls"] == "shared" else "pki",
         certificate=read_pem(settings["cluster_cert"]),
         key=read_pem(settings["cluster_cert_key"]),
         trusted="\n".join(trusted),

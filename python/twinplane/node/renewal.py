@@ -10,7 +10,7 @@ import base64
 import binascii
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -19,6 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from twinplane.node.authority import Identity
+from twinplane.node.conditions import Conditions
 
 T = TypeVar("T")
 _BEGIN = "-----BEGIN"
@@ -71,10 +72,18 @@ class RenewalFacts:
 class Renewal(Generic[T]):
     """One thing that is read from files and in force."""
 
-    def __init__(self, name: str, read: Callable[[], T], use: Callable[[T], None], in_force: T) -> None:
+    def __init__(
+        self,
+        name: str,
+        read: Callable[[], T],
+        use: Callable[[T], Awaitable[None]],
+        in_force: T,
+        conditions: Conditions | None = None,
+    ) -> None:
         """`read` raises OSError or ValueError, and is called in a thread; `use` raises ValueError to refuse."""
         self.facts = RenewalFacts()
-        self._name = name
+        self.name = name
+        self._conditions = conditions or Conditions()
         self._read = read
         self._use = use
         self._in_force = in_force
@@ -91,25 +100,27 @@ class Renewal(Generic[T]):
             except (OSError, ValueError) as error:
                 self._note_unreadable(error)
             else:
-                self.consider(found)
+                await self._consider(found)
 
-    def consider(self, found: T) -> None:
+    async def _consider(self, found: T) -> None:
         """Put what was found in force once it was found twice: files are replaced one after another."""
         is_settled, self._seen = found == self._seen, found
         if found == self._in_force:
             self._refused, self._problem = None, ""
+            self._conditions.clear(self._code)
             return
         if not is_settled or found == self._refused:
             return
         try:
-            self._use(found)
+            await self._use(found)
         except ValueError as error:
             self._refused = found
             self._note_refusal(str(error))
             return
         self._in_force, self._refused, self._problem = found, None, ""
         self.facts.renewed_total += 1
-        _log.info("certificate_renewed name=%s", self._name)
+        self._conditions.clear(self._code)
+        _log.info("certificate_renewed name=%s", self.name)
 
     def _note_unreadable(self, error: Exception) -> None:
         # Once may be the moment between the removal of the old file and the arrival of the new one.
@@ -125,7 +136,12 @@ class Renewal(Generic[T]):
     def _note_refusal(self, reason: str) -> None:
         self.facts.refused_total += 1
         self.facts.last_error = reason
-        _log.error("certificate_refused name=%s detail=%s; the one before stays in use", self._name, reason)
+        self._conditions.note(self._code, f"a new certificate is refused, the one before stays: {reason}")
+        _log.error("certificate_refused name=%s detail=%s; the one before stays in use", self.name, reason)
+
+    @property
+    def _code(self) -> str:
+        return f"{self.name}_refused"
 
 
 def _encoded(key: Any) -> bytes:

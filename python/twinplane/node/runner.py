@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import functools
 import logging
-import os
 import socket
 import ssl
 import uuid
@@ -18,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from cryptography import x509
 
 from twinplane import __version__
 from twinplane._dataplane import ApplyError, Core, StartError  # noqa: TID251 - this room talks to the core
@@ -29,6 +27,7 @@ from twinplane.node.audit_part import NodeAudit
 from twinplane.node.authority import write_whole
 from twinplane.node.backlog import Backlog
 from twinplane.node.cache import ConfigCache, Stored
+from twinplane.node.certificates import NodeCertificates
 from twinplane.node.conditions import Conditions
 from twinplane.node.config import Cache, ConfigKeeper
 from twinplane.node.core_settings import node_core_settings
@@ -40,7 +39,8 @@ from twinplane.node.journal import JournaledCache
 from twinplane.node.license_gate import LicenseGate
 from twinplane.node.link_settings import read_endpoint, read_forward_proxy, read_link_tls
 from twinplane.node.logs import LogDelivery
-from twinplane.node.seal import Keyring, read_keyring
+from twinplane.node.renewal import read_pem
+from twinplane.node.seal import Keyring, SealKey, read_keyring
 from twinplane.node.served_certificates import served_certificates, server_context
 from twinplane.node.sockets import resolved
 from twinplane.node.sparse import complete_table
@@ -76,6 +76,7 @@ class Node:
         self._declared = declared
         self.conditions = Conditions()
         """What is not as it should be while the node serves."""
+        self._certificates = NodeCertificates(settings, self.conditions)
         self._keeper: ConfigKeeper | None = None
         self.is_patient = False
         """Whether what is under way at the stop may take as long as a minute."""
@@ -111,6 +112,7 @@ class Node:
             # The core ends before these: what its last requests measured and logged still leaves.
             stack.push_async_callback(self._stop_core, core)
             link = self._link(keeper, dialers, audit)
+            self._certificates.watch_served(core)
             api = StatusApi(
                 StatusFacts(
                     node_id=self._id,
@@ -121,7 +123,8 @@ class Node:
                     link=link.facts if link else None,
                     telemetry=telemetry.facts,
                     logs=delivery.facts,
-                    certificate_expires_at=self._certificate_expiry(),
+                    certificate_expires_at=lambda: self._certificates.expires_at,
+                    renewals=self._certificates.facts,
                     conditions=self.conditions.issues,
                     audit=audit.counts,
                     license_expires_at=lambda: self._gate.expires_at,
@@ -130,6 +133,7 @@ class Node:
             await self._listen(stack, api, audit)
             watching = functools.partial(self._gate.run, keeper.serve_again)
             tasks: list[Work] = [telemetry.run, delivery.run, keeper.retry_keeping, watching]
+            tasks.append(self._certificates.keep_renewed)
             if link is not None:
                 self.conditions.watch(_in_loop(link.announce))
                 tasks += [link.run, *self._fallback_tasks(keeper, link.facts)]
@@ -150,6 +154,10 @@ class Node:
         if outcome.fault is not None:
             raise NodeStartError(outcome.fault.message)
         self.conditions.clear(DECLARED_REFUSED)
+
+    def _rekey(self, key: SealKey) -> None:
+        if self._keeper is not None:
+            self._keeper.rekey(key)
 
     async def _stop_core(self, core: Core) -> None:
         await asyncio.to_thread(core.stop, PATIENT_GRACE_MS if self.is_patient else GRACE_MS)
@@ -233,10 +241,13 @@ class Node:
                 proxy=proxy,
                 bytes_max=settings["cluster_max_payload"],
             )
-            if not settings["cluster_telemetry_endpoint"]:
-                return config, None
-            endpoint = read_endpoint(settings["cluster_telemetry_endpoint"], settings["cluster_telemetry_server_name"])
-            return config, Dialer(endpoint, tls, proxy=proxy)
+            telemetry = None
+            if settings["cluster_telemetry_endpoint"]:
+                address = settings["cluster_telemetry_endpoint"]
+                endpoint = read_endpoint(address, settings["cluster_telemetry_server_name"])
+                telemetry = Dialer(endpoint, tls, proxy=proxy)
+            self._certificates.watch_link(tls, [config, *([telemetry] if telemetry else [])], self._rekey)
+            return config, telemetry
         except OSError as error:
             raise NodeStartError(f"{error.filename}: cannot be read: {error.strerror}") from error
         except (ssl.SSLError, ValueError) as error:
@@ -322,6 +333,7 @@ class Node:
         if any(listener.tls for listener in settings["status_listen"]):
             certificates = served_certificates(settings, "status_ssl_cert", self._prefix, "status-kong-default")
             tls = server_context(certificates, settings.tls)
+            self._certificates.watch_status(tls)
         server = HttpServer(api.handle, server_name=f"twinplane/{__version__}", answered=audit.answered("status"))
         stack.push_async_callback(server.close)
         problems = []
@@ -334,12 +346,6 @@ class Node:
                 problems.append(f"status_listen {listener.shown}: cannot be listened on: {error.strerror}")
         if problems:
             raise NodeStartError(*problems)
-
-    def _certificate_expiry(self) -> float | None:
-        if self._settings["role"] != "data_plane":
-            return None
-        certificate = x509.load_pem_x509_certificate(_pem(self._settings["cluster_cert"]).encode())
-        return certificate.not_valid_after_utc.timestamp()
 
 
 async def _run_beside(stack: contextlib.AsyncExitStack, work: Work) -> None:
@@ -385,7 +391,7 @@ def _keyring(settings: NodeSettings) -> Keyring | None:
         return None
     try:
         return read_keyring(
-            [_pem(each) for each in (settings["cluster_cert_key"], *(settings["cache_encryption_old_keys"] or ()))]
+            [read_pem(each) for each in (settings["cluster_cert_key"], *(settings["cache_encryption_old_keys"] or ()))]
         )
     except OSError as error:
         raise NodeStartError(f"{error.filename}: cannot be read: {error.strerror}") from error
@@ -422,17 +428,6 @@ def _issues(told: Sequence[Mapping[str, Any]]) -> list[Issue]:
 def _faults(error: ApplyError) -> list[dict[str, Any]]:
     faults: list[dict[str, Any]] = orjson.loads(error.args[0])
     return faults
-
-
-def _pem(given: str) -> str:
-    """A certificate or key that is given as a path, as PEM text, or as base64 of it."""
-    if "-----BEGIN" in given:
-        return given
-    if os.sep not in given and len(given) > 200:
-        import base64  # noqa: PLC0415 - rarely needed
-
-        return base64.b64decode(given, validate=True).decode("ascii")
-    return Path(given).read_text(encoding="utf-8")
 
 
 def _tls_context(settings: NodeSettings) -> ssl.SSLContext:

@@ -49,6 +49,12 @@ def server_context(identities: Sequence[Identity], choice: TlsChoice) -> ssl.SSL
     if older:
         context.set_ciphers(":".join(older))
     context.set_alpn_protocols(["http/1.1"])
+    load_identities(context, identities)
+    return context
+
+
+def load_identities(context: ssl.SSLContext, identities: Sequence[Identity]) -> None:
+    """Present these from the next handshake on, each in the place of one with the same kind of key."""
     # The ssl module takes files only: a private folder holds them for the length of this call.
     with tempfile.TemporaryDirectory() as folder:
         for identity in identities:
@@ -57,7 +63,6 @@ def server_context(identities: Sequence[Identity], choice: TlsChoice) -> ssl.SSL
             key.touch(mode=0o600)
             key.write_text(identity.key)
             context.load_cert_chain(certificate, key)
-    return context
 
 
 def _made(directory: Path, name: str) -> Identity:

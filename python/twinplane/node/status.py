@@ -20,6 +20,7 @@ from twinplane.hybrid.wire import Issue
 from twinplane.node.http import HttpAnswer, HttpRequest, json_answer
 from twinplane.node.log_queue import QueueFacts
 from twinplane.node.metrics import CONTENT_TYPE, Sample, exposition, health_samples
+from twinplane.node.renewal import RenewalFacts
 from twinplane.node.telemetry import TelemetryFacts
 
 _UNITS = {"b": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
@@ -59,7 +60,9 @@ class StatusFacts:
     link: LinkFacts | None = None
     telemetry: TelemetryFacts | None = None
     logs: Callable[[], QueueFacts] | None = None
-    certificate_expires_at: float | None = None
+    certificate_expires_at: Callable[[], float | None] = lambda: None
+    renewals: Callable[[], Mapping[str, RenewalFacts]] = dict
+    """What became of new certificates, by name."""
     audit: Callable[[], Mapping[str, int]] = dict
     """Audit events: how many were `sent`, were `dropped`, are `waiting`; empty where none are sent."""
     conditions: Callable[[], Sequence[Issue]] = tuple
@@ -198,9 +201,13 @@ class StatusApi:
         license_end = facts.license_expires_at()
         if license_end is not None:
             samples.append(Sample("kong_enterprise_license_expiration", "gauge", {}, license_end))
-        if facts.certificate_expires_at is not None:
-            name = "kong_data_plane_cluster_cert_expiry_timestamp"
-            samples.append(Sample(name, "gauge", {}, facts.certificate_expires_at))
+        expires_at = facts.certificate_expires_at()
+        if expires_at is not None:
+            samples.append(Sample("kong_data_plane_cluster_cert_expiry_timestamp", "gauge", {}, expires_at))
+        for name, renewal in facts.renewals().items():
+            for outcome, value in {"used": renewal.renewed_total, "refused": renewal.refused_total}.items():
+                labels = {"certificate": name, "outcome": outcome}
+                samples.append(Sample("twinplane_certificate_renewals_total", "counter", labels, value))
         if facts.telemetry is not None:
             telemetry = facts.telemetry
             samples += [

@@ -150,11 +150,14 @@ class TelemetrySender:
     async def _deliver_always(self) -> None:
         while True:
             await self._deliver_once()
-            times = self._times
-            if times.first_retry_s is not None and self.facts.connects_total == 0:
-                await asyncio.sleep(times.first_retry_s)
-            else:
-                await asyncio.sleep(random.uniform(times.reconnect_min_s, times.reconnect_max_s))  # noqa: S311
+            if self._dialer is not None:
+                await self._dialer.pause(self._delay())
+
+    def _delay(self) -> float:
+        times = self._times
+        if times.first_retry_s is not None and self.facts.connects_total == 0:
+            return times.first_retry_s
+        return random.uniform(times.reconnect_min_s, times.reconnect_max_s)  # noqa: S311
 
     async def _deliver_once(self, *, until_empty: bool = False) -> None:
         """Hold one link and deliver over it, until it ends or, if asked, until nothing waits."""
@@ -172,7 +175,8 @@ class TelemetrySender:
         try:
             await self._hold(stream, until_empty=until_empty)
         except LinkError as error:
-            self._note_failure(error)
+            if not self._dialer.is_renewed:
+                self._note_failure(error)
         finally:
             self.facts.is_connected = False
             stream.abort()

@@ -83,15 +83,26 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("cluster_telemetry_server_name", TEXT, "", "Server name asked of the telemetry endpoint."),
     Setting(
         "cluster_mtls",
-        one_of("shared", "pki"),
+        one_of("shared", "pki", "pki_check_cn"),
         "shared",
-        "shared: both ends hold one certificate; pki: certificates of an authority.",
+        "shared: both ends hold one certificate; pki, pki_check_cn: certificates of an authority.",
     ),
     Setting("cluster_cert", TEXT, "", "Client certificate of the node: a path, PEM text or base64 of it."),
     Setting(
         "cluster_cert_key", TEXT, "", "Private key of that certificate: a path, PEM text or base64 of it.", secret=True
     ),
-    Setting("cluster_ca_cert", TEXT, "", "Authority that the control plane's certificate must come from (pki)."),
+    Setting(
+        "cluster_ca_cert",
+        TEXT,
+        "",
+        "Authority that the control plane's certificate must come from (pki): a path, PEM text or base64 of it.",
+    ),
+    Setting(
+        "certificate_check",
+        number(0.1, 3600, unit="seconds"),
+        "5",
+        "How often certificate files are looked at; new ones are used without a restart.",
+    ),
     Setting("cluster_dp_labels", LIST, "", "Labels of the node, as key:value."),
     Setting(
         "cluster_max_payload",

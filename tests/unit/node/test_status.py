@@ -71,7 +71,7 @@ class Running:
                 link=self.link,
                 telemetry=TelemetryFacts(backlog_records=11, lost_records=2),
                 logs=lambda: QueueFacts(delivered_total=8, dropped_total=1),
-                certificate_expires_at=1_800_000_000,
+                certificate_expires_at=lambda: 1_800_000_000,
                 conditions=lambda: (Issue("cache_unwritable", "the disk is full"),),
             )
         )

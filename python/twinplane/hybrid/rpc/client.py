@@ -82,7 +82,7 @@ class RpcClient:
             is_offered = await self._hold_once()
             if not is_offered:
                 break
-            await asyncio.sleep(self._delay())
+            await self._dialer.pause(self._delay())
         _log.info("link_without_deltas peer=%s", self._dialer.endpoint.authority)
         await self._fallback.run()
 
@@ -113,7 +113,8 @@ class RpcClient:
             _log.info("link_opened peer=%s version=2", self._dialer.endpoint.authority)
             await self._serve(stream, _dialect(hello))
         except LinkError as error:
-            self._note_failure(error)
+            if not self._dialer.is_renewed:
+                self._note_failure(error)
         finally:
             self.facts.is_connected = False
             stream.abort()
