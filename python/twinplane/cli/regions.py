@@ -169,6 +169,8 @@ def _open_control(
         bare_hosts=tuple(settings["bare-hosts"] or ()),
         advertised_port=settings["advertised-port"] or settings["port"],
         regions=regions,
+        delta_changes_max=settings["delta-changes-max"],
+        change_retention_days=settings["change-retention-days"],
     )
     if not layout.is_single:
         chosen = replace(chosen, installation_regions=layout.regions, store_regions=layout.regions_at(directory))

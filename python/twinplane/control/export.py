@@ -53,6 +53,12 @@ class Exports:
             plane = tx.control_planes.by_id(control_plane_id)
             return None if plane is None else (epoch_of(tx, control_plane_id), plane.revision)
 
+    def positions(self, control_plane_ids: Sequence[str]) -> Mapping[str, tuple[str, int]]:
+        """The same of several control planes; those that went are left out."""
+        with self._database.reading() as tx:
+            revisions = tx.control_planes.revisions(control_plane_ids)
+            return {plane: (epoch_of(tx, plane), revision) for plane, revision in revisions.items()}
+
     def delta(self, control_plane_id: str, epoch: str, base: int, *, until: int | None = None) -> ExportDelta | None:
         """What leads from one revision of an epoch to another, the newest if not said.
 

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from twinplane.control.epoch import is_outdated
 from twinplane.hybrid.publication import Publication
 
 _RETRY_S = 1.0
@@ -23,10 +24,14 @@ class Member(Protocol):
         """There is a newer configuration."""
 
 
+Publish = Callable[[str, Publication | None], Awaitable[Publication]]
+"""Makes the newest configuration ready, from the one before where there is one."""
+
+
 class Channel:
     """The nodes of one control plane, and what they are to run."""
 
-    def __init__(self, control_plane_id: str, publish: Callable[[str], Awaitable[Publication]], delay_s: float) -> None:
+    def __init__(self, control_plane_id: str, publish: Publish, delay_s: float) -> None:
         self.control_plane_id = control_plane_id
         self._publish = publish
         self._delay_s = delay_s
@@ -41,6 +46,11 @@ class Channel:
         self._sessions.add(session)
         if self._newest is not None:
             session.offer(self._newest)
+
+    @property
+    def position(self) -> tuple[str, int] | None:
+        """Epoch and revision of what was published last."""
+        return None if self._newest is None else self._newest.key
 
     def leave(self, session: Member) -> bool:
         """A node is gone. True where it was the last."""
@@ -59,12 +69,19 @@ class Channel:
                 await asyncio.sleep(self._delay_s)
             self._changed.clear()
             try:
-                newest = await self._publish(self.control_plane_id)
+                newest = await self._publish(self.control_plane_id, self._newest)
             except Exception:
                 _log.exception("publish_failed control_plane=%s", self.control_plane_id)
                 await asyncio.sleep(_RETRY_S)
                 self._changed.set()
                 continue
+            if self._newest is not None and not _is_newer(newest, self._newest):
+                continue
             self._newest = newest
             for session in self._sessions:
                 session.offer(newest)
+
+
+def _is_newer(publication: Publication, than: Publication) -> bool:
+    """A store that was read late must not take nodes back."""
+    return publication.key != than.key and not is_outdated(*publication.key, *than.key)

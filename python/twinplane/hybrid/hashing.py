@@ -5,15 +5,21 @@ Pure. The text that is digested is fixed by the protocol, odd as parts of it are
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import md5
+
+import orjson
 
 EMPTY_HASH = "0" * 32
 """What a node reports that has no configuration, and the part hash of an absent array."""
 
 PARTS = ("routes", "services", "plugins", "upstreams", "targets")
+REST = "rest"
+"""The part that holds everything else."""
 _FOLD_BYTES = 1_000_000
+# Longer rows have no text of their own: where it is folded depends on what is before it.
+_TEXT_OF_ROW_MAX = 262_144
 _SHORT_ARRAY = 5
 
 
@@ -38,10 +44,41 @@ def hash_table(table: object) -> Hashes:
     if not isinstance(table, Mapping):
         # A root that is no object has no parts; the protocol's own vectors hash such roots too.
         return Hashes(config=_digest(table), **dict.fromkeys(PARTS, EMPTY_HASH))
-    parts = {name: _digest(table[name]) if name in table else EMPTY_HASH for name in PARTS}
-    rest = _digest({key: value for key, value in table.items() if key not in parts})
-    whole = _md5("".join([*parts.values(), rest]).encode())
-    return Hashes(config=whole, **parts)
+    return combine_parts(hash_parts(table, (*PARTS, REST)))
+
+
+def hash_parts(table: Mapping[str, object], names: Iterable[str]) -> dict[str, str]:
+    """Hashes of some parts of a table."""
+    found: dict[str, str] = {}
+    for name in names:
+        if name == REST:
+            found[name] = _digest({key: value for key, value in table.items() if key not in PARTS})
+        else:
+            found[name] = _digest(table[name]) if name in table else EMPTY_HASH
+    return found
+
+
+def combine_parts(parts: Mapping[str, str]) -> Hashes:
+    """The hashes of a table whose parts have these."""
+    named = {name: parts[name] for name in PARTS}
+    return Hashes(config=_md5("".join([*named.values(), parts[REST]]).encode()), **named)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An array of rows in JSON whose texts are known; it hashes as the array of what they say."""
+
+    rows: Sequence[bytes]
+    texts: Sequence[bytes]
+
+
+def row_text(row: bytes) -> bytes:
+    """What a row adds to the text that is hashed; empty for a row that is too long to have one."""
+    if len(row) > _TEXT_OF_ROW_MAX:
+        return b""
+    text = bytearray()
+    _write(text, orjson.loads(row))
+    return bytes(text)
 
 
 def config_hash(table: object) -> str:
@@ -72,6 +109,8 @@ def _write(text: bytearray, value: object) -> None:
         _write_object(text, value)
     elif isinstance(value, list | tuple):
         _write_array(text, value)
+    elif isinstance(value, Prepared):
+        _write_prepared(text, value)
     else:
         raise TypeError(f"no hash of a {type(value).__name__}")
 
@@ -96,6 +135,23 @@ def _write_array(text: bytearray, value: list[object] | tuple[object, ...]) -> N
         if is_short and position:
             text += b";"
         _write(text, element)
+        if not is_short:
+            text += b";"
+
+
+def _write_prepared(text: bytearray, value: Prepared) -> None:
+    if not value.rows:
+        text += b"{}"
+        return
+    is_short = len(value.rows) <= _SHORT_ARRAY
+    for position, known in enumerate(value.texts):
+        if is_short and position:
+            text += b";"
+        if known and len(text) + len(known) <= _FOLD_BYTES:
+            # It cannot be folded anywhere within.
+            text += known
+        else:
+            _write(text, orjson.loads(value.rows[position]))
         if not is_short:
             text += b";"
 

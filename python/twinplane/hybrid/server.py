@@ -13,7 +13,6 @@ import logging
 import os
 import socket
 import struct
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -34,10 +33,11 @@ from twinplane.hybrid.identity import Admission, Presented, Use, read_presented
 from twinplane.hybrid.node_book import NodeBook
 from twinplane.hybrid.ocsp import OcspSettings
 from twinplane.hybrid.publication import Publication
+from twinplane.hybrid.publisher import Publisher
 from twinplane.hybrid.refusals import NO_CERTIFICATE
 from twinplane.hybrid.rpc.hello import RPC_PATH, SUBPROTOCOL
 from twinplane.hybrid.rpc.server import RpcSession, RpcSurroundings, SyncShelf
-from twinplane.hybrid.session import ConfigSession, Surroundings
+from twinplane.hybrid.session import ConfigSession, PushFacts, Surroundings
 from twinplane.hybrid.wire import (
     CONFIG_PATH,
     FOREIGN_TELEMETRY_PATHS,
@@ -56,6 +56,7 @@ LINK_PATHS = (CONFIG_PATH, RPC_PATH, TELEMETRY_PATH, *FOREIGN_TELEMETRY_PATHS)
 
 PUSH_DELAY_S = 0.05
 CHECK_INTERVAL_S = 20.0
+LOOK_INTERVAL_S = 2.0
 CONNECTIONS_MAX = 5000
 PUSHES_AT_ONCE = 64
 # The largest frame that a node may send: a batch of telemetry, or a basic_info.
@@ -79,6 +80,8 @@ class LinkServerSettings:
     payload_bytes_max: int = PAYLOAD_BYTES_MAX
     push_delay_s: float = PUSH_DELAY_S
     check_interval_s: float = CHECK_INTERVAL_S
+    look_interval_s: float = LOOK_INTERVAL_S
+    """Time between looks at the store for what other processes wrote."""
     connections_max: int = CONNECTIONS_MAX
     frames_per_second: float = FRAMES_PER_SECOND
     """Frames taken from one node."""
@@ -96,6 +99,7 @@ class LinkServerFacts:
     connections: int = 0
     refused_total: int = 0
     published_total: int = 0
+    pushes: PushFacts = field(default_factory=PushFacts)
     refused: Mapping[str, int] = field(default_factory=dict)
     """Everything of peers that was refused, by reason."""
 
@@ -127,13 +131,21 @@ class LinkServer:
         self._removed = asyncio.Event()
         self._book = NodeBook(control, self._workers)
         self._channels: dict[str, Channel] = {}
+        self._settling: dict[str, asyncio.Task[None]] = {}
         self._links: dict[asyncio.Task[None], _Link] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._unsubscribe: list[Callable[[], None]] = []
         self._server: asyncio.Server | None = None
         self._around = Surroundings(
-            self._book, self._workers, asyncio.Semaphore(PUSHES_AT_ONCE), settings.payload_bytes_max
+            self._book,
+            self._workers,
+            asyncio.Semaphore(PUSHES_AT_ONCE),
+            settings.payload_bytes_max,
+            find_delta=lambda plane, epoch, base, until: control.export.delta(plane, epoch, base, until=until),
+            on_ahead=self._note_ahead,
+            facts=self.facts.pushes,
         )
+        self._publisher = Publisher(control)
         shelf = SyncShelf(lambda plane: control.export.payload(plane, with_disabled=True), self._workers)
         self._rpc_around = RpcSurroundings(
             self._book, self._workers, shelf, settings.payload_bytes_max, settings.rpc_sync
@@ -146,7 +158,9 @@ class LinkServer:
         path.unlink(missing_ok=True)
         self._server = await asyncio.start_unix_server(self._accept, path)
         path.chmod(0o600)
-        self._tasks = [asyncio.create_task(self._book.run()), asyncio.create_task(self._check_always())]
+        self._tasks = [
+            asyncio.create_task(work) for work in (self._book.run(), self._check_always(), self._look_always())
+        ]
 
         def changed(control_plane_id: str, _revision: int) -> None:
             loop.call_soon_threadsafe(self._note_change, control_plane_id)
@@ -170,9 +184,9 @@ class LinkServer:
         await asyncio.gather(
             *self._links, *(channel.task for channel in self._channels.values()), return_exceptions=True
         )
-        for task in self._tasks:
+        for task in (*self._tasks, *self._settling.values()):
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, *self._settling.values(), return_exceptions=True)
         await asyncio.to_thread(self._workers.shutdown)
         await asyncio.to_thread(self._intake.shutdown)
         self._settings.socket_path.unlink(missing_ok=True)
@@ -381,13 +395,38 @@ class LinkServer:
             channel.task.cancel()
             del self._channels[channel.control_plane_id]
 
-    async def _publish(self, control_plane_id: str) -> Publication:
+    def _note_ahead(self, control_plane_id: str, epoch: str, revision: int) -> None:
+        """A node has what this process did not publish: look at the store, and publish what it says."""
+        if control_plane_id not in self._settling:
+            self._settling[control_plane_id] = asyncio.create_task(self._settle(control_plane_id, epoch, revision))
+
+    async def _settle(self, control_plane_id: str, epoch: str, revision: int) -> None:
+        try:
+            await self._in_workers(self._publisher.settle, control_plane_id, epoch, revision)
+        except Exception:
+            # The store cannot be asked now; the node's next ping asks again.
+            _log.exception("node_ahead_unsettled control_plane=%s", control_plane_id)
+        finally:
+            del self._settling[control_plane_id]
+        self._note_change(control_plane_id)
+
+    async def _look_always(self) -> None:
+        """Find what other processes wrote: nobody announces that here."""
+        while True:
+            await asyncio.sleep(self._settings.look_interval_s)
+            positions = {plane: channel.position for plane, channel in self._channels.items()}
+            known = {plane: position for plane, position in positions.items() if position is not None}
+            try:
+                behind = await self._in_workers(self._publisher.behind, known) if known else []
+            except Exception:
+                _log.exception("revisions_unread")
+                continue
+            for control_plane_id in behind:
+                self._note_change(control_plane_id)
+
+    async def _publish(self, control_plane_id: str, before: Publication | None) -> Publication:
         """The newest configuration, made ready. The one place where a publication comes from."""
-
-        def make() -> Publication:
-            return Publication(self._control.export.payload(control_plane_id), now=time.time())
-
-        publication = await self._in_workers(make)
+        publication = await self._in_workers(self._publisher.publish, control_plane_id, before)
         self.facts.published_total += 1
         return publication
 

@@ -1,18 +1,23 @@
 """One node on the configuration link: its hello, its pings, and the newest configuration on its way to it.
 
+A twinplane node is sent what changed since the revision that it reports; any other the whole.
+
 What is waiting to be sent is one slot: a newer publication takes the place of one that was not sent yet.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
+from operator import attrgetter
 
-from twinplane.control import NodeHello, NodeIssue, NodePing
+from twinplane.control import ExportDelta, NodeHello, NodeIssue, NodePing
 from twinplane.hybrid.audit_key import KeyOffice, Sender, handing_key
 from twinplane.hybrid.compat import (
     CONTROL_PLANE_VERSION,
@@ -28,11 +33,13 @@ from twinplane.hybrid.compat_issues import (
     node_issue,
     refusal_issues,
 )
+from twinplane.hybrid.delta import Resync, decode_resync
 from twinplane.hybrid.errors import FrameInvalid, PeerSilent
 from twinplane.hybrid.frames import BINARY, PING, FrameStream, Message
 from twinplane.hybrid.identity import Admission, Presented
 from twinplane.hybrid.node_book import NodeBook
-from twinplane.hybrid.publication import Publication
+from twinplane.hybrid.progress import Ahead, Change, Nothing, Sent, TwinProgress, Whole
+from twinplane.hybrid.publication import Publication, Shipment
 from twinplane.hybrid.wire import (
     IO_TIMEOUT_S,
     SILENCE_S,
@@ -47,20 +54,45 @@ from twinplane.hybrid.wire import (
 )
 from twinplane.hybrid.withhold import Withheld, why_withheld
 
+FIRST_REPORT_S = 1.0
+"""How long a twinplane node is waited for to say what it has; one that does not gets the whole."""
 STALE_PINGS = 2
 PUSHES_AGAIN_MAX = 3
 PUSH_TIMEOUT_S = 60.0
 _log = logging.getLogger(__name__)
 
 
+@dataclass(slots=True)
+class PushFacts:
+    """What was sent to nodes; read by metrics."""
+
+    deltas_total: int = 0
+    delta_bytes_total: int = 0
+    wholes_total: int = 0
+    whole_bytes_total: int = 0
+    resyncs_total: int = 0
+    """Times that a node could not use a delta."""
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What all sessions share."""
+    """What all sessions share. `on_ahead` is told of a node that has what this process has not published."""
 
     book: NodeBook
     executor: Executor
     pushing: asyncio.Semaphore
     payload_bytes_max: int
+    find_delta: Callable[[str, str, int, int], ExportDelta | None]
+    on_ahead: Callable[[str, str, int], None]
+    facts: PushFacts = field(default_factory=PushFacts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """Why a node keeps what it had; `served` is the hash of that, as far as it is known."""
+
+    issues: tuple[NodeIssue, ...]
+    served: str | None
 
 
 class ConfigSession:
@@ -97,12 +129,15 @@ class ConfigSession:
         self._version = parse_version(query.version)
         self._info: BasicInfo | None = None
         self._newest: Publication | None = None
-        self._sent: Publication | None = None
+        # Never the publication itself: what was overtaken is to be released.
+        self._sent: Sent | None = None
+        self._progress = TwinProgress()
+        self._reported = asyncio.Event()
         self._wanted = asyncio.Event()
         self._stale_pings = 0
         self._pushes_again = 0
         self._refused_hash: str | None = None
-        self._applied: Applied | None = None
+        self._refusal: _Refusal | None = None
         self._node_issues: tuple[NodeIssue, ...] = ()
         self._lost_issues: tuple[NodeIssue, ...] = ()
         self._sync_status = UNKNOWN
@@ -115,6 +150,8 @@ class ConfigSession:
 
     def offer(self, publication: Publication) -> None:
         """There is a newer configuration."""
+        if self._newest is not None and self._newest.key == publication.key:
+            return
         self._newest = publication
         self._pushes_again = 0
         self._refused_hash = None
@@ -188,11 +225,14 @@ class ConfigSession:
 
     async def _take_ping(self, data: bytes) -> None:
         config_hash = parse_ping(data)
-        applied = self._applied
+        applied = self._progress.applied
         is_known = applied is not None and applied.config_hash == config_hash
         revision, epoch = (applied.revision, applied.epoch) if applied is not None and is_known else (None, None)
         self._around.book.ping(self._scope, self.query.node_id, NodePing(config_hash, revision, epoch))
         await self._stream.send_pong()
+        if self.is_twin and self._sent is None:
+            # What could not be pushed before may be pushed now.
+            self._wanted.set()
         self._watch_staleness(config_hash)
 
     def _watch_staleness(self, config_hash: str) -> None:
@@ -207,6 +247,7 @@ class ConfigSession:
             self._stale_pings = 0
             self._pushes_again += 1
             self._sent = None
+            self._progress.give_up()
             _log.warning("node_stale hash=%s expected=%s %s", config_hash, sent.config_hash, self._who())
             self._wanted.set()
 
@@ -215,15 +256,19 @@ class ConfigSession:
             raise FrameInvalid(f"unexpected {message.opcode.name.lower()} frame", "frame_unexpected")
         report = decode_report(message.data)
         if isinstance(report, Applied):
-            self._applied = report
-            self._refused_hash = None
-            self._node_issues = tuple(
-                _issue_of_node(issue.code, issue.message, issue.plugin_id) for issue in report.issues
-            )
+            self._progress.note_applied(report)
+            self._reported.set()
+            self._wanted.set()
+            told = [_issue_of_node(issue.code, issue.message, issue.plugin_id) for issue in report.issues]
+            if self._refusal is not None and report.config_hash != self._refusal.served:
+                self._refused_hash = self._refusal = None
+            self._node_issues = (*told, *(() if self._refusal is None else self._refusal.issues))
             self._record_issues()
         elif isinstance(report, Fault):
             self._take_fault(report)
-        elif report is None:
+        elif self.is_twin and (resync := decode_resync(message.data)) is not None:
+            self._take_resync(resync)
+        else:
             # A later version may have more to say: passed over, and counted.
             self._on_refused("report_unknown")
 
@@ -232,34 +277,86 @@ class ConfigSession:
         told = refusal_issues(f"{fault.name}: {fault.message}", fault.flattened_errors)
         is_new = fault.config_hash != self._refused_hash or told != self._node_issues[-len(told) :]
         self._refused_hash = fault.config_hash
+        applied = self._progress.applied
+        self._refusal = _Refusal(tuple(told), None if applied is None else applied.config_hash)
+        self._progress.note_refused(fault)
+        self._wanted.set()
         if is_new:
             self._node_issues = (*(each for each in self._node_issues if each.code != CONFIG_REFUSED), *told)
             self._record_issues()
             _log.error("node_refused_config hash=%s detail=%s %s", fault.config_hash, fault.message, self._who())
 
+    def _take_resync(self, resync: Resync) -> None:
+        """The node could not use a change: it is sent the whole, a few times for each publication."""
+        self._progress.note_resync()
+        self._around.facts.resyncs_total += 1
+        if self._pushes_again < PUSHES_AGAIN_MAX:
+            self._pushes_again += 1
+            self._sent = None
+            self._wanted.set()
+        _log.warning("node_resync reason=%s detail=%s %s", resync.reason, resync.detail, self._who())
+
     async def _push_always(self) -> None:
+        if self.is_twin:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._reported.wait(), FIRST_REPORT_S)
         while True:
             await self._wanted.wait()
             self._wanted.clear()
-            async with self._around.pushing:
-                publication = self._newest
-                if publication is not None and publication is not self._sent:
-                    await self._push(publication)
+            if self._due() is not None:
+                async with self._around.pushing:
+                    await self._push_due()
+
+    async def _push_due(self) -> None:
+        publication = self._due()
+        if publication is not None:
+            await self._push(publication)
+
+    def _due(self) -> Publication | None:
+        """What is to be pushed now, if anything is."""
+        publication, sent = self._newest, self._sent
+        if publication is None or (sent is not None and sent.key == publication.key):
+            return None
+        if not self.is_twin:
+            if sent is not None and sent.config_hash == publication.config_hash:
+                # Another revision of the same table.
+                self._sent = Sent(publication.key, publication.config_hash)
+                return None
+            return publication
+        step = self._progress.next(publication)
+        if isinstance(step, Ahead):
+            self._around.on_ahead(self.control_plane_id, step.epoch, step.revision)
+        elif isinstance(step, Nothing):
+            self._note_pushed(publication)
+        return publication if isinstance(step, Change | Whole) else None
+
+    async def _shipment(self, publication: Publication) -> Shipment:
+        """What this node is sent of a publication, made in a thread where it is not made yet."""
+        loop = asyncio.get_running_loop()
+        step = self._progress.next(publication) if self.is_twin else Whole()
+        if isinstance(step, Change):
+            find = partial(self._around.find_delta, self.control_plane_id)
+            delta = await loop.run_in_executor(self._around.executor, publication.delta, step.base, find)
+            if delta is not None and delta.payload_bytes <= self._around.payload_bytes_max:
+                return delta
+        version = None if self.is_twin else self._version
+        shipment = publication.made(version)
+        if shipment is None:
+            shipment = await loop.run_in_executor(self._around.executor, publication.shipment, version)
+        return shipment
 
     async def _push(self, publication: Publication) -> None:
         assert self._info is not None
         why = None
         if not self.is_twin and self._version is not None:
-            why = why_withheld(publication.uses, self._info, self._version)
+            loop = asyncio.get_running_loop()
+            uses = await loop.run_in_executor(self._around.executor, attrgetter("uses"), publication)
+            why = why_withheld(uses, self._info, self._version)
         if why is not None:
             self._note_withheld(why)
             return
         self._withheld = None
-        version = None if self.is_twin else self._version
-        shipment = publication.made(version)
-        if shipment is None:
-            loop = asyncio.get_running_loop()
-            shipment = await loop.run_in_executor(self._around.executor, publication.shipment, version)
+        shipment = await self._shipment(publication)
         if shipment.payload_bytes > self._around.payload_bytes_max:
             self._lost_issues = (_too_large(shipment.payload_bytes, self._around.payload_bytes_max),)
             self._record_issues()
@@ -272,13 +369,34 @@ class ConfigSession:
             # It holds one of few places: others wait for theirs.
             self.end("push_not_taken")
             raise PeerSilent(f"the configuration was not taken within {PUSH_TIMEOUT_S:g} s") from None
-        self._sent = publication
-        self._stale_pings = 0
-        self._set_sync_status(NORMAL)
+        self._progress.note_sent(publication)
+        self._note_pushed(publication)
+        self._count(shipment)
         if tuple(shipment.issues) != self._lost_issues:
             self._lost_issues = tuple(shipment.issues)
             self._record_issues()
-        _log.info("config_pushed revision=%d hash=%s %s", publication.revision, publication.config_hash, self._who())
+        _log.info(
+            "config_pushed revision=%d hash=%s base=%s bytes=%d %s",
+            publication.revision,
+            publication.config_hash,
+            shipment.base,
+            shipment.payload_bytes,
+            self._who(),
+        )
+
+    def _note_pushed(self, publication: Publication) -> None:
+        self._sent = Sent(publication.key, publication.config_hash)
+        self._stale_pings = 0
+        self._set_sync_status(NORMAL)
+
+    def _count(self, shipment: Shipment) -> None:
+        facts = self._around.facts
+        if shipment.base is None:
+            facts.wholes_total += 1
+            facts.whole_bytes_total += shipment.payload_bytes
+        else:
+            facts.deltas_total += 1
+            facts.delta_bytes_total += shipment.payload_bytes
 
     def _note_withheld(self, why: Withheld) -> None:
         if why == self._withheld:

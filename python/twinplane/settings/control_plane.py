@@ -125,6 +125,18 @@ CONTROL_PLANE: tuple[Setting, ...] = (
         "16777216",
         "Largest compressed configuration sent to a node.",
     ),
+    Setting(
+        "delta-changes-max",
+        integer(0, 10_000_000, unit="changes"),
+        "100000",
+        "Changes that a node may have missed and still be sent only what changed; 0 sends it the whole each time.",
+    ),
+    Setting(
+        "change-retention-days",
+        integer(0, 36_500, unit="days"),
+        "0",
+        "How long the change log is kept: history, and what deltas are made from. 0 keeps all of it.",
+    ),
     Setting("cluster-rpc", SWITCH, "off", "Answer version 2 of the link beside version 1."),
     Setting(
         "cluster-rpc-sync", SWITCH, "off", "Offer configuration by deltas to nodes of the versions whose form is known."

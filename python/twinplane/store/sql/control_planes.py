@@ -27,6 +27,8 @@ _NEXT_REVISION = (
     .returning(_P.revision)
 )
 _EXPECTED = select(EXPECTED_HASH).where(EXPECTED_HASH.c.control_plane_id == bindparam("i"))
+_REVISIONS = select(_P.id, _P.revision).where(_P.id.in_(bindparam("ids", expanding=True)))
+_IDS_AT_ONCE = 500
 _SORTABLE = {"id": _P.id, "name": _P.name, "created_at": _P.created_at, "updated_at": _P.updated_at}
 _FILTERABLE = {"id": _P.id, "name": _P.name, "cluster_type": _P.cluster_type}
 
@@ -52,6 +54,14 @@ class ControlPlaneTable:
     def by_id(self, control_plane_id: str) -> ControlPlaneRow | None:
         """One control plane of whatever organization."""
         return self._one(_BY_ID, {"i": control_plane_id})
+
+    def revisions(self, control_plane_ids: Sequence[str]) -> dict[str, int]:
+        """The revision of each of some control planes."""
+        found: dict[str, int] = {}
+        for start in range(0, len(control_plane_ids), _IDS_AT_ONCE):
+            some = list(control_plane_ids[start : start + _IDS_AT_ONCE])
+            found.update((row[0], row[1]) for row in self._connection.execute(_REVISIONS, {"ids": some}))
+        return found
 
     def by_prefix(self, prefix: str) -> ControlPlaneRow | None:
         """The control plane whose host names begin with a prefix."""
