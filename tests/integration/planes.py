@@ -27,14 +27,17 @@ class Planes:
         self.ports = Ports(*numbers)
         self.control_plane: subprocess.Popen[bytes] | None = None
         self.node: subprocess.Popen[bytes] | None = None
+        self.control_plane_environ: dict[str, str] = {}
+        self.node_environ: dict[str, str] = {}
 
     def start_control_plane(self) -> None:
         ports = self.ports
         self.control_plane = run_twinplane(
             "control-plane", "--data", str(self.data), "--listen", "127.0.0.1", "--port", str(ports.platform),
             "--admin-port", str(ports.admin),
+            environ=self.control_plane_environ,
         )  # fmt: skip
-        eventually(lambda: Client(ports.platform, ca=self.data / "ca.pem")("GET", "/health").status == 200)
+        eventually(lambda: Client(ports.platform, ca=self.data / "ca.pem")("GET", "/health").status == 200, seconds=60)
 
     def join(self) -> None:
         self.node_directory.mkdir(exist_ok=True)
@@ -43,9 +46,10 @@ class Planes:
 
     def start_node(self, **settings: object) -> None:
         """Settings are by the names of kong.conf, and win over what is in it."""
-        environ = {f"KONG_{name.upper()}": str(value) for name, value in settings.items()}
+        given = {f"KONG_{name.upper()}": str(value) for name, value in settings.items()}
+        environ = self.node_environ | given
         self.node = run_twinplane("data-plane", "-c", str(self.node_directory / "kong.conf"), environ=environ)
-        eventually(lambda: self.status("GET", "/status").status == 200)
+        eventually(lambda: self.status("GET", "/status").status == 200, seconds=60)
 
     def kill(self, process: subprocess.Popen[bytes] | None) -> None:
         assert process is not None

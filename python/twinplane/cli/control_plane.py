@@ -19,8 +19,9 @@ from twinplane.api import admin
 from twinplane.cli.errors import StartError
 from twinplane.cli.front_door import FrontDoor
 from twinplane.cli.process import lock_directory, log_to_stderr, make_directory
-from twinplane.cli.regions import Premises, Region, open_premises
+from twinplane.cli.regions import Region, open_premises
 from twinplane.cli.signals import stop_on_signals
+from twinplane.cli.tidying import Tidying
 from twinplane.control import Control
 from twinplane.node.authority import write_private
 from twinplane.settings import ProcessSettings
@@ -30,7 +31,6 @@ from twinplane.settings.regions import Layout, read_layout
 log = logging.getLogger("control_plane")
 
 GRACE_MS = 10_000
-TIDY_SECONDS = 60.0
 _BACKLOG = 2048
 
 
@@ -69,7 +69,7 @@ async def _serve(settings: ProcessSettings, layout: Layout) -> int:
         stack.push_async_callback(asyncio.to_thread, edge.stop, GRACE_MS)
         renewing = asyncio.create_task(door.keep_renewed())
         stack.callback(renewing.cancel)
-        tidying = asyncio.create_task(_tidy_up(premises))
+        tidying = asyncio.create_task(Tidying(premises.controls, [each.analytics for each in premises.regions]).run())
         stack.callback(tidying.cancel)
         _announce(settings, layout, edge.port)
         await stop.wait()
@@ -99,22 +99,6 @@ def _admin_app(region: Region, settings: ProcessSettings) -> admin.App:
         allowed_origins=tuple(settings["admin-origins"] or ()),
         accesses=region.audit.accesses,
     )
-
-
-async def _tidy_up(premises: Premises) -> None:
-    """Forget what has expired, once a minute and once an hour."""
-    minutes = 0
-    while True:
-        await asyncio.sleep(TIDY_SECONDS)
-        minutes += 1
-        try:
-            for control in premises.controls:
-                await asyncio.to_thread(control.tidy_up)
-            for region in premises.regions if minutes % 60 == 0 else ():
-                forgotten = await asyncio.to_thread(region.analytics.forget_old)
-                log.info("records_forgotten region=%s count=%d", region.name, forgotten)
-        except Exception:
-            log.exception("tidying_failed")
 
 
 def _unix_socket(path: Path) -> socket.socket:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 NUMBER_MAX = 2**53
 PATH_MAX = 8192
-FUTURE_S_MAX = 86_400
+FUTURE_S_MAX = 300
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _REQUEST_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")

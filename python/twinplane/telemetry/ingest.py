@@ -77,15 +77,21 @@ def check_rows(
     bad: set[int] = set()
     for field, column in zip(fields, columns, strict=False):
         bad.update(_bad_rows(field, column))
-    # The first column is a time; a clock that runs far ahead would outlive every retention.
-    ahead = int((now + FUTURE_S_MAX) * (1_000_000 if fields is RECORD else 1))
-    if columns and not bad and max(columns[0], key=_as_number) > ahead:  # type: ignore[operator]
-        bad.update(position for position, value in enumerate(columns[0]) if _as_number(value) > ahead)
     if bad:
         kept = [row for position, row in enumerate(whole) if position not in bad]
         columns = list(zip(*kept, strict=True)) if kept else []
         whole = kept
+    if columns:
+        columns[0] = _not_ahead(columns[0], now, unit=1_000_000 if fields is RECORD else 1)
     return columns or [()] * len(fields), len(rows) - len(whole)
+
+
+def _not_ahead(times: Sequence[object], now: float, *, unit: int) -> Sequence[object]:
+    """The first column, a time. What a clock that runs ahead has stamped happened now: it must not outlive all else."""
+    limit = int((now + FUTURE_S_MAX) * unit)
+    if not times or max(map(_as_number, times)) <= limit:
+        return times
+    return [int(now * unit) if _as_number(value) > limit else value for value in times]
 
 
 def _bad_rows(field: Field, column: Sequence[object]) -> Iterable[int]:
