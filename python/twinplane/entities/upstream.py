@@ -16,6 +16,7 @@ from twinplane.schema import (
     References,
     Required,
     Shorthand,
+    Since,
     Transformation,
     Unique,
     distinct,
@@ -173,7 +174,9 @@ class Upstream(Entity, collection="upstreams", endpoint_key="name"):
     client_certificate: Annotated[
         Reference | None, References("certificates"), "Certificate shown to targets that ask for one."
     ] = None
-    use_srv_name: Annotated[bool | None, "Whether targets see the name of the SRV record as host."] = False
+    use_srv_name: Annotated[bool | None, Since("3.1"), "Whether targets see the name of the SRV record as host."] = (
+        False
+    )
 
     shorthands: ClassVar = (
         Shorthand("algorithm", str, expand=_choose_algorithm),

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from twinplane.control import NodeIssue
-from twinplane.hybrid.compat_issues import issue, merged
+from twinplane.hybrid.compat_issues import issue, merged, unknown_code
 from twinplane.hybrid.compat_rules import ENTITY_FIELDS, PLUGIN_FIELDS, REWRITES, FieldRule
 from twinplane.hybrid.compat_schema import SchemaRule, entity_rules, plugin_rules
 from twinplane.hybrid.wire import NodeVersion
@@ -62,7 +62,7 @@ def _lower_config(plugin: dict[str, Any], version: NodeVersion) -> Iterator[Node
             yield _issue(rule.code, text, "plugin", plugin)
     for known in plugin_rules().get(name, ()):
         if not known.is_known(version) and _remove_at(config, known.path, known.default):
-            yield _unknown(f"the plugin {name}", known, "plugin", plugin)
+            yield _unknown(name, f"the plugin {name}", known, "plugin", plugin)
 
 
 def _lower_row(collection: str, row: dict[str, Any], version: NodeVersion) -> Iterator[NodeIssue]:
@@ -73,7 +73,7 @@ def _lower_row(collection: str, row: dict[str, Any], version: NodeVersion) -> It
             yield _issue(rule.code, text, kind, row)
     for known in entity_rules().get(collection, ()):
         if not known.is_known(version) and _remove_at(row, known.path, known.default):
-            yield _unknown(collection, known, kind, row)
+            yield _unknown(collection, collection, known, kind, row)
 
 
 def _remove(record: dict[str, Any], rule: FieldRule) -> bool:
@@ -90,13 +90,20 @@ def _remove_at(record: Any, path: tuple[str, ...], default: Any) -> bool:
     if len(path) > 1:
         return _remove_at(record.get(path[0]), path[1:], default)
     value = record.pop(path[0], _ABSENT)
-    return value is not _ABSENT and value not in (None, default, [], {})
+    return value is not _ABSENT and _stripped(value) not in (None, _stripped(default))
 
 
-def _unknown(owner: str, rule: SchemaRule, kind: str, row: Mapping[str, Any]) -> NodeIssue:
+def _stripped(value: Any) -> Any:
+    """A value without what is unset in it; None where nothing is left: what is filled in by itself never matters."""
+    if isinstance(value, dict):
+        return {name: kept for name, each in value.items() if (kept := _stripped(each)) is not None} or None
+    return None if value == [] else value
+
+
+def _unknown(owner: str, said: str, rule: SchemaRule, kind: str, row: Mapping[str, Any]) -> NodeIssue:
     path = ".".join(rule.path)
     why = f"is not known before {rule.since}" if rule.since else "is known to enterprise nodes only"
-    return _issue(f"field_unknown:{owner}.{path}", f"the field {path} of {owner} {why}", kind, row)
+    return _issue(unknown_code(owner, path), f"the field {path} of {said} {why}", kind, row)
 
 
 def _issue(code: str, text: str, kind: str, row: Mapping[str, Any]) -> NodeIssue:

@@ -57,6 +57,11 @@ def anchor(code: str) -> str:
     return re.sub(r"[^0-9a-z]+", "-", code.lower()).strip("-")
 
 
+def unknown_code(owner: str, path: str) -> str:
+    """The code of a field that a node does not know; `owner` is a collection or a plugin."""
+    return f"field_unknown:{owner}.{path}"
+
+
 def issue(
     code: str,
     description: str,

@@ -51,87 +51,26 @@ def _number(since: str) -> int:
     return NodeVersion(int(major), int(minor), 0).number
 
 
-# since -> plugin -> fields with their defaults.
+# since -> plugin -> fields with their defaults. Most fields say on their own since when they are known (see
+# `compat_schema`); here stand those that the schema does not have: later ones, and older forms that rewrites make.
 _FIELDS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "3.10": {
         "cors": {"allow_origin_absent": True},
         "session": {"hash_subject": False, "store_metadata": False},
         "prometheus": {"wasm_metrics": False},
-        "ai-proxy": {"llm_format": "openai"},
-        "ai-prompt-guard": {"llm_format": "openai"},
-        "ai-prompt-decorator": {"llm_format": "openai"},
     },
-    "3.8": {
-        "response-transformer": {"rename.json": []},
-        "aws-lambda": {"empty_arrays_mode": "legacy"},
-        "ldap-auth": {"realm": None},
-        "hmac-auth": {"realm": None},
-        "jwt": {"realm": None},
-        "oauth2": {"realm": None},
-        "opentelemetry": {"traces_endpoint": None, "logs_endpoint": None, "queue.concurrency_limit": 1},
-        "http-log": {"queue.concurrency_limit": 1},
-        "statsd": {"queue.concurrency_limit": 1},
-        "datadog": {"queue.concurrency_limit": 1},
-        "zipkin": {"queue.concurrency_limit": 1},
-        "prometheus": {"ai_metrics": False},
-        "acl": {"always_use_authenticated_groups": False},
-        "ai-proxy": {
-            "max_request_body_size": 8192,
-            "model_name_header": True,
-            "model.options.gemini": None,
-            "model.options.bedrock": None,
-            "auth.allow_override": False,
-        },
-        "ai-prompt-guard": {"max_request_body_size": 8192, "match_all_roles": False},
-    },
-    "3.7": {
-        "opentelemetry": {"propagation": None},
-        "zipkin": {"propagation": None},
-        "ai-proxy": {"response_streaming": "allow", "model.options.upstream_path": None},
-        "ai-request-transformer": {"llm.model.options.upstream_path": None},
-        "ai-response-transformer": {"llm.model.options.upstream_path": None},
-        "key-auth": {"realm": None},
-    },
-    "3.6": {"opentelemetry": {"sampling_rate": None}, "basic-auth": {"realm": "service"}},
-    "3.5": {
-        "acme": {"storage_config.redis.scan_count": 10},
-        "cors": {"private_network": False},
-        "session": {"read_body_for_logout": False},
-    },
-    "3.4": {"rate-limiting": {"sync_rate": -1}, "proxy-cache": {"response_headers": None}},
-    "3.3": {
-        "opentelemetry": {"http_response_header_for_traceid": None, "header_type": "preserve"},
-        "acme": {"account_key": None, "storage_config.redis.namespace": ""},
-        "aws-lambda": {"disable_https": False},
-        "proxy-cache": {"ignore_uri_case": False},
-    },
-    "3.2": {
-        "statsd": {"tag_style": None},
-        "session": {
-            "audience": "default",
-            "absolute_timeout": 86400,
-            "remember_cookie_name": "remember",
-            "remember_rolling_timeout": 604800,
-            "remember_absolute_timeout": 2592000,
-            "response_headers": None,
-            "request_headers": None,
-        },
-        "aws-lambda": {"aws_imds_protocol_version": "v1"},
-        "zipkin": {"phase_duration_flavor": "annotations"},
-    },
+    "3.5": {"acme": {"storage_config.redis.scan_count": 10}},
+    "3.3": {"acme": {"storage_config.redis.namespace": ""}},
     "3.1": {
         "acme": {
-            "enable_ipv4_common_name": True,
             "storage_config.redis.ssl": False,
             "storage_config.redis.ssl_verify": False,
             "storage_config.redis.ssl_server_name": None,
         },
-        "rate-limiting": {"error_code": 429, "error_message": "API rate limit exceeded"},
         "response-ratelimiting": {"redis_ssl": False, "redis_ssl_verify": False, "redis_server_name": None},
-        "datadog": {"retry_count": 10, "queue_size": 1, "flush_timeout": 2},
-        "statsd": {"retry_count": 10, "queue_size": 1, "flush_timeout": 2},
+        "datadog": {"retry_count": 10, "queue_size": 1, "flush_timeout": 1},
+        "statsd": {"retry_count": 10, "queue_size": 1, "flush_timeout": 1},
         "session": {"cookie_persistent": False},
-        "zipkin": {"http_response_header_for_traceid": None},
     },
 }
 _UPDATED_AT = ("ca_certificates", "certificates", "consumers", "plugins", "snis", "targets", "upstreams", "workspaces")
@@ -150,7 +89,6 @@ def _plugin_fields() -> Mapping[str, Sequence[FieldRule]]:
 def _entity_fields() -> Mapping[str, Sequence[FieldRule]]:
     rules: dict[str, list[FieldRule]] = {name: [FieldRule("3.3", "updated_at", is_silent=True)] for name in _UPDATED_AT}
     rules["plugins"].append(FieldRule("3.2", "instance_name", None, "field_unknown:plugins.instance_name"))
-    rules["upstreams"].append(FieldRule("3.1", "use_srv_name", False, "field_unknown:upstreams.use_srv_name"))
     return rules
 
 
@@ -164,6 +102,9 @@ def _configs(table: Row, *names: str) -> Iterator[tuple[Row, Row]]:
             yield row, row["config"]
 
 
+_WITH_MODELS = ("ai-proxy", "ai-request-transformer", "ai-response-transformer")
+
+
 def _models(config: Row) -> Iterator[tuple[Row, Row]]:
     """Each part of an ai-* configuration that names a provider, with its model."""
     for part in (config, config.get("llm")):
@@ -173,7 +114,7 @@ def _models(config: Row) -> Iterator[tuple[Row, Row]]:
 
 def _replace_providers(*providers: str) -> Callable[[Row], Touched]:
     def apply(table: Row) -> Touched:
-        for row, config in _configs(table, "ai-proxy", "ai-request-transformer", "ai-response-transformer"):
+        for row, config in _configs(table, *_WITH_MODELS):
             for part, model in _models(config):
                 if model.get("provider") not in providers:
                     continue
@@ -191,25 +132,27 @@ def _replace_providers(*providers: str) -> Callable[[Row], Touched]:
 
 def _trace_endpoint(table: Row) -> Touched:
     for _, config in _configs(table, "opentelemetry"):
-        if config.get("traces_endpoint") and not config.get("endpoint"):
-            config["endpoint"] = config["traces_endpoint"]
+        endpoint = config.pop("traces_endpoint", None)
+        if endpoint and not config.get("endpoint"):
+            config["endpoint"] = endpoint
     return iter(())
 
 
+def _acme_user(table: Row) -> Touched:
+    for row, config in _configs(table, "acme"):
+        redis = (config.get("storage_config") or {}).get("redis")
+        if config.get("storage") == "redis" and isinstance(redis, dict) and redis.get("username"):
+            yield "plugin", row
+
+
 def _mistral_address(table: Row) -> Touched:
-    for _, config in _configs(table, "ai-proxy"):
+    for _, config in _configs(table, *_WITH_MODELS):
         for _part, model in _models(config):
             options = model.setdefault("options", {}) or {}
             if model.get("provider") == "mistral" and not options.get("upstream_url"):
                 options["upstream_url"] = "https://api.mistral.ai:443"
                 model["options"] = options
     return iter(())
-
-
-def _drop_sts_endpoint(table: Row) -> Touched:
-    for row, config in _configs(table, "aws-lambda"):
-        if config.pop("aws_sts_endpoint_url", None):
-            yield "plugin", row
 
 
 def _chat_route(table: Row) -> Touched:
@@ -321,20 +264,49 @@ def _round_robin(table: Row) -> Touched:
             yield "upstream", row
 
 
-# In the order in which they are applied, newest version first.
+# In the order in which they are applied, newest version first. Without a code nothing is lost.
 REWRITES: Sequence[Rewrite] = (
-    Rewrite("3.9", "provider_unknown", "the provider huggingface is not known", _replace_providers("huggingface")),
-    Rewrite("3.8", "provider_unknown", "the provider is not known", _replace_providers("gemini", "bedrock")),
-    Rewrite("3.8", "", "", _trace_endpoint),
-    Rewrite("3.8", "", "", _mistral_address),
-    Rewrite("3.8", "field_unknown:aws-lambda.aws_sts_endpoint_url", "aws_sts_endpoint_url is lost", _drop_sts_endpoint),
-    Rewrite("3.7", "route_type_unknown", "the route type preserve is not known", _chat_route),
-    Rewrite("3.6", "", "", _flat_redis),
-    Rewrite("3.5", "header_type_unknown", "the header type gcp is not known", _header_types("gcp")),
-    Rewrite("3.4", "header_type_unknown", "the header type aws is not known", _header_types("aws")),
-    Rewrite("3.3", "", "", _old_queues),
-    Rewrite("3.3", "", "", _vault_prefixes),
-    Rewrite("3.2", "", "", _old_session),
-    Rewrite("3.2", "service_tls_unsupported", "services of protocol tls cannot verify upstreams", _plain_tls_services),
-    Rewrite("3.2", "algorithm_unknown", "the algorithm latency is not known, round-robin is used", _round_robin),
+    Rewrite(
+        "3.9",
+        "provider_unknown:huggingface",
+        "the provider huggingface is not known; openai with the route type preserve is sent",
+        _replace_providers("huggingface"),
+    ),
+    Rewrite(
+        "3.8",
+        "provider_unknown:gemini-bedrock",
+        "the providers gemini and bedrock are not known; openai with the route type preserve is sent",
+        _replace_providers("gemini", "bedrock"),
+    ),
+    Rewrite("3.8", "", "the address of opentelemetry traces is sent under its old name, endpoint", _trace_endpoint),
+    Rewrite("3.8", "", "a mistral model without an address gets that of the provider", _mistral_address),
+    Rewrite("3.8", "acme_redis_username", "the user name of acme's redis may not be used", _acme_user),
+    Rewrite(
+        "3.7",
+        "route_type_unknown:preserve",
+        "the route type preserve is not known; llm/v1/chat is sent",
+        _chat_route,
+    ),
+    Rewrite("3.6", "", "settings of redis are sent in their old, flat form", _flat_redis),
+    Rewrite(
+        "3.5",
+        "header_type_unknown:gcp",
+        "trace headers in the form gcp are not known; preserve is sent, b3 as the default",
+        _header_types("gcp"),
+    ),
+    Rewrite(
+        "3.4",
+        "header_type_unknown:aws",
+        "trace headers in the form aws are not known; preserve is sent, b3 as the default",
+        _header_types("aws"),
+    ),
+    Rewrite("3.3", "", "settings of queues are sent in their old form", _old_queues),
+    Rewrite("3.3", "", "prefixes of env vaults are sent with _ in place of -", _vault_prefixes),
+    Rewrite("3.2", "", "settings of sessions are sent under their old names", _old_session),
+    Rewrite(
+        "3.2", "service_tls_unsupported", "services of protocol tls cannot verify their upstreams", _plain_tls_services
+    ),
+    Rewrite(
+        "3.2", "algorithm_unknown:latency", "the algorithm latency is not known; round-robin is sent", _round_robin
+    ),
 )

@@ -12,7 +12,7 @@ from typing import Any
 
 from twinplane.hybrid.wire import NodeVersion
 from twinplane.registry import entity_types, plugin_types
-from twinplane.schema import Shape
+from twinplane.schema import Field, Shape
 from twinplane.schema.shape import ABSENT
 
 
@@ -56,11 +56,18 @@ def _rules(shape: Shape, above: tuple[str, ...]) -> Iterator[SchemaRule]:
     for name, field in shape.fields.items():
         path = (*above, name)
         if field.since or field.removed or field.enterprise:
-            default = None if field.default is ABSENT else field.default
-            yield SchemaRule(path, field.since, field.removed, field.enterprise, default)
+            yield SchemaRule(path, field.since, field.removed, field.enterprise, _default(field))
         inner = field.record or (field.elements.record if field.elements is not None else None)
         if inner is not None:
             yield from _rules(inner, path)
+
+
+def _default(field: Field) -> Any:
+    """What a field holds that nobody set; a record, what its own fields hold then."""
+    own = None if field.default is ABSENT else field.default
+    if field.record is None or not isinstance(own, dict | None):
+        return own
+    return {name: _default(inner) for name, inner in field.record.fields.items()} | (own or {})
 
 
 def _number(version: str) -> int:

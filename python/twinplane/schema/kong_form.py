@@ -6,7 +6,7 @@ from typing import Any
 from twinplane.schema.facts import NOT_EMPTY
 from twinplane.schema.shape import ABSENT, Field, Shape
 
-SERVED_VERSION = (3, 9)
+SERVED_VERSION = (3, 9, 3)
 
 
 def is_served(field: Field) -> bool:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar
 
-from twinplane.schema import Plugin, Record, at_least_one_of, only_one_of
+from twinplane.schema import Plugin, Record, Since, at_least_one_of, only_one_of
 from twinplane.schema.shared import HttpProtocols, NoConsumer
 
 
@@ -13,7 +13,7 @@ class Config(Record):
     deny: Annotated[list[str] | None, "Groups that are kept out."] = None
     hide_groups_header: Annotated[bool, "Do not tell the upstream the groups."] = False
     always_use_authenticated_groups: Annotated[
-        bool, "Use the groups of the authentication even where there is a consumer."
+        bool, Since("3.8"), "Use the groups of the authentication even where there is a consumer."
     ] = False
 
 

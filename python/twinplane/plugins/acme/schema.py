@@ -16,6 +16,7 @@ from twinplane.schema import (
     Record,
     Referenceable,
     Required,
+    Since,
     check,
     one_of,
     renamed,
@@ -133,7 +134,7 @@ class Config(Record):
     account_email: Annotated[
         str, Match("%w*%p*@+%w*%.?%w*"), Referenceable(), Encrypted(), "Mail address of the account."
     ]
-    account_key: Annotated[AccountKey | None, "Key of the account, kept as a key entity."] = None
+    account_key: Annotated[AccountKey | None, Since("3.3"), "Key of the account, kept as a key entity."] = None
     api_uri: Annotated[Url | None, "Address of the authority's directory."] = (
         "https://acme-v02.api.letsencrypt.org/directory"
     )
@@ -162,7 +163,7 @@ class Config(Record):
     storage: Annotated[Literal["kong", "shm", "redis", "consul", "vault"] | None, "Where the data is kept."] = "shm"
     storage_config: Annotated[StorageConfig, "How the data is kept."]
     preferred_chain: Annotated[str | None, "Issuer whose chain is preferred."] = None
-    enable_ipv4_common_name: Annotated[bool | None, "Let IPv4 addresses be names."] = True
+    enable_ipv4_common_name: Annotated[bool | None, Since("3.1"), "Let IPv4 addresses be names."] = True
 
 
 def _storage_fits(_row: Mapping[Any, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from twinplane.schema import GreaterThan, Length, Plugin, Record, at_least_one_of
+from twinplane.schema import GreaterThan, Length, Plugin, Record, Since, at_least_one_of
 from twinplane.schema.shared import HttpProtocols
 
 
@@ -24,9 +24,13 @@ class Config(Record):
     """The configuration."""
 
     prompts: Annotated[Prompts | None, "What is put around a conversation."] = None
-    max_request_body_size: Annotated[int | None, GreaterThan(0), "Largest request body looked at, in bytes."] = 8192
+    max_request_body_size: Annotated[
+        int | None, GreaterThan(0), Since("3.8"), "Largest request body looked at, in bytes."
+    ] = 8192
     llm_format: Annotated[
-        Literal["openai", "bedrock", "gemini"] | None, "Whose form of requests and answers clients speak."
+        Literal["openai", "bedrock", "gemini"] | None,
+        Since("3.9.3"),
+        "Whose form of requests and answers clients speak.",
     ] = "openai"
 
 

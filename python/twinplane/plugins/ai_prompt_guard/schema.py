@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from twinplane.schema import Equals, GreaterThan, Length, Plugin, Record, at_least_one_of, when
+from twinplane.schema import Equals, GreaterThan, Length, Plugin, Record, Since, at_least_one_of, when
 from twinplane.schema.shared import HttpProtocols
 
 
@@ -20,10 +20,14 @@ class Config(Record):
         "Patterns that keep a prompt out.",
     ] = None
     allow_all_conversation_history: Annotated[bool, "Look at the last message only."] = False
-    max_request_body_size: Annotated[int | None, GreaterThan(0), "Largest request body looked at, in bytes."] = 8192
-    match_all_roles: Annotated[bool, "Look at messages of all roles."] = False
+    max_request_body_size: Annotated[
+        int | None, GreaterThan(0), Since("3.8"), "Largest request body looked at, in bytes."
+    ] = 8192
+    match_all_roles: Annotated[bool, Since("3.8"), "Look at messages of all roles."] = False
     llm_format: Annotated[
-        Literal["openai", "bedrock", "gemini"] | None, "Whose form of requests and answers clients speak."
+        Literal["openai", "bedrock", "gemini"] | None,
+        Since("3.9.3"),
+        "Whose form of requests and answers clients speak.",
     ] = "openai"
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from twinplane.schema import GreaterThan, Plugin, Record, Required
+from twinplane.schema import GreaterThan, Plugin, Record, Required, Since
 from twinplane.schema.shared import HttpProtocols
 
 
@@ -19,7 +19,9 @@ class Config(Record):
     templates: Annotated[list[Annotated[Templates, Required()]], "Prompts by name."]
     allow_untemplated_requests: Annotated[bool, "Let other prompts through."] = True
     log_original_request: Annotated[bool, "Log what the client sent."] = False
-    max_request_body_size: Annotated[int | None, GreaterThan(0), "Largest request body looked at, in bytes."] = 8192
+    max_request_body_size: Annotated[
+        int | None, GreaterThan(0), Since("3.8"), "Largest request body looked at, in bytes."
+    ] = 8192
 
 
 class AiPromptTemplate(

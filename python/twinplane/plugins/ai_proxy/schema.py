@@ -6,6 +6,7 @@ from twinplane.schema import (
     Equals,
     GreaterThan,
     Plugin,
+    Since,
     one_of,
     when,
 )
@@ -16,13 +17,17 @@ from twinplane.schema.shared import HttpProtocols
 class Config(Llm):
     """The configuration."""
 
-    response_streaming: Annotated[Literal["allow", "deny", "always"] | None, "Whether answers may be streamed."] = (
-        "allow"
-    )
-    max_request_body_size: Annotated[int | None, GreaterThan(0), "Largest request body looked at, in bytes."] = 8192
-    model_name_header: Annotated[bool | None, "Name the model in a header."] = True
+    response_streaming: Annotated[
+        Literal["allow", "deny", "always"] | None, Since("3.7"), "Whether answers may be streamed."
+    ] = "allow"
+    max_request_body_size: Annotated[
+        int | None, GreaterThan(0), Since("3.8"), "Largest request body looked at, in bytes."
+    ] = 8192
+    model_name_header: Annotated[bool | None, Since("3.8"), "Name the model in a header."] = True
     llm_format: Annotated[
-        Literal["openai", "bedrock", "gemini"] | None, "Whose form of requests and answers clients speak."
+        Literal["openai", "bedrock", "gemini"] | None,
+        Since("3.9.3"),
+        "Whose form of requests and answers clients speak.",
     ] = "openai"
 
 

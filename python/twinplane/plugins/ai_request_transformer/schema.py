@@ -8,6 +8,7 @@ from twinplane.schema import (
     GreaterThan,
     Plugin,
     Record,
+    Since,
     mutually_required,
     not_in,
     when,
@@ -25,7 +26,9 @@ class Config(Record):
     ] = None
     http_timeout: Annotated[int, "How long a call to the model may take, in milliseconds."] = 60000
     https_verify: Annotated[bool, "Verify the server's certificate."] = True
-    max_request_body_size: Annotated[int | None, GreaterThan(0), "Largest request body looked at, in bytes."] = 8192
+    max_request_body_size: Annotated[
+        int | None, GreaterThan(0), Since("3.8"), "Largest request body looked at, in bytes."
+    ] = 8192
     http_proxy_host: Annotated[Host | None, "Host of the forward proxy for clear text."] = None
     http_proxy_port: Annotated[int | None, Between(0, 65535), "Port of the forward proxy for clear text."] = None
     https_proxy_host: Annotated[Host | None, "Host of the forward proxy for TLS."] = None

@@ -3,7 +3,17 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from twinplane.schema import Between, Encrypted, Plugin, Record, Referenceable, check, mutually_required, value_at
+from twinplane.schema import (
+    Between,
+    Encrypted,
+    Plugin,
+    Record,
+    Referenceable,
+    Since,
+    check,
+    mutually_required,
+    value_at,
+)
 from twinplane.schema.shared import Host, HttpProtocols, Url
 
 
@@ -16,7 +26,7 @@ class Config(Record):
     aws_secret: Annotated[str | None, Referenceable(), Encrypted(), "Secret of that key."] = None
     aws_assume_role_arn: Annotated[str | None, Referenceable(), Encrypted(), "Role that is taken on."] = None
     aws_role_session_name: Annotated[str | None, "Name of the session in that role."] = "kong"
-    aws_sts_endpoint_url: Annotated[Url | None, "Address that hands out roles."] = None
+    aws_sts_endpoint_url: Annotated[Url | None, Since("3.8"), "Address that hands out roles."] = None
     aws_region: Annotated[Host | None, "Region of the provider."] = None
     function_name: Annotated[str | None, "The function."] = None
     qualifier: Annotated[str | None, "Version or alias of the function."] = None
@@ -26,7 +36,7 @@ class Config(Record):
     log_type: Annotated[Literal["Tail", "None"], "Whether the end of the log is asked for."] = "Tail"
     host: Annotated[Host | None, "Host that is spoken to."] = None
     port: Annotated[int | None, Between(0, 65535), "Port that is spoken to."] = 443
-    disable_https: Annotated[bool | None, "Speak clear text."] = False
+    disable_https: Annotated[bool | None, Since("3.3"), "Speak clear text."] = False
     unhandled_status: Annotated[int | None, Between(100, 999), "Status of the answer when the function failed."] = None
     forward_request_method: Annotated[bool | None, "Send the method along."] = False
     forward_request_uri: Annotated[bool | None, "Send the path and query along."] = False
@@ -37,8 +47,8 @@ class Config(Record):
     proxy_url: Annotated[Url | None, "Forward proxy on the way to the provider."] = None
     skip_large_bodies: Annotated[bool | None, "Leave out bodies that were buffered on disk."] = True
     base64_encode_body: Annotated[bool | None, "Encode the body as base64."] = True
-    aws_imds_protocol_version: Annotated[Literal["v1", "v2"], "Version of the metadata protocol."] = "v1"
-    empty_arrays_mode: Annotated[Literal["legacy", "correct"], "How empty arrays are sent."] = "legacy"
+    aws_imds_protocol_version: Annotated[Literal["v1", "v2"], Since("3.2"), "Version of the metadata protocol."] = "v1"
+    empty_arrays_mode: Annotated[Literal["legacy", "correct"], Since("3.8"), "How empty arrays are sent."] = "legacy"
 
 
 def _proxy_speaks_http(row: Mapping[Any, Any]) -> str | None:

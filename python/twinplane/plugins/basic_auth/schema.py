@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from twinplane.schema import Plugin, Record
+from twinplane.schema import Plugin, Record, Since
 from twinplane.schema.shared import HttpProtocols, NoConsumer
 
 
@@ -13,7 +13,7 @@ class Config(Record):
         str | None, "Consumer, by id or username, that a request without valid credentials goes on as."
     ] = None
     hide_credentials: Annotated[bool, "Take the credential out of the request before it goes upstream."] = False
-    realm: Annotated[str, "Realm named in the challenge of a refusal."] = "service"
+    realm: Annotated[str, Since("3.6"), "Realm named in the challenge of a refusal."] = "service"
 
 
 class BasicAuth(

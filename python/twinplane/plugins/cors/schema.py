@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from twinplane.schema import Check, Plugin, Record
+from twinplane.schema import Check, Plugin, Record, Since
 from twinplane.schema.pcre import bad_pcre
 from twinplane.schema.shared import HttpProtocols, NoConsumer
 
@@ -27,7 +27,7 @@ class Config(Record):
     ] = ["GET", "HEAD", "PUT", "PATCH", "POST", "DELETE", "OPTIONS", "TRACE", "CONNECT"]
     max_age: Annotated[float | None, "How long a preflight's answer holds, in seconds."] = None
     credentials: Annotated[bool, "Let credentials come along."] = False
-    private_network: Annotated[bool, "Let public pages reach private networks."] = False
+    private_network: Annotated[bool, Since("3.5"), "Let public pages reach private networks."] = False
     preflight_continue: Annotated[bool, "Send preflights upstream."] = False
 
 

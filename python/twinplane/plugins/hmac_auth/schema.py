@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from twinplane.schema import GreaterThan, Plugin, Record
+from twinplane.schema import GreaterThan, Plugin, Record, Since
 from twinplane.schema.shared import HttpProtocols, NoConsumer
 
 
@@ -19,7 +19,7 @@ class Config(Record):
     algorithms: Annotated[
         list[Literal["hmac-sha1", "hmac-sha256", "hmac-sha384", "hmac-sha512"]] | None, "Algorithms that are accepted."
     ] = ["hmac-sha1", "hmac-sha256", "hmac-sha384", "hmac-sha512"]
-    realm: Annotated[str | None, "Realm named in the challenge of a refusal."] = None
+    realm: Annotated[str | None, Since("3.8"), "Realm named in the challenge of a refusal."] = None
 
 
 class HmacAuth(

@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from twinplane.schema import Between, Contains, GreaterThan, Plugin, Record, when
+from twinplane.schema import Between, Contains, GreaterThan, Plugin, Record, Since, when
 from twinplane.schema.shared import HttpProtocols, NoConsumer, SetOf
 
 
@@ -22,7 +22,7 @@ class Config(Record):
         float | None, Between(0, 31536000), "Longest life of a token, in seconds; 0 for no limit."
     ] = 0
     header_names: Annotated[SetOf[str] | None, "Headers that carry the token."] = ["authorization"]
-    realm: Annotated[str | None, "Realm named in the challenge of a refusal."] = None
+    realm: Annotated[str | None, Since("3.8"), "Realm named in the challenge of a refusal."] = None
 
 
 class Jwt(

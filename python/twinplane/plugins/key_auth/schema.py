@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from twinplane.schema import Plugin, Record
+from twinplane.schema import Plugin, Record, Since
 from twinplane.schema.shared import HeaderName, HttpProtocols, NoConsumer
 
 
@@ -18,7 +18,7 @@ class Config(Record):
     key_in_query: Annotated[bool, "Look for the key in the query."] = True
     key_in_body: Annotated[bool, "Look for the key in the body."] = False
     run_on_preflight: Annotated[bool, "Whether requests of method OPTIONS are asked for a credential."] = True
-    realm: Annotated[str | None, "Realm named in the challenge of a refusal."] = None
+    realm: Annotated[str | None, Since("3.7"), "Realm named in the challenge of a refusal."] = None
 
 
 class KeyAuth(

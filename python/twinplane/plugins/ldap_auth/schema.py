@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar
 
-from twinplane.schema import Between, Equals, Plugin, Record, when
+from twinplane.schema import Between, Equals, Plugin, Record, Since, when
 from twinplane.schema.shared import Host, HttpProtocols, NoConsumer
 
 
@@ -24,7 +24,7 @@ class Config(Record):
         str | None, "Consumer, by id or username, that a request without valid credentials goes on as."
     ] = None
     header_type: Annotated[str | None, "Form of the tracing headers."] = "ldap"
-    realm: Annotated[str | None, "Realm named in the challenge of a refusal."] = None
+    realm: Annotated[str | None, Since("3.8"), "Realm named in the challenge of a refusal."] = None
 
     checks: ClassVar = (
         when("ldaps", Equals(True)).then(

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from twinplane.schema import Automatic, Between, Check, Encrypted, Equals, Plugin, Record, Required, Unique, when
+from twinplane.schema import Automatic, Between, Check, Encrypted, Equals, Plugin, Record, Required, Since, Unique, when
 from twinplane.schema.shared import HttpProtocols, NoConsumer
 
 
@@ -27,7 +27,7 @@ class Config(Record):
     refresh_token_ttl: Annotated[float, Between(0, 100000000), "Life of a refresh token, in seconds."] = 1209600
     reuse_refresh_token: Annotated[bool, "Let a refresh token be used again."] = False
     pkce: Annotated[Literal["none", "lax", "strict"] | None, "How strictly proof of the code is asked for."] = "lax"
-    realm: Annotated[str | None, "Realm named in the challenge of a refusal."] = None
+    realm: Annotated[str | None, Since("3.8"), "Realm named in the challenge of a refusal."] = None
 
     checks: ClassVar = (when("mandatory_scope", Equals(True)).then("scopes", Required()),)
 

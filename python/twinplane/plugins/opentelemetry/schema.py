@@ -11,6 +11,7 @@ from twinplane.schema import (
     Referenceable,
     Required,
     Shorthand,
+    Since,
     at_least_one_of,
 )
 from twinplane.schema.parts.propagation import Propagation
@@ -25,8 +26,8 @@ def _endpoint_of_traces(endpoint: Any, body: dict[str, Any]) -> None:
 class Config(Record):
     """The configuration."""
 
-    traces_endpoint: Annotated[Url | None, Referenceable(), "Where traces are sent, as a URL."] = None
-    logs_endpoint: Annotated[Url | None, Referenceable(), "Where logs are sent, as a URL."] = None
+    traces_endpoint: Annotated[Url | None, Referenceable(), Since("3.8"), "Where traces are sent, as a URL."] = None
+    logs_endpoint: Annotated[Url | None, Referenceable(), Since("3.8"), "Where logs are sent, as a URL."] = None
     headers: Annotated[dict[HeaderName, Annotated[str, Referenceable()]] | None, "Headers they are sent with."] = None
     resource_attributes: Annotated[
         dict[Annotated[str, Required()], Annotated[str, Required()]] | None, "Attributes of everything that is sent."
@@ -54,18 +55,24 @@ class Config(Record):
     )
     send_timeout: Annotated[int | None, Between(0, 2147483646), "How long sending may take, in milliseconds."] = 5000
     read_timeout: Annotated[int | None, Between(0, 2147483646), "How long reading may take, in milliseconds."] = 5000
-    http_response_header_for_traceid: Annotated[str | None, "Header of the answer that carries the trace id."] = None
+    http_response_header_for_traceid: Annotated[
+        str | None, Since("3.3"), "Header of the answer that carries the trace id."
+    ] = None
     header_type: Annotated[
         Literal["preserve", "ignore", "b3", "b3-single", "w3c", "jaeger", "ot", "aws", "gcp", "datadog"] | None,
         Deprecated(
             "opentelemetry: config.header_type is deprecated, please use config.propagation options instead",
             old_default="preserve",
         ),
+        Since("3.3"),
         "Form of the tracing headers.",
     ] = "preserve"
-    sampling_rate: Annotated[float | None, Between(0, 1), "Share of requests that are traced."] = None
+    sampling_rate: Annotated[float | None, Between(0, 1), Since("3.6"), "Share of requests that are traced."] = None
     propagation: Annotated[
-        Propagation, Defaulted({"default_format": "w3c"}), "How a trace goes from one service to the next."
+        Propagation,
+        Defaulted({"default_format": "w3c"}),
+        Since("3.7"),
+        "How a trace goes from one service to the next.",
     ]
 
     shorthands: ClassVar = (

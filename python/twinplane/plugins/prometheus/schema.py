@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from twinplane.schema import Plugin, Record
+from twinplane.schema import Plugin, Record, Since
 from twinplane.schema.shared import Protocols
 
 
@@ -11,7 +11,7 @@ class Config(Record):
 
     per_consumer: Annotated[bool | None, "Count for each consumer apart."] = False
     status_code_metrics: Annotated[bool | None, "Count answers by status."] = False
-    ai_metrics: Annotated[bool | None, "Count uses of models."] = False
+    ai_metrics: Annotated[bool | None, Since("3.8"), "Count uses of models."] = False
     latency_metrics: Annotated[bool | None, "Measure times."] = False
     bandwidth_metrics: Annotated[bool | None, "Count bytes."] = False
     upstream_health_metrics: Annotated[bool | None, "Tell the health of targets."] = False

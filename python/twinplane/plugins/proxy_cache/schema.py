@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from twinplane.schema import Between, GreaterThan, Length, Plugin, Record, check
+from twinplane.schema import Between, GreaterThan, Length, Plugin, Record, Since, check
 from twinplane.schema.shared import Protocols
 
 
@@ -41,12 +41,12 @@ class Config(Record):
     cache_ttl: Annotated[int | None, GreaterThan(0), "How long an answer is kept, in seconds."] = 300
     strategy: Annotated[Literal["memory"], "Where answers are kept."]
     cache_control: Annotated[bool, "Follow the caching headers of both sides."] = False
-    ignore_uri_case: Annotated[bool | None, "Treat paths that differ in case alone as one."] = False
+    ignore_uri_case: Annotated[bool | None, Since("3.3"), "Treat paths that differ in case alone as one."] = False
     storage_ttl: Annotated[int | None, "How long an answer stays in the store, in seconds."] = None
     memory: Annotated[Memory, "Kept in memory of the node."]
     vary_query_params: Annotated[list[str] | None, "Arguments of the query that tell answers apart."] = None
     vary_headers: Annotated[list[str] | None, "Headers that tell answers apart."] = None
-    response_headers: Annotated[ResponseHeaders, "Headers about the cache in answers."]
+    response_headers: Annotated[ResponseHeaders, Since("3.4"), "Headers about the cache in answers."]
 
 
 def _strategy_fits(_row: Mapping[Any, Any]) -> None:

@@ -10,6 +10,7 @@ from twinplane.schema import (
     Plugin,
     Record,
     Required,
+    Since,
     at_least_one_of,
     when,
 )
@@ -39,9 +40,9 @@ class Config(Record):
     fault_tolerant: Annotated[bool, "Let requests through while counts cannot be kept."] = True
     redis: Annotated[Redis, "The Redis that keeps the data."]
     hide_client_headers: Annotated[bool, "Tell clients nothing of their limits."] = False
-    error_code: Annotated[float | None, GreaterThan(0), "Status of a refusal."] = 429
-    error_message: Annotated[str | None, "Text of the refusal."] = "API rate limit exceeded"
-    sync_rate: Annotated[float, "How often counts are exchanged, in seconds; -1 with each request."] = -1
+    error_code: Annotated[float | None, GreaterThan(0), Since("3.1"), "Status of a refusal."] = 429
+    error_message: Annotated[str | None, Since("3.1"), "Text of the refusal."] = "API rate limit exceeded"
+    sync_rate: Annotated[float, Since("3.4"), "How often counts are exchanged, in seconds; -1 with each request."] = -1
 
     shorthands: ClassVar = flat_redis_names("rate-limiting")
 

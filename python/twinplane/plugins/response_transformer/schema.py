@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from twinplane.schema import Match, Plugin, Record
+from twinplane.schema import Match, Plugin, Record, Since
 from twinplane.schema.shared import HttpProtocols
 
 
@@ -18,7 +18,9 @@ class Remove(Record):
 class Rename(Record):
     """What gets another name, as old:new."""
 
-    json_: Annotated[list[Annotated[str, Match("^[^:]+:.*$")]], "Fields of a JSON body."] = Field([], alias="json")
+    json_: Annotated[list[Annotated[str, Match("^[^:]+:.*$")]], Since("3.8"), "Fields of a JSON body."] = Field(
+        [], alias="json"
+    )
     headers: Annotated[list[Annotated[str, Match("^[^:]+:.*$")]], "Headers."] = []
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from twinplane.schema import Automatic, Encrypted, Plugin, Record, Referenceable, Shorthand
+from twinplane.schema import Automatic, Encrypted, Plugin, Record, Referenceable, Shorthand, Since
 from twinplane.schema.shared import NoConsumer, Protocols, SetOf
 from twinplane.schema.shorthand import Expansion
 
@@ -30,10 +30,10 @@ class Config(Record):
         str | None, Automatic(), Referenceable(), Encrypted(), "Secret that cookies are made with; made up when absent."
     ] = None
     storage: Annotated[Literal["cookie", "kong"] | None, "Where the data is kept."] = "cookie"
-    audience: Annotated[str | None, "Whom the session is for."] = "default"
+    audience: Annotated[str | None, Since("3.2"), "Whom the session is for."] = "default"
     idling_timeout: Annotated[float | None, "How long a session may be idle, in seconds."] = 900
     rolling_timeout: Annotated[float | None, "How long a session lasts before it is renewed, in seconds."] = 3600
-    absolute_timeout: Annotated[float | None, "How long a session may last in all, in seconds."] = 86400
+    absolute_timeout: Annotated[float | None, Since("3.2"), "How long a session may last in all, in seconds."] = 86400
     stale_ttl: Annotated[float | None, "How long a renewed session is still accepted, in seconds."] = 10
     cookie_name: Annotated[str | None, "Name of the cookie."] = "session"
     cookie_path: Annotated[str | None, "Path of the cookie."] = "/"
@@ -44,24 +44,26 @@ class Config(Record):
     cookie_http_only: Annotated[bool | None, "Keep the cookie from scripts."] = True
     cookie_secure: Annotated[bool | None, "Send the cookie over TLS only."] = True
     remember: Annotated[bool | None, "Keep sessions over the end of the browser."] = False
-    remember_cookie_name: Annotated[str | None, "Name of the lasting cookie."] = "remember"
+    remember_cookie_name: Annotated[str | None, Since("3.2"), "Name of the lasting cookie."] = "remember"
     remember_rolling_timeout: Annotated[
-        float | None, "How long a lasting session lasts before it is renewed, in seconds."
+        float | None, Since("3.2"), "How long a lasting session lasts before it is renewed, in seconds."
     ] = 604800
-    remember_absolute_timeout: Annotated[float | None, "How long a lasting session may last in all, in seconds."] = (
-        2592000
-    )
+    remember_absolute_timeout: Annotated[
+        float | None, Since("3.2"), "How long a lasting session may last in all, in seconds."
+    ] = 2592000
     response_headers: Annotated[
         SetOf[Literal["id", "audience", "subject", "timeout", "idling-timeout", "rolling-timeout", "absolute-timeout"]]
         | None,
+        Since("3.2"),
         "Facts about the session told to the client.",
     ] = None
     request_headers: Annotated[
         SetOf[Literal["id", "audience", "subject", "timeout", "idling-timeout", "rolling-timeout", "absolute-timeout"]]
         | None,
+        Since("3.2"),
         "Facts of the session sent upstream as headers.",
     ] = None
-    read_body_for_logout: Annotated[bool | None, "Look for the sign-out argument in bodies too."] = False
+    read_body_for_logout: Annotated[bool | None, Since("3.5"), "Look for the sign-out argument in bodies too."] = False
     logout_methods: Annotated[SetOf[Literal["GET", "POST", "DELETE"]] | None, "Methods that may sign out."] = [
         "POST",
         "DELETE",

@@ -2,7 +2,19 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from twinplane.schema import Between, Defaulted, Deprecated, GreaterThan, Match, Plugin, Record, Required, one_of, when
+from twinplane.schema import (
+    Between,
+    Defaulted,
+    Deprecated,
+    GreaterThan,
+    Match,
+    Plugin,
+    Record,
+    Required,
+    Since,
+    one_of,
+    when,
+)
 from twinplane.schema.parts.queue import Queue
 from twinplane.schema.shared import Protocols
 
@@ -109,7 +121,9 @@ class Config(Record):
         ),
         "How long entries wait, in seconds, under the old name.",
     ] = None
-    tag_style: Annotated[Literal["dogstatsd", "influxdb", "librato", "signalfx"] | None, "Form of tags."] = None
+    tag_style: Annotated[
+        Literal["dogstatsd", "influxdb", "librato", "signalfx"] | None, Since("3.2"), "Form of tags."
+    ] = None
     queue: Annotated[Queue, "How entries wait and are sent."]
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from twinplane.schema import Between, Check, Defaulted, Deprecated, Plugin, Record, not_in
+from twinplane.schema import Between, Check, Defaulted, Deprecated, Plugin, Record, Since, not_in
 from twinplane.schema.parts.propagation import Propagation
 from twinplane.schema.parts.queue import Queue
 from twinplane.schema.shared import Protocols, Url
@@ -73,11 +73,15 @@ class Config(Record):
     )
     send_timeout: Annotated[int | None, Between(0, 2147483646), "How long sending may take, in milliseconds."] = 5000
     read_timeout: Annotated[int | None, Between(0, 2147483646), "How long reading may take, in milliseconds."] = 5000
-    http_response_header_for_traceid: Annotated[str | None, "Header of the answer that carries the trace id."] = None
-    phase_duration_flavor: Annotated[Literal["annotations", "tags"], "How the time of phases is told."] = "annotations"
+    http_response_header_for_traceid: Annotated[
+        str | None, Since("3.1"), "Header of the answer that carries the trace id."
+    ] = None
+    phase_duration_flavor: Annotated[
+        Literal["annotations", "tags"], Since("3.2"), "How the time of phases is told."
+    ] = "annotations"
     queue: Annotated[Queue, "How entries wait and are sent."]
     propagation: Annotated[
-        Propagation, Defaulted({"default_format": "b3"}), "How a trace goes from one service to the next."
+        Propagation, Defaulted({"default_format": "b3"}), Since("3.7"), "How a trace goes from one service to the next."
     ]
 
 

@@ -10,6 +10,7 @@ from twinplane.schema import (
     GreaterThan,
     Record,
     Referenceable,
+    Since,
     check,
     mutually_required,
     one_of,
@@ -28,11 +29,17 @@ class Auth(Record):
     param_location: Annotated[
         Literal["query", "body"] | None, "Whether the parameter stands in the query or in the body."
     ] = None
-    gcp_use_service_account: Annotated[bool | None, "Use a service account of the provider."] = False
-    gcp_service_account_json: Annotated[str | None, Referenceable(), "Key file of the service account, as JSON."] = None
-    aws_access_key_id: Annotated[str | None, Referenceable(), Encrypted(), "Access key at the provider."] = None
-    aws_secret_access_key: Annotated[str | None, Referenceable(), Encrypted(), "Secret of that key."] = None
-    allow_override: Annotated[bool | None, "Let a client's own credential through."] = False
+    gcp_use_service_account: Annotated[bool | None, Since("3.8"), "Use a service account of the provider."] = False
+    gcp_service_account_json: Annotated[
+        str | None, Referenceable(), Since("3.8"), "Key file of the service account, as JSON."
+    ] = None
+    aws_access_key_id: Annotated[
+        str | None, Referenceable(), Encrypted(), Since("3.8"), "Access key at the provider."
+    ] = None
+    aws_secret_access_key: Annotated[str | None, Referenceable(), Encrypted(), Since("3.8"), "Secret of that key."] = (
+        None
+    )
+    allow_override: Annotated[bool | None, Since("3.8"), "Let a client's own credential through."] = False
 
 
 class Gemini(Record):
@@ -74,10 +81,10 @@ class Options(Record):
     llama2_format: Annotated[Literal["raw", "openai", "ollama"] | None, "Form that the model is spoken to in."] = None
     mistral_format: Annotated[Literal["openai", "ollama"] | None, "Form that the model is spoken to in."] = None
     upstream_url: Annotated[Url | None, "Address of the model, where it is not the provider's own."] = None
-    upstream_path: Annotated[str | None, "Path at that address."] = None
-    gemini: Annotated[Gemini | None, "Settings of this provider."] = None
-    bedrock: Annotated[Bedrock | None, "Settings of this provider."] = None
-    huggingface: Annotated[Huggingface | None, "Settings of this provider."] = None
+    upstream_path: Annotated[str | None, Since("3.7"), "Path at that address."] = None
+    gemini: Annotated[Gemini | None, Since("3.8"), "Settings of this provider."] = None
+    bedrock: Annotated[Bedrock | None, Since("3.8"), "Settings of this provider."] = None
+    huggingface: Annotated[Huggingface | None, Since("3.9"), "Settings of this provider."] = None
 
 
 class Model(Record):

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from twinplane.schema import Between, Record
+from twinplane.schema import Between, Record, Since
 
 
 class Queue(Record):
@@ -17,4 +17,6 @@ class Queue(Record):
         float | None, Between(0.001, 1000000), "Pause before the second try, in seconds; it doubles."
     ] = 0.01
     max_retry_delay: Annotated[float | None, Between(0.001, 1000000), "Longest pause between tries, in seconds."] = 60
-    concurrency_limit: Annotated[Literal[-1, 1] | None, "Batches under way at once: 1, or -1 for no limit."] = 1
+    concurrency_limit: Annotated[
+        Literal[-1, 1] | None, Since("3.8"), "Batches under way at once: 1, or -1 for no limit."
+    ] = 1
