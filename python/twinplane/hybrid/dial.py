@@ -12,6 +12,7 @@ import hashlib
 import logging
 import ssl
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ from twinplane.hybrid.frames import FrameStream, open_link
 from twinplane.hybrid.wire import IO_TIMEOUT_S, LINK_HEADER, LINK_VERSION, PAYLOAD_BYTES_MAX
 from twinplane.settings.network import SHARED_NAME
 
+HURRY_S = 10.0
 _log = logging.getLogger(__name__)
 
 
@@ -79,6 +81,8 @@ class Dialer:
         self._way = way
         self._way_before: _Way | None = None
         self._renewed = asyncio.Event()
+        self._awake = asyncio.Event()
+        self._hurried_at = float("-inf")
         self._open: WeakSet[FrameStream] = WeakSet()
         self._closing: set[asyncio.Future[None]] = set()
 
@@ -98,14 +102,25 @@ class Dialer:
             raise ValueError(str(error)) from error
         self._way_before, self._way = self._way, way
         self._renewed.set()
+        self._awake.set()
         for stream in list(self._open):
             self._say_goodbye(stream)
 
+    def hurry(self) -> None:
+        """The process stood still: where a link ended for that, the next attempt does not wait."""
+        self._hurried_at = time.monotonic()
+        self._awake.set()
+
     async def pause(self, seconds: float) -> None:
-        """Wait between two attempts, no longer than until there is a new certificate to try."""
+        """Wait between two attempts, no longer than until there is a new certificate to try or a reason to hurry."""
+        if not self.is_renewed:
+            self._awake.clear()
+        hurried_at, self._hurried_at = self._hurried_at, float("-inf")
+        if time.monotonic() - hurried_at < HURRY_S:
+            return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._renewed.wait()
+                await self._awake.wait()
 
     async def open(
         self, target: str, headers: Mapping[str, str] = MappingProxyType({}), *, subprotocol: str | None = None

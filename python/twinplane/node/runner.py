@@ -12,7 +12,7 @@ import logging
 import socket
 import ssl
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,12 +39,14 @@ from twinplane.node.journal import JournaledCache
 from twinplane.node.license_gate import LicenseGate
 from twinplane.node.link_settings import read_endpoint, read_forward_proxy, read_link_tls
 from twinplane.node.logs import LogDelivery
+from twinplane.node.pauses import watch_pauses
 from twinplane.node.renewal import read_pem
 from twinplane.node.seal import Keyring, SealKey, read_keyring
 from twinplane.node.served_certificates import served_certificates, server_context
 from twinplane.node.sockets import resolved
 from twinplane.node.sparse import complete_table
 from twinplane.node.status import StatusApi, StatusFacts
+from twinplane.node.tasks import Work, in_loop, run_beside
 from twinplane.node.telemetry import TelemetrySender, TelemetryTimes
 from twinplane.registry import plugin_types
 from twinplane.settings import NodeSettings
@@ -60,9 +62,7 @@ TELEMETRY_GRACE_SECONDS = 3.0
 LOGS_GRACE_SECONDS = 3.0
 # Before a control plane has answered for the first time it may just be starting.
 FIRST_RETRY_SECONDS = 1.0
-TASK_PAUSE_SECONDS = 1.0
 DECLARED_REFUSED = "declarative_config_refused"
-Work = Callable[[], Coroutine[Any, Any, None]]
 _EMPTY_TABLE = b'{"_format_version":"3.0","_transform":false}'
 
 
@@ -78,6 +78,7 @@ class Node:
         """What is not as it should be while the node serves."""
         self._certificates = NodeCertificates(settings, self.conditions)
         self._keeper: ConfigKeeper | None = None
+        self._telemetry_sender: TelemetrySender | None = None
         self.is_patient = False
         """Whether what is under way at the stop may take as long as a minute."""
         self._gate = LicenseGate(settings["license_expiry"], self.conditions)
@@ -107,7 +108,7 @@ class Node:
             keeper, core, delivery = self._start_core(audit)
             self._keeper = keeper
             stack.push_async_callback(asyncio.to_thread, delivery.close, LOGS_GRACE_SECONDS)
-            telemetry = self._telemetry(core, dialers)
+            telemetry = self._telemetry_sender = self._telemetry(core, dialers)
             stack.push_async_callback(telemetry.close, TELEMETRY_GRACE_SECONDS)
             # The core ends before these: what its last requests measured and logged still leaves.
             stack.push_async_callback(self._stop_core, core)
@@ -135,10 +136,11 @@ class Node:
             tasks: list[Work] = [telemetry.run, delivery.run, keeper.retry_keeping, watching]
             tasks.append(self._certificates.keep_renewed)
             if link is not None:
-                self.conditions.watch(_in_loop(link.announce))
-                tasks += [link.run, *self._fallback_tasks(keeper, link.facts)]
+                self.conditions.watch(in_loop(link.announce))
+                resumed = functools.partial(_hurry, dialers)
+                tasks += [link.run, *self._fallback_tasks(keeper, link.facts), lambda: watch_pauses(resumed)]
             for task in tasks:
-                await _run_beside(stack, task)
+                await run_beside(stack, task)
             await audit.start(stack, lambda: link is not None and link.facts.is_connected, keeper.config_hash)
             ports = [port for _, port, _ in core.status().listeners]
             log.info("node_started id=%s ports=%s role=%s prefix=%s", self._id, ports, settings["role"], self._prefix)
@@ -158,6 +160,8 @@ class Node:
     def _rekey(self, key: SealKey) -> None:
         if self._keeper is not None:
             self._keeper.rekey(key)
+        if self._telemetry_sender is not None:
+            self._telemetry_sender.rekey(key)
 
     async def _stop_core(self, core: Core) -> None:
         await asyncio.to_thread(core.stop, PATIENT_GRACE_MS if self.is_patient else GRACE_MS)
@@ -348,41 +352,10 @@ class Node:
             raise NodeStartError(*problems)
 
 
-async def _run_beside(stack: contextlib.AsyncExitStack, work: Work) -> None:
-    """Run a coroutine until the stack ends. Its failure is a fault of ours: it is told, and it runs again."""
-
-    async def run() -> None:
-        while True:
-            try:
-                return await work()
-            except Exception:
-                log.critical("task_failed name=%s", getattr(work, "__qualname__", work), exc_info=True)
-            await asyncio.sleep(TASK_PAUSE_SECONDS)
-
-    task = asyncio.create_task(run())
-
-    async def end() -> None:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-
-    stack.push_async_callback(end)
-
-
-def _in_loop(work: Work) -> Callable[[], None]:
-    """A call that has `work` done soon in this loop, from whatever thread it is made."""
-    loop = asyncio.get_running_loop()
-    under_way: set[asyncio.Task[None]] = set()
-
-    def begin() -> None:
-        task = loop.create_task(work())
-        under_way.add(task)
-        task.add_done_callback(under_way.discard)
-
-    def call() -> None:
-        loop.call_soon_threadsafe(begin)
-
-    return call
+def _hurry(dialers: Sequence[Dialer | None]) -> None:
+    for dialer in dialers:
+        if dialer is not None:
+            dialer.hurry()
 
 
 def _keyring(settings: NodeSettings) -> Keyring | None:
