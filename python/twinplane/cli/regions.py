@@ -140,7 +140,14 @@ async def _open_region(
     if len(layout.served) > 1:
         patterns = [each for domain in domains(settings) for each in server_name_patterns(domain, name)]
     face = _konnect(stack, settings, audit, analytics)
-    application = kic.create_app(control, face, threads=settings["api-threads"], body_bytes_max=settings["body-limit"])
+    application = kic.create_app(
+        audit.control,
+        face,
+        link.gatekeeper.admit_controller,
+        accesses=audit.accesses,
+        threads=settings["api-threads"],
+        body_bytes_max=settings["body-limit"],
+    )
     stack.callback(application.close)
     door = LinkDoor(f"link-{name}", socket, patterns)
     return Region(name, control, analytics, link, audit, door, face, application)

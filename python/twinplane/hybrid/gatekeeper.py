@@ -11,7 +11,7 @@ from typing import Protocol
 
 from twinplane.control import Control
 from twinplane.hybrid.errors import IdentityRefused
-from twinplane.hybrid.identity import Admission, AdmissionRules, Presented, Use, admit
+from twinplane.hybrid.identity import Admission, AdmissionRules, Presented, Use, admit, admit_controller
 from twinplane.hybrid.ocsp import OcspChecker, OcspSettings
 
 _log = logging.getLogger(__name__)
@@ -44,6 +44,14 @@ class Gatekeeper:
     async def admit(self, presented: Presented, use: Use) -> Admission:
         """Which control plane a peer belongs to. Raises IdentityRefused."""
         admission = await self._decide(presented, use)
+        await self._check_revocation(admission)
+        return admission
+
+    async def admit_controller(self, presented: Presented, control_plane_id: str) -> Admission:
+        """Which control plane an ingress controller belongs to, that asks for one. Raises IdentityRefused."""
+        admission = await asyncio.get_running_loop().run_in_executor(
+            self._executor, self._decide_controller, presented, control_plane_id
+        )
         await self._check_revocation(admission)
         return admission
 
@@ -97,6 +105,17 @@ class Gatekeeper:
         return admit(
             presented,
             use,
+            directory=control.certificates,
+            planes=control.control_planes,
+            rules=self.rules,
+            now=time.time(),
+        )
+
+    def _decide_controller(self, presented: Presented, control_plane_id: str) -> Admission:
+        control = self._control
+        return admit_controller(
+            presented,
+            control_plane_id,
             directory=control.certificates,
             planes=control.control_planes,
             rules=self.rules,

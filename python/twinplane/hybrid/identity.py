@@ -143,10 +143,7 @@ def admit(
         return Admission(plane, pinned.id, _check_dates(presented.certificate, now))
     if named is None:
         raise IdentityRefused(CERTIFICATE_UNKNOWN, "pinned nowhere, and the server name says no control plane")
-    admission = _admit_issued(presented.certificate, presented.chain, named, directory, now)
-    if rules.common_names is not None and admission.issued is not None:
-        check_common_name(admission.issued.leaf, rules.common_names)
-    return admission
+    return _admit_issued(presented.certificate, presented.chain, named, directory=directory, rules=rules, now=now)
 
 
 def shared_plane(shared: SharedMode, planes: Planes) -> ControlPlane:
@@ -162,13 +159,21 @@ def shared_plane(shared: SharedMode, planes: Planes) -> ControlPlane:
 
 
 def _admit_issued(
-    certificate: bytes, chain: Sequence[bytes], plane: ControlPlane, directory: Directory, now: float
+    certificate: bytes,
+    chain: Sequence[bytes],
+    plane: ControlPlane,
+    *,
+    directory: Directory,
+    rules: AdmissionRules,
+    now: float,
 ) -> Admission:
     authorities = directory.authorities(plane.id)
     if not authorities:
         raise IdentityRefused(CERTIFICATE_UNKNOWN, "not pinned")
     expires_at = _check_dates(certificate, now)
     issued = verify_chain(certificate, chain, [authority.cert for authority in authorities], now=now)
+    if rules.common_names is not None:
+        check_common_name(issued.leaf, rules.common_names)
     return Admission(plane, None, expires_at, "pki", issued)
 
 
@@ -186,7 +191,13 @@ def _admit_shared(
 
 
 def admit_controller(
-    presented: Presented, control_plane_id: str, *, directory: Directory, planes: Planes, now: float
+    presented: Presented,
+    control_plane_id: str,
+    *,
+    directory: Directory,
+    planes: Planes,
+    rules: AdmissionRules,
+    now: float,
 ) -> Admission:
     """Which control plane an ingress controller's certificate belongs to; `control_plane_id` is the one it asks for.
 
@@ -202,7 +213,7 @@ def admit_controller(
     asked = planes.find(control_plane_id)
     if asked is None:
         raise IdentityRefused(CERTIFICATE_UNKNOWN, "pinned nowhere, and no control plane has this id")
-    return _admit_issued(presented.certificate, presented.chain, asked, directory, now)
+    return _admit_issued(presented.certificate, presented.chain, asked, directory=directory, rules=rules, now=now)
 
 
 def _named_plane(server_name: str, use: Use, planes: Planes, domain: str) -> ControlPlane | None:

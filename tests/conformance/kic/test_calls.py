@@ -11,7 +11,11 @@ from typing import Any
 import pytest
 from tests.certificates import Authority, Leaf
 from tests.conformance.kic.controller import HOST, Controller, new_plane, pin
-from tests.integration.installation import Installation, installation
+from tests.control_room import open_platform
+from tests.integration.installation import Installation, eventually, installation
+
+from twinplane.control import ControlSettings
+from twinplane.control.errors import LimitExceeded
 
 LISTS = (
     *("services", "routes", "plugins", "upstreams", "targets", "certificates", "ca_certificates", "snis", "vaults"),
@@ -265,3 +269,28 @@ def test_a_controllers_clock_is_believed_within_minutes(controller: Controller) 
     assert close["last_ping"] == now - 60
     far = controller.json("PUT", f"/v1/kic-nodes/{close['id']}", node(last_ping=now + 10_000))["item"]
     assert now <= far["last_ping"] <= now + 60
+
+
+def test_what_a_controller_does_and_is_refused_stands_in_the_audit_records(
+    up: Installation, controller: Controller
+) -> None:
+    service = str(uuid.uuid4())
+    controller.json("PUT", f"/services/{service}", {"name": "audited", "host": "h.internal"})
+    stranger = dataclasses.replace(controller, leaf=Leaf.self_signed("a stranger of the audit"))
+    assert stranger("GET", "/services").status == 401
+
+    def kinds() -> set[tuple[str, str]]:
+        rows = up.api("GET", "/v2/audit-logs?page[size]=1000").json()["data"]
+        return {(row["kind"], (row["actor"] or {}).get("kind") or row["detail"].get("reason", "")) for row in rows}
+
+    eventually(lambda: ("link.refused", "certificate_unknown") in kinds(), seconds=30)
+    assert any(actor == "ingress-controller" for _, actor in kinds())
+
+
+def test_a_control_plane_has_only_so_many_nodes(tmp_path: Any) -> None:
+    with open_platform(tmp_path, ControlSettings(nodes_max=2)) as platform:
+        nodes, scope = platform.control.ingress_nodes, platform.default.scope
+        for at in range(2):
+            nodes.create(scope, {"hostname": f"n{at}", "type": "kong-proxy"}, certificate_id=None)
+        with pytest.raises(LimitExceeded):
+            nodes.create(scope, {"hostname": "n2", "type": "kong-proxy"}, certificate_id=None)

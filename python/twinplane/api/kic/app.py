@@ -16,7 +16,9 @@ from twinplane.api.core.face import EntityFace, Receive, Send, read_request, sen
 from twinplane.api.core.message import NOT_FOUND, Answer, Request, Site, message
 from twinplane.api.core.workers import Workers
 from twinplane.api.kic.paths import controller_paths
+from twinplane.api.konnect.app import peer_ip
 from twinplane.api.konnect.hosts import read_host
+from twinplane.audit.accesses import Access, Accesses
 from twinplane.control import Actor, Control, ControlPlane
 from twinplane.control.ingress import CONTROLLER, INGRESS_TYPE
 from twinplane.hybrid.errors import IdentityRefused
@@ -25,14 +27,15 @@ from twinplane.hybrid.identity import (
     CHAIN_HEADER,
     PEER_HEADER,
     SNI_HEADER,
+    Admission,
     Presented,
-    admit_controller,
     read_presented,
 )
 from twinplane.hybrid.refusals import NAME_DISAGREES, NO_CERTIFICATE
 from twinplane.settings.host_names import FoundHost, HostNames
 from twinplane.settings.network import KIC_API
 
+Admit = Callable[[Presented, str], Awaitable[Admission]]
 Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 _BASE: Final = re.compile(r"(?P<base>/kic/api/control-planes/(?P<id>[^/]+))(?P<path>/.*|\Z)", re.DOTALL)
@@ -42,20 +45,34 @@ _REFUSED: Final = message(401, "client certificate authentication failed")
 _OTHER: Final = message(403, "the client certificate belongs to another control plane")
 _OTHER_TYPE: Final = message(403, "the control plane is not one of an ingress controller")
 
+_TELL_EVERY_S: Final = 60.0
+_TOLD_MAX: Final = 1000
+
 _log = logging.getLogger(__name__)
 
 
 class App:
     """The ASGI application."""
 
-    def __init__(self, control: Control, rest: Application, *, threads: int, body_bytes_max: int) -> None:
-        self._control = control
+    def __init__(
+        self,
+        control: Control,
+        rest: Application,
+        admit: Admit,
+        *,
+        accesses: Accesses | None,
+        threads: int,
+        body_bytes_max: int,
+    ) -> None:
+        self._accesses = accesses
+        self._admit = admit
         settings = control.settings
         self._hosts = HostNames((settings.domain, *settings.other_domains), bare=settings.bare_hosts)
         self._rest = rest
         self._workers = Workers(threads=threads)
         self._entities = EntityFace(controller_paths(control), self._workers, body_bytes_max=body_bytes_max)
         self.refused_total = 0
+        self._told: dict[tuple[str, str], float] = {}
 
     def close(self) -> None:
         """End the worker threads."""
@@ -78,32 +95,35 @@ class App:
         if found is None:
             return NOT_FOUND
         try:
-            site = await self._workers.run(self._site, head, host, found["id"], found["base"])
+            access = Access.of(head.method, head.path, peer_ip(head))
+            site = await self._site(head, host, access, found["id"], found["base"])
         except Exception as error:  # the last place where a refusal can be worded
             return answer_for(error) or worded(error, head)
         if isinstance(site, Answer):
             return site
-        return (await self._entities.serve(head, found["path"] or "/", receive, site)).answer
+        answer = (await self._entities.serve(head, found["path"] or "/", receive, site)).answer
+        if self._accesses is not None:
+            self._accesses.answered(access, site.scope.organization_id, site.actor, answer.status)
+        return answer
 
-    def _site(self, head: Request, host: FoundHost, control_plane_id: str, base: str) -> Site | Answer:
+    async def _site(
+        self, head: Request, host: FoundHost, access: Access, control_plane_id: str, base: str
+    ) -> Site | Answer:
         """Where a request may work, or why not."""
+        presented = Presented(None, (), "", access.client_ip)
         try:
             presented = read_presented(_fields(head))
             self._check_name(presented, host)
-            admission = admit_controller(
-                presented,
-                control_plane_id,
-                directory=self._control.certificates,
-                planes=self._control.control_planes,
-                now=time.time(),
-            )
+            admission = await self._admit(presented, control_plane_id)
         except IdentityRefused as refusal:
-            return self._refuse(_NO_CERTIFICATE if refusal.code == NO_CERTIFICATE else _REFUSED, refusal, head)
+            answer = _NO_CERTIFICATE if refusal.code == NO_CERTIFICATE else _REFUSED
+            return self._refuse(answer, refusal.code, presented, str(refusal))
         refused = _mismatch(admission.control_plane, control_plane_id, host.region)
         if refused is not None:
-            return self._refuse(refused, admission.control_plane.id, head)
+            return self._refuse(refused, "control_plane_disagrees", presented, f"of {admission.control_plane.id}")
         held_by = admission.certificate_id or presented.fingerprint
-        return Site(admission.control_plane.scope, Actor(CONTROLLER, held_by, CONTROLLER), base)
+        actor = access.by(Actor(CONTROLLER, held_by, CONTROLLER))
+        return Site(admission.control_plane.scope, actor, base)
 
     def _check_name(self, presented: Presented, host: FoundHost) -> None:
         """The handshake must have been for the same host. Raises IdentityRefused."""
@@ -112,10 +132,20 @@ class App:
         if self._hosts.read(presented.server_name) != host:
             raise IdentityRefused(NAME_DISAGREES, f"the handshake was with {presented.server_name}")
 
-    def _refuse(self, answer: Answer, reason: object, head: Request) -> Answer:
+    def _refuse(self, answer: Answer, code: str, presented: Presented, detail: str) -> Answer:
         self.refused_total += 1
-        told = {"reason": str(reason), "status": answer.status, "method": head.method, "path": head.path[:200]}
-        _log.warning("controller_refused", extra=told)
+        if self._accesses is not None:
+            self._accesses.refused(
+                code, ip=presented.ip, server_name=presented.server_name, fingerprint=presented.fingerprint
+            )
+        # Anyone may come and be refused: once a minute is told for each address and reason.
+        key, now = (presented.ip, code), time.monotonic()
+        if now - self._told.get(key, -_TELL_EVERY_S) >= _TELL_EVERY_S:
+            if len(self._told) >= _TOLD_MAX:
+                self._told.clear()
+            self._told[key] = now
+            words = "controller_refused peer=%s status=%d reason=%s detail=%s total=%d"
+            _log.warning(words, presented.ip, answer.status, code, detail, self.refused_total)
         return answer
 
 
