@@ -125,6 +125,8 @@ class Nodes:
         if tx.control_planes.get(scope.organization_id, scope.control_plane_id) is None:
             raise NotFound("control_planes", {"id": scope.control_plane_id})
         if not tx.nodes.update(_realm(scope), hello.id, said):
+            # A node makes up its id: who is let in cannot fill the store with ids.
+            tx.nodes.make_room(_realm(scope), self._settings.nodes_max)
             tx.nodes.add(
                 NodeRow(
                     organization_id=scope.organization_id,

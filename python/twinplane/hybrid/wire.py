@@ -41,9 +41,10 @@ PLUGINS_MAX, LABELS_MAX, ISSUES_MAX = 1000, 10, 1000
 _TEXT_MAX = 512
 _VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?")
 _UUID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
-_HOSTNAME = re.compile(r"[\w.:-]{1,253}")
+_HOSTNAME = re.compile(r"[\w.:-]{1,253}", re.ASCII)
+_VERSION_TEXT = re.compile(r"[\w.+~-]{1,64}", re.ASCII)
 _HASH = re.compile(rb"[0-9A-Za-z_]{32}")
-_LABEL = re.compile(r"[a-z0-9](?:[\w.:-]{0,61}[a-z0-9])?", re.IGNORECASE)
+_LABEL = re.compile(r"[a-z0-9](?:[\w.:-]{0,61}[a-z0-9])?", re.IGNORECASE | re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -114,7 +115,7 @@ def parse_connect_path(target: str) -> tuple[str, NodeQuery | None]:
 
 def node_query(node_id: str, hostname: str, version: str) -> NodeQuery | None:
     """Who a node says it is, None where that cannot be used."""
-    if not _UUID.fullmatch(node_id) or not version or len(version) > 64 or not _HOSTNAME.fullmatch(hostname):
+    if not (_UUID.fullmatch(node_id) and _VERSION_TEXT.fullmatch(version) and _HOSTNAME.fullmatch(hostname)):
         return None
     return NodeQuery(node_id.lower(), hostname, version)
 
@@ -405,4 +406,6 @@ def _object(data: bytes) -> dict[str, Any]:
 
 
 def _text(value: object) -> str:
-    return value[:_TEXT_MAX] if isinstance(value, str) else ""
+    text = value[:_TEXT_MAX] if isinstance(value, str) else ""
+    # It is shown to people, in a terminal too.
+    return text if text.isprintable() else "".join(each if each.isprintable() else " " for each in text)

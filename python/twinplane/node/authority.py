@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from twinplane.settings.network import SHARED_NAME
+
 CA_DAYS = 3650
 LEAF_DAYS = 397
 RENEW_BEFORE = datetime.timedelta(days=30)
@@ -109,6 +111,29 @@ def self_signed(common_name: str, *, days: int, client: bool) -> Identity:
         .add_extension(x509.SubjectAlternativeName([_general_name(common_name)]), critical=False)
         .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
         .sign(key, hashes.SHA256())
+    )
+    return Identity(_pem(certificate), _key_pem(key).decode())
+
+
+def clustering_pair(*, days: int) -> Identity:
+    """A pair for both ends of a link in shared mode, which know each other by this one name and certificate."""
+    key = ec.generate_private_key(ec.SECP384R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, SHARED_NAME)])
+    now = _now()
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _SKEW)
+        .not_valid_after(now + datetime.timedelta(days=days))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(SHARED_NAME)]), critical=False)
+        .add_extension(
+            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
+        )
+        # No key usage and no basic constraints: it is its own authority to the other end, and no authority else.
+        .sign(key, hashes.SHA384())
     )
     return Identity(_pem(certificate), _key_pem(key).decode())
 

@@ -74,6 +74,15 @@ def test_fields_are_the_stores_columns() -> None:
     assert [field.name for field in USAGE] == list(USAGE_COLUMNS)
 
 
+def test_a_batch_of_another_control_plane_hides_none(analytics: Analytics) -> None:
+    """A node that claims the id, the run and the number of another control plane's node counts for its own only."""
+    ingest, other = Ingest(analytics, clock=lambda: NOW), "22222222-2222-4222-8222-222222222222"
+    ingest.take(Reporter(other, NODE, "3.9.3"), frame([GOOD, GOOD, GOOD], number=7))
+    assert stored(analytics) == 0
+    ingest.take(REPORTER, frame([GOOD], number=7))
+    assert stored(analytics) == 1
+
+
 def test_a_batch_is_acknowledged_and_stored_once(analytics: Analytics) -> None:
     ingest = Ingest(analytics, clock=lambda: NOW)
     for _ in range(3):

@@ -26,6 +26,8 @@ _NODES = (
     .order_by(_N.created_at, _N.id)
     .limit(bindparam("n"))
 )
+_COUNT_NODES = select(func.count()).select_from(NODE).where(_in_realm(_N))
+_SILENT = select(_N.id).where(_in_realm(_N)).order_by(_N.last_ping, _N.id)
 _CERTIFICATE = select(NODE_CERTIFICATE).where(_in_realm(_K), _K.id == bindparam("i"))
 _CERTIFICATES = select(NODE_CERTIFICATE).where(_in_realm(_K)).order_by(_K.created_at, _K.id)
 _BY_FINGERPRINT = select(NODE_CERTIFICATE).where(_K.fingerprint == bindparam("f"))
@@ -79,6 +81,16 @@ class NodeTable:
     def purge(self, *, silent_since: float) -> int:
         """Remove the nodes of all control planes that were last seen before."""
         return self._connection.execute(delete(NODE).where(_N.last_ping <= silent_since)).rowcount
+
+    def make_room(self, realm: Realm, most: int) -> int:
+        """Remove the longest silent nodes of a control plane until it has fewer than `most`."""
+        count = int(self._connection.execute(_COUNT_NODES, _realm(realm)).scalar_one())
+        if count < most:
+            return 0
+        silent = _SILENT.limit(count - most + 1)
+        ids = [row.id for row in self._connection.execute(silent, _realm(realm))]
+        gone = and_(_in_realm(_N), _N.id.in_(ids))
+        return self._connection.execute(delete(NODE).where(gone), _realm(realm)).rowcount
 
     def certificate(self, realm: Realm, certificate_id: str) -> NodeCertificateRow | None:
         """One certificate."""
