@@ -168,6 +168,31 @@ class Changes:
             rows = self._shown(tx, lookup, entity, found[:size])
         return Page(rows, encode_offset(rows[-1]["id"]) if len(found) > size else None)
 
+    def find(self, scope: Scope, type_name: str, text: str, *, size: int = 100, offset: str | None = None) -> Page:
+        """One page, by id, of the entities that hold a text anywhere; for people. Case does not matter."""
+        check_size(size, self._settings.page_size_max)
+        now = self._clock()
+        with self._database.reading() as tx:
+            lookup = Lookup(tx.entities, scope, now)
+            entity = lookup.type(type_name)
+            after = _after(offset)
+            if after is None:
+                return Page([], None)
+            workspace = lookup.workspace_of(entity)
+            found = tx.entities.page_found(
+                lookup.realm, workspace, entity.name, text=text, after=after, limit=size + 1, now=now
+            )
+            rows = self._shown(tx, lookup, entity, found[:size])
+        return Page(rows, encode_offset(rows[-1]["id"]) if len(found) > size else None)
+
+    def count(self, scope: Scope, type_name: str) -> int:
+        """How many entities of a type there are."""
+        now = self._clock()
+        with self._database.reading() as tx:
+            lookup = Lookup(tx.entities, scope, now)
+            entity = lookup.type(type_name)
+            return tx.entities.count_of_type(lookup.realm, lookup.workspace_of(entity), entity.name, now=now)
+
     def tags(self, scope: Scope, tag: str | None = None, *, size: int = 100, offset: str | None = None) -> Page:
         """Rows {tag, entity_name, entity_id}, of all tags or of one."""
         check_size(size, self._settings.page_size_max)

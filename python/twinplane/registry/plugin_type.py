@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from twinplane.schema import AliasRefused, Plugin, SchemaViolation, Shape
 from twinplane.schema.json_form import json_form
 from twinplane.schema.kong_form import kong_form
+
+_PLUGINS = Path(__file__).parents[1] / "plugins"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,6 +25,11 @@ class PluginType:
     since: str
     declared: type[Plugin]
     shape: Shape
+
+    @property
+    def is_implemented(self) -> bool:
+        """Whether nodes of this version run it. A folder with a schema alone declares a plugin, and no more."""
+        return (_PLUGINS / self.folder / "README.md").is_file()
 
     @property
     def config(self) -> Shape:

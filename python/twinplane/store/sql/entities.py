@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -199,6 +200,22 @@ class EntityTable:
             found = self._connection.execute(statements.PAGE_ALL_TAGS, {**at, "many": len(wanted)})
         else:
             found = self._connection.execute(statements.PAGE_ANY_TAG, at)
+        return [_entity(row) for row in found]
+
+    def count_of_type(self, realm: Realm, workspace: str, type_name: str, *, now: float) -> int:
+        """How many entities of a type there are."""
+        at = {**_realm(realm), "w": workspace, "t": type_name, "now": now}
+        found: int = self._connection.execute(statements.COUNT_OF_TYPE, at).scalar_one()
+        return found
+
+    def page_found(
+        self, realm: Realm, workspace: str, type_name: str, *, text: str, after: str, limit: int, now: float
+    ) -> list[EntityRow]:
+        """Entities of a type that hold a text anywhere in their body, by id, above `after`. Case does not matter."""
+        inner = json.dumps(text, ensure_ascii=False)[1:-1]
+        escaped = inner.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        at = {**_realm(realm), "w": workspace, "t": type_name, "after": after, "n": limit, "now": now}
+        found = self._connection.execute(statements.PAGE_FOUND, {**at, "text": f"%{escaped}%"})
         return [_entity(row) for row in found]
 
     def tags(

@@ -118,6 +118,13 @@ NAMING = (
     )
 )
 
+COUNT_OF_TYPE = select(func.count()).select_from(ENTITY).where(OF_TYPE, ALIVE)
+PAGE_FOUND = (
+    select(*COLUMNS)
+    .where(OF_TYPE, _E.id > bindparam("after"), ALIVE, _E.body.ilike(bindparam("text"), escape="\\"))
+    .order_by(_E.id)
+    .limit(bindparam("n"))
+)
 WITH_ANY_TAG = select(TAG.c.id).where(
     in_realm(TAG.c),
     TAG.c.workspace == bindparam("w"),

@@ -8,8 +8,9 @@ from starlette.routing import Route
 
 from twinplane.web.console.components import page as components
 from twinplane.web.console.control_planes import page as control_planes
+from twinplane.web.console.entities import page as entities
 
-PAGES = (control_planes, components)
+PAGES = (control_planes, entities, components)
 
 
 def routes() -> Sequence[Route]:

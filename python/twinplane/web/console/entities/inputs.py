@@ -1,0 +1,253 @@
+"""From a schema to the inputs of a form: what is asked for, what stands in it, what is wrong with it. Pure.
+
+Every field becomes an input named by its dotted path. Lists of plain values are lines of text, maps are lines of
+`key: value`, records are groups, lists of records are numbered groups; what has no fixed form is JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from twinplane.schema import ENTITY, Field, Shape
+from twinplane.schema.facts import Between, OneOf
+
+InputKind = Literal[
+    "text", "long", "number", "switch", "choice", "lines", "map", "json", "reference", "group", "groups"
+]
+
+UNSET = ""
+"""What an input says that leaves its field unset."""
+ROWS_MAX = 100
+"""Groups of one list that a form shows; a longer list is JSON."""
+
+_SCALARS = ("string", "integer", "number", "boolean")
+_LONG_NAMES = ("cert", "key", "public_key", "private_key", "jwk", "pem", "body", "message", "template", "script")
+
+
+@dataclass(slots=True)
+class Input:
+    """One input of a form. `name` is the dotted path below the form's prefix."""
+
+    kind: InputKind
+    name: str
+    label: str
+    help: str = ""
+    value: str = ""
+    required: bool = False
+    problem: str = ""
+    hint: str = ""
+    options: Sequence[tuple[str, str]] = ()
+    target: str = ""
+    is_secret: bool = False
+    is_deprecated: bool = False
+    children: list[Input] = field(default_factory=list)
+
+    @property
+    def has_problem(self) -> bool:
+        """Whether anything is wrong in it or below it."""
+        return bool(self.problem) or any(child.has_problem for child in self.children)
+
+    @property
+    def is_set(self) -> bool:
+        """Whether anything stands in it or below it."""
+        return bool(self.value) or any(child.is_set for child in self.children)
+
+
+def inputs_of(
+    shape: Shape,
+    typed: Mapping[str, Any],
+    problems: Mapping[str, Any],
+    *,
+    without: frozenset[str] = frozenset(),
+    prefix: str = "",
+) -> list[Input]:
+    """The inputs for the fields of a shape; `typed` are texts by dotted path, or values of a row (see `texts_of`)."""
+    return [
+        _input(name, known, f"{prefix}{name}", typed, _below(problems, name))
+        for name, known in shape.fields.items()
+        if name not in without
+        and not known.must_be_null
+        and not known.abstract
+        and not (known.automatic and name == "id")
+    ]
+
+
+def _input(name: str, known: Field, path: str, typed: Mapping[str, Any], problem: Any) -> Input:
+    kind = kind_of(name, known)
+    made = Input(
+        kind=kind,
+        name=path,
+        label=name,
+        help=known.description,
+        required=known.required and kind not in ("group", "switch"),
+        is_secret=known.encrypted and kind == "text",
+        is_deprecated=known.deprecated is not None,
+        problem=problem if isinstance(problem, str) else "",
+    )
+    if kind == "group":
+        assert known.record is not None
+        made.problem = _text(problem.get(ENTITY)) if isinstance(problem, Mapping) else made.problem
+        below = problem if isinstance(problem, Mapping) else {}
+        made.children = inputs_of(known.record, typed, below, prefix=f"{path}.")
+    elif kind == "groups":
+        assert known.elements is not None
+        assert known.elements.record is not None
+        made.children = [
+            Input(
+                "group",
+                f"{path}.{number}",
+                f"{number + 1}",
+                children=inputs_of(known.elements.record, typed, _element(problem, number), prefix=f"{path}.{number}."),
+            )
+            for number in indexes(typed, path)
+        ]
+    else:
+        made.value = str(typed.get(path, ""))
+        made.options = _options(known)
+        made.target = known.references.collection if known.references else ""
+        made.hint = _hint(known, kind)
+        made.problem = made.problem or _text(problem)
+    return made
+
+
+def kind_of(name: str, known: Field) -> InputKind:
+    """How a field is asked for."""
+    if known.kind == "foreign":
+        return "reference"
+    if known.kind == "boolean":
+        return "switch"
+    if known.kind in ("string", "integer", "number"):
+        if _one_of(known) is not None:
+            return "choice"
+        if known.kind != "string":
+            return "number"
+        return "long" if name in _LONG_NAMES or name.startswith(("cert_", "key_alt")) else "text"
+    if known.kind in ("array", "set") and known.elements is not None:
+        if known.elements.kind in _SCALARS:
+            return "lines"
+        return "groups" if known.elements.record is not None and _is_flat(known.elements.record) else "json"
+    if known.kind == "map" and known.values is not None and (is_list_map(known) or known.values.kind in _SCALARS):
+        return "map"
+    if known.kind == "record" and known.record is not None and known.record.fields:
+        return "group"
+    return "json"
+
+
+def texts_of(shape: Shape, row: Mapping[str, Any], *, prefix: str = "") -> dict[str, str]:
+    """What stands in the inputs for a row: texts by dotted path."""
+    return dict(_texts(shape, row, prefix))
+
+
+def _texts(shape: Shape, row: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
+    for name, known in shape.fields.items():
+        value, path = row.get(name), f"{prefix}{name}"
+        if value is None:
+            continue
+        kind = kind_of(name, known)
+        if kind == "group" and isinstance(value, Mapping):
+            assert known.record is not None
+            yield from _texts(known.record, value, f"{path}.")
+        elif kind == "groups" and isinstance(value, Sequence):
+            assert known.elements is not None
+            assert known.elements.record is not None
+            for number, element in enumerate(value[:ROWS_MAX]):
+                yield f"{path}.{number}", "1"
+                yield from _texts(known.elements.record, element or {}, f"{path}.{number}.")
+        else:
+            yield path, text_of(kind, value)
+
+
+def text_of(kind: InputKind, value: Any) -> str:
+    """One value as the text of its input."""
+    if kind == "reference":
+        return str(value.get("id", "")) if isinstance(value, Mapping) else str(value)
+    if kind == "lines" and isinstance(value, Sequence) and not isinstance(value, str):
+        return "\n".join(_plain(item) for item in value)
+    if kind == "map" and isinstance(value, Mapping):
+        pairs = ((key, one) for key, item in value.items() for one in (item if isinstance(item, list) else [item]))
+        return "\n".join(f"{key}: {_plain(one)}" for key, one in pairs)
+    if kind == "json":
+        return json.dumps(value, indent=2, ensure_ascii=False) if value not in ({}, []) else ""
+    return _plain(value)
+
+
+def indexes(typed: Mapping[str, Any], path: str) -> list[int]:
+    """The numbers of the groups of a list that a form holds, in order."""
+    found = {
+        int(name[len(path) + 1 :].partition(".")[0])
+        for name in typed
+        if name.startswith(f"{path}.") and name[len(path) + 1 :].partition(".")[0].isdigit()
+    }
+    return sorted(number for number in found if number < ROWS_MAX * 10)[:ROWS_MAX]
+
+
+def is_list_map(known: Field) -> bool:
+    """Whether a map has lists of plain values: a line for each of them, the key repeated."""
+    values = known.values
+    return (
+        values is not None
+        and values.kind in ("array", "set")
+        and values.elements is not None
+        and values.elements.kind in _SCALARS
+    )
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _is_flat(shape: Shape) -> bool:
+    return all(
+        known.kind not in ("array", "set") or kind_of(name, known) == "lines" for name, known in shape.fields.items()
+    )
+
+
+def _one_of(known: Field) -> OneOf | None:
+    return next((rule for rule in known.rules if isinstance(rule, OneOf)), None)
+
+
+def _options(known: Field) -> list[tuple[str, str]]:
+    rule = _one_of(known)
+    if rule is None:
+        return []
+    unset = [] if known.required else [(UNSET, "not set")]
+    return [*unset, *((_plain(value), _plain(value)) for value in rule.values)]
+
+
+def _hint(known: Field, kind: InputKind) -> str:
+    between = next((rule for rule in known.rules if isinstance(rule, Between)), None)
+    if between is not None:
+        return f"{_plain(between.low)} to {_plain(between.high)}"
+    if kind == "lines" and known.elements is not None:
+        rule = _one_of(known.elements)
+        return f"One a line: {', '.join(map(_plain, rule.values))}" if rule else "One a line"
+    return "One a line, as key: value" if kind == "map" else ""
+
+
+def _below(problems: Mapping[str, Any], name: str) -> Any:
+    return problems.get(name, "") if isinstance(problems, Mapping) else ""
+
+
+def _element(problem: Any, number: int) -> Mapping[str, Any]:
+    if isinstance(problem, list) and number < len(problem) and isinstance(problem[number], Mapping):
+        found: Mapping[str, Any] = problem[number]
+        return found
+    return {}
+
+
+def _text(problem: Any) -> str:
+    """A problem of any shape in one line."""
+    if not problem:
+        return ""
+    if isinstance(problem, str):
+        return problem
+    if isinstance(problem, Mapping):
+        return "; ".join(f"{key}: {_text(value)}" for key, value in problem.items() if value)
+    return "; ".join(
+        f"{place}: {_text(one)}" if len(problem) > 1 else _text(one) for place, one in enumerate(problem, 1) if one
+    )

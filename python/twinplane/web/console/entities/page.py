@@ -1,0 +1,419 @@
+"""Every core entity, generated from its schema: lists, details, forms, deletion. No page knows a single field."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from twinplane.control import Actor, Page, Parent, Scope
+from twinplane.control.change import Operation
+from twinplane.control.errors import BatchRefused, ControlError, NotFound, PrimaryKeyViolation
+from twinplane.registry import EntityType, entity_type, plugin_types
+from twinplane.schema import ENTITY, SchemaViolation, Shape
+from twinplane.web.console.entities.consequences import Consequence, consequences
+from twinplane.web.console.entities.gallery import gallery
+from twinplane.web.console.entities.inputs import UNSET, Input, indexes, inputs_of, texts_of
+from twinplane.web.console.entities.kinds import KINDS, Kind, children_of, is_secret, kind_at, name_of
+from twinplane.web.console.entities.refusals import problems_of
+from twinplane.web.console.entities.typed import changed, read_typed
+from twinplane.web.console.entities.written import FORMS, written
+from twinplane.web.console.errors import PageError
+from twinplane.web.console.place import Place
+from twinplane.web.console.visit import Visit
+
+PAGE_SIZE = 50
+RELATED_SIZE = 10
+LOOKUP_SIZE = 500
+BULK_MAX = 1000
+PREFIX = "v."
+_AUTOMATIC = frozenset({"id", "created_at", "updated_at"})
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a page is about: a collection, and one row of it where there is one."""
+
+    entity: EntityType
+    kind: Kind
+    row: Mapping[str, Any]
+
+    @property
+    def collection(self) -> str:
+        """The collection's name."""
+        return self.entity.name
+
+    @property
+    def name(self) -> str:
+        """What the row is called."""
+        return name_of(self.row) if self.row else ""
+
+    @property
+    def id(self) -> str:
+        """The row's id."""
+        return str(self.row.get("id", ""))
+
+
+async def show_list(visit: Visit) -> Response:
+    """One page of a collection."""
+    subject = await _enter(visit)
+    query = visit.request.query_params
+    wanted, tags, offset = query.get("q", "").strip()[:200], query.get("tags", "").strip()[:500], query.get("offset")
+    problem = ""
+    page = Page([], None)
+    try:
+        page = await _page(visit, subject.collection, wanted, tags, offset)
+    except ControlError as error:
+        problem = problems_of(error).get(ENTITY, "") or "The list cannot be shown like this."
+    total = await visit.run(visit.control.changes.count, _scope(visit), subject.collection)
+    names = await _names(visit, subject.entity, page.rows)
+    visit.at(subject.kind.plural)
+    return visit.page(
+        "entities/list.html",
+        subject=subject,
+        rows=page.rows,
+        next_offset=page.offset,
+        wanted=wanted,
+        tags=tags,
+        total=total,
+        problem=problem,
+        names=names,
+        name_of=name_of,
+        is_secret=is_secret,
+    )
+
+
+async def show_new(visit: Visit) -> Response:
+    """The form for a new row; for a plugin the gallery comes first."""
+    subject = await _enter(visit)
+    query = visit.request.query_params
+    if subject.collection == "plugins" and query.get("plugin", "") not in plugin_types():
+        return _gallery(visit, subject)
+    shape = _shape(subject, {"name": query.get("plugin", "")})
+    texts = texts_of(shape, shape.fill({"name": query["plugin"]} if "plugin" in query else {}))
+    texts |= {name: query[name] for name in subject.entity.foreign if query.get(name)}
+    # The id is given with the form: one that is sent twice makes one entity.
+    return await _form(visit, subject, shape, {**texts, "id": str(uuid.uuid4())}, {}, is_new=True)
+
+
+async def create(visit: Visit) -> Response:
+    """Make a row, or show every problem beside its field."""
+    subject = await _enter(visit)
+    typed = dict(visit.form.below(PREFIX))
+    shape = _shape(subject, typed)
+    again = _with_more(visit, typed)
+    if again:
+        return await _form(visit, subject, shape, typed, {}, is_new=True)
+    body, problems = read_typed(shape, typed, without=_AUTOMATIC)
+    wanted_id = typed.get("id", "")
+    if not problems:
+        try:
+            # What is left empty takes its default, as in the API.
+            given = {name: value for name, value in body.items() if value is not None}
+            row = await visit.run(
+                visit.control.changes.create,
+                _scope(visit),
+                _actor(visit),
+                subject.collection,
+                {**given, "id": wanted_id},
+            )
+        except PrimaryKeyViolation:
+            return visit.go(_path(visit, subject.collection, wanted_id), said="unchanged")
+        except (ControlError, SchemaViolation) as error:
+            problems = problems_of(error)
+        else:
+            return visit.go(_path(visit, subject.collection, str(row.get("id") or "")), said="created")
+    return await _form(visit, subject, shape, typed, problems, is_new=True, status=400)
+
+
+async def show(visit: Visit) -> Response:
+    """One row: its fields, what belongs to it, and itself as text to take away."""
+    subject = await _enter_row(visit)
+    form = visit.request.query_params.get("as", "")
+    text = ""
+    plane = visit.control_plane
+    assert plane is not None
+    if form in FORMS:
+        settings = visit.control.settings
+        api = f"https://{plane.region}.api.{settings.domain}"
+        text = written(form, subject.entity, subject.row, control_plane_id=plane.id, api=api)
+    related = []
+    for collection, field in children_of(subject.collection) if not form else ():
+        if collection == subject.collection:
+            continue
+        page = await _under(visit, subject, collection, RELATED_SIZE)
+        if page is not None:
+            related.append((entity_type(collection), KINDS[collection], field, page))
+    base = _path(visit, subject.collection, subject.id)
+    places = [Place("Fields", base), *(Place(name, f"{base}?as={name}") for name in FORMS)]
+    shape = _shape(subject, subject.row)
+    return visit.page(
+        "entities/detail.html",
+        subject=subject,
+        inputs=inputs_of(shape, texts_of(shape, subject.row), {}),
+        names=await _names(visit, subject.entity, [dict(subject.row)]),
+        related=related,
+        places=places,
+        current=form or "Fields",
+        text=text,
+        name_of=name_of,
+        is_secret=is_secret,
+    )
+
+
+async def show_edit(visit: Visit) -> Response:
+    """The form of a row."""
+    subject = await _enter_row(visit)
+    shape = _shape(subject, subject.row)
+    return await _form(visit, subject, shape, texts_of(shape, subject.row), {}, is_new=False)
+
+
+async def change(visit: Visit) -> Response:
+    """Save what differs; where somebody else changed the row meanwhile, say so and keep what was typed."""
+    subject = await _enter_row(visit)
+    typed = dict(visit.form.below(PREFIX))
+    shape = _shape(subject, {**subject.row, **({"name": typed["name"]} if "name" in typed else {})})
+    if _with_more(visit, typed):
+        return await _form(visit, subject, shape, typed, {}, is_new=False)
+    body, problems = read_typed(shape, typed, without=_AUTOMATIC)
+    if not problems:
+        patch = changed(body, subject.row, shape)
+        if not patch:
+            return visit.go(_path(visit, subject.collection, subject.id), said="unchanged")
+        if visit.form.get("seen") != _seen(subject.row):
+            problems = {
+                ENTITY: "Somebody changed this while you were editing. Save again to put your values over theirs."
+            }
+            return await _form(visit, subject, shape, typed, problems, is_new=False, status=409)
+        try:
+            await visit.run(
+                visit.control.changes.update, _scope(visit), _actor(visit), subject.collection, subject.id, patch
+            )
+        except (ControlError, SchemaViolation) as error:
+            problems = problems_of(error)
+        else:
+            return visit.go(_path(visit, subject.collection, subject.id), said="saved")
+    return await _form(visit, subject, shape, typed, problems, is_new=False, status=400)
+
+
+async def show_delete(visit: Visit) -> Response:
+    """What goes with a row, before it goes."""
+    subject = await _enter_row(visit)
+    return await _deletion(visit, subject)
+
+
+async def delete(visit: Visit) -> Response:
+    """Delete a row with what cascades."""
+    subject = await _enter_row(visit)
+    try:
+        await visit.run(visit.control.changes.delete, _scope(visit), _actor(visit), subject.collection, subject.id)
+    except ControlError as error:
+        return await _deletion(visit, subject, problem=problems_of(error).get(ENTITY, str(error)), status=400)
+    return visit.go(_path(visit, subject.collection), said="deleted")
+
+
+async def delete_many(visit: Visit) -> Response:
+    """Delete the rows that were ticked, all or none."""
+    subject = await _enter(visit)
+    ids = visit.form.all("id")[:BULK_MAX]
+    if not ids:
+        return visit.go(_path(visit, subject.collection), said="unchanged")
+    operations = [Operation("delete", subject.collection, key=one) for one in ids]
+    try:
+        await visit.run(visit.control.changes.apply, _scope(visit), _actor(visit), operations)
+    except BatchRefused as error:
+        reason = problems_of(error.cause).get(ENTITY) or str(error.cause)
+        back = (_path(visit, subject.collection), subject.kind.plural)
+        raise PageError(400, "Nothing was deleted", f"{ids[error.position]}: {reason}", back) from None
+    return visit.go(_path(visit, subject.collection), said="deleted")
+
+
+async def _enter(visit: Visit) -> Subject:
+    await visit.enter()
+    collection = str(visit.request.path_params["collection"])
+    entity, kind = kind_at(collection)
+    visit.section = f"/entities/{collection}"
+    return Subject(entity, kind, {})
+
+
+async def _enter_row(visit: Visit) -> Subject:
+    subject = await _enter(visit)
+    path = _path(visit, subject.collection)
+    try:
+        row = await visit.run(
+            visit.control.changes.get, _scope(visit), subject.collection, str(visit.request.path_params["entity"])
+        )
+    except NotFound:
+        text = "It does not exist, or it was deleted in the meantime."
+        raise PageError(404, f"No such {subject.kind.singular.lower()}", text, (path, subject.kind.plural)) from None
+    found = Subject(subject.entity, subject.kind, row)
+    visit.at(subject.kind.plural, path)
+    visit.at(found.name, _path(visit, subject.collection, found.id))
+    return found
+
+
+async def _page(visit: Visit, collection: str, wanted: str, tags: str, offset: str | None) -> Page:
+    changes, scope = visit.control.changes, _scope(visit)
+    if wanted:
+        return await visit.run(changes.find, scope, collection, wanted, size=PAGE_SIZE, offset=offset)
+    return await visit.run(changes.page, scope, collection, size=PAGE_SIZE, offset=offset, tags=tags or None)
+
+
+async def _under(visit: Visit, subject: Subject, collection: str, size: int) -> Page | None:
+    """The rows of another collection that name this one; None where they are not asked for that way."""
+    try:
+        parent = Parent(subject.collection, subject.id)
+        return await visit.run(visit.control.changes.page, _scope(visit), collection, size=size, parent=parent)
+    except ControlError:
+        return None
+
+
+async def _names(visit: Visit, entity: EntityType, rows: list[dict[str, Any]]) -> dict[str, str]:
+    """What the rows that these name are called, by id."""
+    wanted = {
+        (foreign.target, str(row[name]["id"]))
+        for row in rows
+        for name, foreign in entity.foreign.items()
+        if isinstance(row.get(name), Mapping)
+    }
+    names = {}
+    for target, one in wanted:
+        try:
+            names[one] = name_of(await visit.run(visit.control.changes.get, _scope(visit), target, one))
+        except NotFound:
+            continue
+    return names
+
+
+async def _form(
+    visit: Visit,
+    subject: Subject,
+    shape: Shape,
+    typed: Mapping[str, str],
+    problems: Mapping[str, Any],
+    *,
+    is_new: bool,
+    status: int = 200,
+) -> Response:
+    inputs = inputs_of(shape, typed, problems, without=_AUTOMATIC)
+    if subject.collection == "plugins":
+        inputs = [one for one in inputs if one.name != "name"]
+    await _look_up(visit, inputs)
+    path = _path(visit, subject.collection)
+    if is_new:
+        visit.at(subject.kind.plural, path)
+        visit.at(f"New {subject.kind.singular.lower()}")
+    else:
+        visit.at("Edit")
+    known = {one.name.partition(".")[0] for one in inputs}
+    whole = [text for name, text in problems.items() if name not in known and isinstance(text, str)]
+    whole += [text for name, texts in problems.items() if name == ENTITY and isinstance(texts, list) for text in texts]
+    return visit.page(
+        "entities/form.html",
+        status=status,
+        subject=subject,
+        inputs=inputs,
+        shorthands={name: short.description for name, (_, short) in shape.shorthands.items()} if is_new else {},
+        typed=typed,
+        problems=problems,
+        whole=whole,
+        seen=_seen(subject.row) if subject.row else "",
+        is_new=is_new,
+        target=path if is_new else f"{path}/{subject.id}/edit",
+        back=path if is_new else f"{path}/{subject.id}",
+    )
+
+
+async def _look_up(visit: Visit, inputs: list[Input]) -> None:
+    """Give references the rows that they may name."""
+    for one in inputs:
+        if one.kind == "reference" and one.target:
+            page = await visit.run(visit.control.changes.page, _scope(visit), one.target, size=LOOKUP_SIZE)
+            options = [(str(row["id"]), name_of(row)) for row in page.rows]
+            options.sort(key=lambda option: option[1])
+            if page.offset is not None or (one.value and one.value not in dict(options)):
+                one.hint = "The id of the entity: there are too many to list."
+            else:
+                one.options = [(UNSET, "not set"), *options]
+
+
+async def _deletion(visit: Visit, subject: Subject, *, problem: str = "", status: int = 200) -> Response:
+    found: list[Consequence] = await visit.run(
+        consequences, visit.control, _scope(visit), subject.collection, subject.id
+    )
+    visit.at("Delete")
+    return visit.page("entities/delete.html", status=status, subject=subject, consequences=found, problem=problem)
+
+
+def _gallery(visit: Visit, subject: Subject) -> Response:
+    wanted = visit.request.query_params.get("q", "").strip()[:100]
+    path = _path(visit, subject.collection)
+    scope = {
+        name: visit.request.query_params[name] for name in subject.entity.foreign if name in visit.request.query_params
+    }
+    visit.at(subject.kind.plural, path)
+    visit.at("New plugin")
+    return visit.page("entities/gallery.html", groups=gallery(wanted), wanted=wanted, scope=scope, path=path)
+
+
+def _shape(subject: Subject, typed: Mapping[str, Any]) -> Shape:
+    """The shape of a row: plugins and vaults have one for each name."""
+    if subject.collection not in ("plugins", "vaults"):
+        return subject.entity.shape
+    name = typed.get("name") or subject.row.get("name") or ""
+    try:
+        return subject.entity.shape_for({"name": name} if name else {})
+    except SchemaViolation:
+        if subject.collection == "plugins":
+            raise PageError(404, "Not found", "There is no plugin of this name.") from None
+        return subject.entity.shape
+
+
+def _with_more(visit: Visit, typed: dict[str, str]) -> bool:
+    """Whether only one more, or one fewer, group of a list was asked for. Changes `typed` accordingly."""
+    more, fewer = visit.form.get("more"), visit.form.get("fewer")
+    if more:
+        typed[f"{more}.{max(indexes(typed, more), default=-1) + 1}"] = "1"
+    if fewer:
+        for name in [name for name in typed if name == fewer or name.startswith(f"{fewer}.")]:
+            del typed[name]
+        typed.setdefault(fewer.rpartition(".")[0], "")
+    return bool(more or fewer)
+
+
+def _seen(row: Mapping[str, Any]) -> str:
+    """A digest of a row as it was when the form was made: a form over another one is stale."""
+    return uuid.uuid5(uuid.NAMESPACE_OID, repr(sorted((key, repr(value)) for key, value in row.items()))).hex
+
+
+def _scope(visit: Visit) -> Scope:
+    assert visit.control_plane is not None
+    return visit.control_plane.scope
+
+
+def _actor(visit: Visit) -> Actor:
+    return visit.person.principal.actor
+
+
+def _path(visit: Visit, collection: str, entity_id: str = "") -> str:
+    path = f"{visit.base}/entities/{collection}"
+    return f"{path}/{entity_id}" if entity_id else path
+
+
+_BASE = "/{region}/control-planes/{control_plane}/entities/{collection}"
+
+ROUTES = (
+    Route(_BASE, show_list, methods=["GET"]),
+    Route(_BASE, create, methods=["POST"]),
+    Route(f"{_BASE}/new", show_new, methods=["GET"]),
+    Route(f"{_BASE}/delete", delete_many, methods=["POST"]),
+    Route(_BASE + "/{entity}", show, methods=["GET"]),
+    Route(_BASE + "/{entity}/edit", show_edit, methods=["GET"]),
+    Route(_BASE + "/{entity}/edit", change, methods=["POST"]),
+    Route(_BASE + "/{entity}/delete", show_delete, methods=["GET"]),
+    Route(_BASE + "/{entity}/delete", delete, methods=["POST"]),
+)
