@@ -209,6 +209,28 @@ async def test_certificates_are_given_as_text_too(door: Door, tmp_path: Path, fo
         await eventually(joined.has_certificate(pinned), WITHIN)
 
 
+async def test_the_authority_of_the_control_plane_is_replaced(door: Door, tmp_path: Path) -> None:
+    leaf, coming = Leaf.self_signed("node"), Authority("coming")
+    door.pin(door.plane, leaf.certificate)
+    joined = Joined(door, tmp_path / "node")
+    joined.put(leaf)
+    trusted = joined.directory / "ca.pem"
+    async with joined.running():
+        await eventually(lambda: door.server.facts.connections == 2, WITHIN)
+        trusted.write_text(door.authority.certificate + coming.certificate)
+        facts = joined.facts["cluster_certificate"]
+        await eventually(lambda: facts.renewed_total == 1 and door.server.facts.connections == 2, WITHIN)
+        door.authority = coming
+        await asyncio.to_thread(door.edge.renew, door.leaf())
+        await asyncio.sleep(0.2)
+        assert door.server.facts.connections == 2
+        before = set(door.server._links)
+        trusted.write_text(coming.certificate)
+        await eventually(lambda: facts.renewed_total == 2, WITHIN)
+        await eventually(lambda: len(set(door.server._links) - before) == 2, WITHIN)
+        assert facts.refused_total == 0
+
+
 async def test_a_sealed_cache_follows_the_key(door: Door, tmp_path: Path) -> None:
     old, new = Leaf.self_signed("old"), Leaf.self_signed("new")
     pinned, pinned_new = door.pin(door.plane, old.certificate), door.pin(door.plane, new.certificate)
@@ -351,7 +373,9 @@ class Opened:
         } | options
         self.settings = load_process_settings(CONTROL_PLANE, given, {})
         self.door = door
-        region = SimpleNamespace(control=door.control, link=door.server, audit=None, door=door.link)
+        region = SimpleNamespace(
+            control=door.control, link=door.server, audit=SimpleNamespace(receiver=None), door=door.link
+        )
         regions: Any = [region]
         self.front = FrontDoor(self.settings, read_layout(self.settings.values), directory, regions)
         self.edge: Edge | None = None
