@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from tests.integration.installation import READY_SECONDS, run_twinplane
@@ -258,3 +259,48 @@ def test_a_region_asks_for_what_is_global(tmp_path: Path) -> None:
             assert status == 503
     assert "far-away" in stored(far / "regions" / "eu")
     assert "far-away" not in stored(home) + stored(home / "regions" / "us")
+
+
+def fetch(served: Served, host: str, path: str) -> tuple[int, http.client.HTTPMessage, bytes]:
+    """GET without a token."""
+    context = ssl.create_default_context(cafile=str(served.ca))
+    raw = socket.create_connection(("127.0.0.1", served.port), 20)
+    connection = http.client.HTTPSConnection(host, served.port, context=context)
+    connection.sock = context.wrap_socket(raw, server_hostname=host)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.headers, answer.read()
+    finally:
+        connection.close()
+
+
+def test_addresses_are_published_with_their_history(tmp_path: Path) -> None:
+    data, host = tmp_path / "data", f"ip-addresses.origin.{DOMAIN}"
+    tags = []
+    for given in ("us=203.0.113.7,eu=198.51.100.0/24", "us=203.0.113.7,us=203.0.113.8,eu=198.51.100.0/24"):
+        options = ("--regions", "us,eu", "--ip-ingress", given, "--ip-egress", "eu=192.0.2.1", "--log-level", "warn")
+        with control_plane(data, *options) as served:
+            listed: Any = {}
+            deadline = time.monotonic() + 20
+            while len(listed.get("ingressIPs", {}).get("us", [])) != given.count("us="):
+                assert time.monotonic() < deadline
+                status, fields, body = fetch(served, host, "/ip-addresses.json")
+                assert status == 200
+                listed = json.loads(body)
+            tags.append(fields["ETag"])
+            assert listed["ingressIPs"]["eu"] == ["198.51.100.0/24"]
+            assert listed["egressIPs"] == {"eu": ["192.0.2.1/32"]}
+            for other in (api("us"), api("global"), "localhost"):
+                assert fetch(served, other, "/.well-known/ip-addresses.json")[2] == body
+            status, fields, feed = fetch(served, host, "/rss")
+            assert (status, fields["Content-Type"]) == (200, "application/rss+xml; charset=utf-8")
+            assert fetch(served, host, "/v2/control-planes")[0] == 404
+    assert len(set(tags)) == 2
+    titles = [item.findtext("title") for item in ElementTree.fromstring(feed).iter("item")]
+    assert titles == [
+        "us: addresses in: 1 added",
+        "eu: addresses out: 1 added",
+        "us: addresses in: 1 added",
+        "eu: addresses in: 1 added",
+    ]

@@ -23,6 +23,20 @@ Every host, port, transport and direction with its reason, from the tables above
 exact hosts. Tools: {tools}. A NetworkPolicy knows no
 host names: it takes the networks of `--cidr`, or the addresses that the name server has for exact hosts.
 
+## Addresses
+
+`https://ip-addresses.origin.{{domain}}/ip-addresses.json` (also under `/.well-known/`, and on the hosts of console
+and APIs) lists the addresses behind the hosts of each region, and those that calls of the platform come from; `/rss`
+tells how they changed. No token is asked for; `ETag` and `Last-Modified` spare what is known.
+
+    {{"createdAt": "2026-01-02T03:04:05Z", "revision": 7,
+     "ingressIPs": {{"eu": ["203.0.113.0/24"], "us": ["198.51.100.7/32"], "global": []}},
+     "egressIPs": {{"eu": ["203.0.113.9/32"]}}}}
+
+They come from `ip-ingress` and `ip-egress`, or from resolving the API hosts and `ip-names` every `ip-resolve` seconds.
+An address that the name server has ceased to give stays for `ip-forget`; a name that cannot be resolved changes
+nothing. The last 100 changes are kept in the store.
+
 ## What is wrong
 
     twinplane network check -c kong.conf
@@ -93,5 +107,5 @@ def _host_row(kind: HostKind) -> str:
     use = kind.use if kind.served else f"{kind.use} (not served by this version)"
     names = ", ".join(f"`{each}`" for each in kind.templates)
     certificate = "asked for" if kind.client_certificate else "not asked for"
-    tools = ", ".join(kind.tools) or "nodes"
+    tools = ", ".join(kind.tools) or ("nodes" if "{prefix}" in kind.template else "where used")
     return f"| {names} | {use} | {certificate} | {types} | {tools} |"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from twinplane.api import kic, konnect
 from twinplane.api.konnect.front import Application
+from twinplane.cli.addresses import AddressKeeper
 from twinplane.cli.audit_part import AuditPart, keeping_records, make_part
 from twinplane.cli.errors import StartError
 from twinplane.cli.global_identity import GlobalIdentity
@@ -20,7 +22,7 @@ from twinplane.hybrid.server import LinkServer, LinkServerSettings
 from twinplane.node.edge import LinkDoor
 from twinplane.settings import ProcessSettings
 from twinplane.settings.host_names import HostNames
-from twinplane.settings.network import GLOBAL, server_name_patterns
+from twinplane.settings.network import ADDRESSES, GLOBAL, server_name_patterns
 from twinplane.settings.regions import Layout
 from twinplane.store.errors import StoreError
 from twinplane.store.events import EventStore, EventStoreSettings, EventStoreUnusable
@@ -80,7 +82,8 @@ async def open_premises(
         stack.callback(control.close)
         regions.append(await _open_region(stack, settings, layout, control, sockets))
     if layout.is_single:
-        return _with_console(stack, settings, Premises(tuple(regions), shared, regions[0].application))
+        premises = Premises(tuple(regions), shared, regions[0].application)
+        return _with_addresses(stack, settings, layout, _with_console(stack, settings, premises))
     applications = {region.name: region.application for region in regions}
     faces = [region.konnect for region in regions]
     if shared is not None:
@@ -90,7 +93,8 @@ async def open_premises(
         applications[GLOBAL] = face
         faces.append(face)
     front = konnect.Front(applications, faces, host_names(settings))
-    return _with_console(stack, settings, Premises(tuple(regions), shared, front))
+    premises = _with_console(stack, settings, Premises(tuple(regions), shared, front))
+    return _with_addresses(stack, settings, layout, premises)
 
 
 def _with_console(stack: contextlib.AsyncExitStack, settings: ProcessSettings, premises: Premises) -> Premises:
@@ -104,6 +108,21 @@ def _with_console(stack: contextlib.AsyncExitStack, settings: ProcessSettings, p
     )
     stack.callback(app.close)
     return replace(premises, application=app, console=app)
+
+
+def _with_addresses(
+    stack: contextlib.AsyncExitStack, settings: ProcessSettings, layout: Layout, premises: Premises
+) -> Premises:
+    """Put the list of published addresses before the rest, and keep it up to date."""
+    addresses = (premises.shared or premises.regions[0].control).addresses
+    regions = (*layout.served, *([GLOBAL] if layout.serves_global else []))
+    keeping = asyncio.create_task(AddressKeeper(settings, addresses, regions).run())
+    stack.callback(keeping.cancel)
+    port = settings["advertised-port"] or settings["port"]
+    host = ADDRESSES.host(domain=settings["domain"])
+    url = f"https://{host}" if port == 443 else f"https://{host}:{port}"
+    feed = konnect.AddressFeed(premises.application, addresses.published, host_names(settings), url)
+    return replace(premises, application=feed)
 
 
 def host_names(settings: ProcessSettings) -> HostNames:

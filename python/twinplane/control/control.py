@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+from twinplane.control.addresses import Addresses
 from twinplane.control.audit import AuditTrail
 from twinplane.control.certificates import NodeCertificates
 from twinplane.control.change import Changes
@@ -62,6 +63,7 @@ class Control:
         self.nodes = Nodes(database, self.export, settings, clock, config_hash)
         self.ingress_nodes = IngressNodes(database, self.nodes, settings, clock)
         self.history = History(database)
+        self.addresses = Addresses(database, clock)
         self.audit = AuditTrail(database, clock)
 
     @classmethod

@@ -20,7 +20,14 @@ from twinplane.settings.network import (
 )
 
 _NODE_HOSTS = (CONFIGURATION, TELEMETRY)
-_SHOWN = {"deck": "decK", "kic": "KIC", "terraform": "Terraform", "browser": "browsers", "portal": "portal visitors"}
+_SHOWN = {
+    "deck": "decK",
+    "kic": "KIC",
+    "terraform": "Terraform",
+    "browser": "browsers",
+    "portal": "portal visitors",
+    "feed": "feed readers",
+}
 _SHOWN_TYPES = {ControlPlaneType.GATEWAY: "gateway", ControlPlaneType.KIC: "KIC"}
 ANY = "*"
 

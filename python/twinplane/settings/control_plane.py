@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from twinplane.settings import regions
+from twinplane.settings import addresses, regions
 from twinplane.settings.audit import AUDIT_PORT, TRAIL
 from twinplane.settings.setting import (
     DOMAIN,
@@ -56,6 +56,7 @@ SHARED: tuple[Setting, ...] = (
 CONTROL_PLANE: tuple[Setting, ...] = (
     *SHARED,
     *regions.SETTINGS,
+    *addresses.SETTINGS,
     Setting("listen", TEXT, "0.0.0.0", "Address that the one TLS port listens on."),  # noqa: S104 - everything on it is authenticated
     Setting("port", PORT, "443", "The one TLS port: console, APIs, links of nodes. 0 takes any free port."),
     Setting("advertised-port", PORT, "0", "Port that addresses shown to users carry. 0 is the listening port."),
@@ -190,6 +191,7 @@ def load_process_settings(
         mistakes.append(Mistake(places.get("shared-certificate", "settings"), "shared-certificate", problem))
     if "regions" in values:
         mistakes.extend(regions.layout_mistakes(values, places))
+        mistakes.extend(addresses.address_mistakes(values, places))
     fixed = [name for name in places if name.endswith("port") and values.get(name)]
     mistakes.extend(
         Mistake(places[other], other, f"is the same port as {name}")

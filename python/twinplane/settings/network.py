@@ -103,7 +103,7 @@ STATUS_PORT = Port(
 )
 PORTS = (CONTROL_PLANE_PORT, AUDIT_PORT, ADMIN_PORT, PROXY_PORT, PROXY_TLS_PORT, STATUS_PORT)
 
-TOOLS = ("browser", "deck", "kongctl", "terraform", "kic", "portal", "mesh")
+TOOLS = ("browser", "deck", "kongctl", "terraform", "kic", "portal", "mesh", "feed")
 """Programs beside nodes that a network may have to let through."""
 _API_TOOLS = ("browser", "deck", "kongctl", "terraform")
 
@@ -145,8 +145,11 @@ MESH = HostKind(
     served=False,
     tools=("mesh",),
 )
+ADDRESSES = HostKind(
+    "published addresses", "ip-addresses.origin.{domain}", "ip-addresses.json and /rss", (), tools=("feed",)
+)
 IDENTITY = HostKind("identity server", "{region}.identity.{domain}", "OAuth issuer", (), served=False)
-HOSTS = (CLOUD, GLOBAL_API, API, KIC_API, CONFIGURATION, TELEMETRY, PORTAL, MESH, IDENTITY)
+HOSTS = (CLOUD, GLOBAL_API, API, KIC_API, CONFIGURATION, TELEMETRY, PORTAL, MESH, ADDRESSES, IDENTITY)
 
 # Asked for by nodes that share one certificate with their control plane, whatever host they dial.
 SHARED_NAME = "kong_clustering"

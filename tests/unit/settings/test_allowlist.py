@@ -46,6 +46,7 @@ def test_an_ingress_controller_needs_no_configuration_host() -> None:
         ("browser", {f"cloud.{D}", f"global.api.{D}", f"eu.api.{D}"}),
         ("portal", {f"*.eu.portal.{D}"}),
         ("mesh", {f"eu.mesh.sync.{D}"}),
+        ("feed", {f"ip-addresses.origin.{D}"}),
     ],
 )
 def test_tools_narrow_what_people_need(tool: str, names: set[str]) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from twinplane.api.core.face import BODY_BYTES_MAX
+from twinplane.api.konnect.address_feed import AddressFeed
 from twinplane.api.konnect.app import App
 from twinplane.api.konnect.front import Front
 from twinplane.audit.accesses import Accesses
 from twinplane.control import Control
 from twinplane.control.analytics import Analytics
 
-__all__ = ["App", "Front", "create_app"]
+__all__ = ["AddressFeed", "App", "Front", "create_app"]
 
 
 def create_app(
