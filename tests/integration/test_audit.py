@@ -9,14 +9,17 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from tests.certificates import Leaf
 from tests.integration.installation import Client, Installation, eventually, installation, run_twinplane
 
 
 @pytest.fixture(scope="module", params=["tcp", "udp"])
 def up(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    form = "cef" if request.param == "udp" else "rfc5424"
     environ = {
         "KONG_AUDIT_TRANSPORT": request.param,
-        "KONG_AUDIT_FORMAT": "cef" if request.param == "udp" else "rfc5424",
+        "KONG_AUDIT_FORMAT": form,
+        "KONG_CERTIFICATE_CHECK": "0.2",
     }
     directory = tmp_path_factory.mktemp(f"audit-{request.param}")
     with installation(directory, "--audit-port", "0", environ=environ) as found:
@@ -143,6 +146,29 @@ def test_the_chain_is_verified_beside_the_running_platform(up: Installation) -> 
     assert "no record has the hash" in output
     assert verify("--known", "x")[0] == 1
     assert verify("--data", str(up.data / "nowhere"))[0] == 1
+
+
+def test_counters_can_be_asked_for(up: Installation) -> None:
+    def told() -> bool:
+        status = up.api("GET", "/v2/audit-logs/status").json()
+        assert status["port"]["number"] == up.ports["audit_port"]
+        assert (status["port"]["dropped"], status["port"]["lost"], status["forward"]) == ({}, 0, None)
+        return bool(status["port"]["received"] > 0 and status["records"]["kept"] > 0)
+
+    eventually(told)
+
+
+def test_a_certificate_that_is_renewed_is_told_and_one_that_is_refused_too(up: Installation) -> None:
+    leaf, other = Leaf.self_signed("renewed", names=("localhost",)), Leaf.self_signed("other")
+    (up.data / "node" / "proxy.pem").write_text(leaf.certificate)
+    (up.data / "node" / "proxy.key").write_text(leaf.key)
+    told = eventually(lambda: records(up, "node.certificate_renewed"))[0]
+    assert (told["detail"]["said"], told["result"]) == ({"name": "ssl_certificate"}, "success")
+    (up.data / "node" / "proxy.key").write_text(other.key)
+    told = eventually(lambda: records(up, "node.condition"))[0]
+    assert (told["detail"]["said"]["state"], told["result"]) == ("present", "failure")
+    (up.data / "node" / "proxy.key").write_text(leaf.key)
+    eventually(lambda: [one for one in records(up, "node.condition") if one["detail"]["said"]["state"] == "over"])
 
 
 def test_pages_lead_on_and_back(up: Installation) -> None:

@@ -157,17 +157,18 @@ async def test_a_restarted_receiver_goes_on_counting_where_it_was(tmp_path: Path
             await again.stop()
 
 
-async def test_a_key_is_of_no_use_with_another_certificate(tmp_path: Path) -> None:
+async def test_a_key_is_of_no_use_to_nodes_of_another_control_plane(tmp_path: Path) -> None:
     async with open_port(tmp_path) as port:
         key = await issued(port)
         other = Leaf.self_signed("other")
-        control, plane = port.platform.control, port.platform.default
-        control.certificates.create(plane.scope, port.platform.principal.actor, other.certificate)
+        control, actor = port.platform.control, port.platform.principal.actor
+        plane = control.control_planes.create(port.platform.principal.organization_id, "us", actor, {"name": "another"})
+        control.certificates.create(plane.scope, actor, other.certificate)
         _, writer = await port.connect(other)
         writer.write(line(1, key) + b"\n" + line(1, kind="mine") + b"\n")
         await port.dropped("foreign_key")
         records = await until(port.records)
-        assert [record.kind for record in records] == ["node.mine"]
+        assert [(record.kind, record.control_plane_id) for record in records] == [("node.mine", plane.id)]
         writer.close()
 
 

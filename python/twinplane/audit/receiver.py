@@ -182,7 +182,8 @@ class AuditReceiver:
             try:
                 lines = framer.feed(data)
             finally:
-                self.facts.dropped["too_long"] += framer.too_long_total - before
+                if framer.too_long_total > before:
+                    self.facts.dropped["too_long"] += framer.too_long_total - before
             for line in lines:
                 await self._take_line(line, peer)
 
@@ -202,7 +203,8 @@ class AuditReceiver:
             held = self._signer(line)
             if held is None:
                 return
-            if (held.sender.control_plane_id, held.sender.fingerprint) != (plane.id, sender.fingerprint):
+            # The key says which node it is; its certificate may just have been renewed on one of the two ways.
+            if held.sender.control_plane_id != plane.id:
                 self.facts.dropped["foreign_key"] += 1
                 return
             sender = held.sender
@@ -366,6 +368,8 @@ def _note(line: Line, sender: Sender, ip: str, transport: str) -> AuditNote:
     if ours is not None and line.app == "twinplane":
         kind = f"node.{line.message_id}"
         result = said.pop("result", "unknown")
+        # The moment of CEF is the line's own.
+        said.pop("rt", None)
         number = ours.get("seq", "")
         detail |= {"boot": ours.get("boot", "")[:64], "number": int(number) if number.isdigit() else None}
     else:

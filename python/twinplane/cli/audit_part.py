@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from twinplane.audit.accesses import Accesses
 from twinplane.audit.desk import AuditDesk
+from twinplane.audit.forward import Forwarder, ForwardSettings
 from twinplane.audit.receiver import AuditReceiver, AuditReceiverSettings
 from twinplane.cli.errors import StartError
 from twinplane.control import Control
@@ -31,6 +35,30 @@ class AuditPart:
     desk: AuditDesk
     accesses: Accesses
     receiver: AuditReceiver | None
+    forwarder: Forwarder | None = None
+
+    def counters(self) -> Mapping[str, Any]:
+        """How everything here fares, without what names an organization."""
+        trail, desk = self.control.audit, self.desk
+        counters: dict[str, Any] = {
+            "records": {"kept": desk.kept_total, "dropped": desk.dropped_total, "forgotten": trail.forgotten_total},
+            "repeats_untold": self.accesses.repeats.untold_total,
+            "port": None,
+            "forward": None,
+        }
+        if self.receiver is not None:
+            facts = self.receiver.facts
+            counters["port"] = {
+                "number": self.receiver.port,
+                "connections": facts.connections,
+                "refused": facts.refused_total,
+                "received": facts.received_total,
+                "dropped": dict(facts.dropped),
+                "lost": facts.lost_total,
+            }
+        if self.forwarder is not None:
+            counters["forward"] = dataclasses.asdict(self.forwarder.facts)
+        return counters
 
 
 def make_part(
@@ -44,7 +72,25 @@ def make_part(
     desk = AuditDesk(control.audit.append, notes_max=settings["audit-queue"])
     accesses = Accesses(desk.take, _first_organization(control))
     receiver = None if admit is None else _make_receiver(control, desk, settings, place, admit)
-    return AuditPart(control, desk, accesses, receiver)
+    return AuditPart(control, desk, accesses, receiver, _make_forwarder(control, settings))
+
+
+def _make_forwarder(control: Control, settings: ProcessSettings) -> Forwarder | None:
+    if settings["audit-forward"] is None:
+        return None
+    transport, host, port = settings["audit-forward"]
+    forward_settings = ForwardSettings(
+        transport,
+        host,
+        port,
+        settings["audit-forward-format"],
+        hostname=settings["domain"],
+        authority=settings["audit-forward-ca"],
+    )
+    try:
+        return Forwarder(control.audit, forward_settings)
+    except (OSError, ssl.SSLError) as error:
+        raise StartError(f"audit-forward-ca: {settings['audit-forward-ca']}: cannot be used: {error}") from error
 
 
 def _first_organization(control: Control) -> str:
@@ -87,6 +133,7 @@ async def keeping_records(part: AuditPart, settings: ProcessSettings) -> AsyncIt
         asyncio.create_task(_forget_always(part.control, settings)),
         asyncio.create_task(part.accesses.repeats.run()),
         asyncio.create_task(part.desk.run()),
+        *([asyncio.create_task(part.forwarder.run())] if part.forwarder else []),
     ]
     try:
         if receiver is not None:

@@ -181,6 +181,7 @@ def _konnect(
         threads=settings["api-threads"],
         body_bytes_max=settings["body-limit"],
         accesses=audit.accesses,
+        audit_counters=audit.counters,
     )
     stack.callback(face.close)
     return face

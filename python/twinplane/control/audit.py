@@ -38,7 +38,7 @@ __all__ = [
 NO_HASH = "0" * 64
 DETAIL_BYTES_MAX = 16_384
 PAGE_MAX = 1000
-_HEAD, _ANCHOR = "audit_head", "audit_anchor"
+_HEAD, _ANCHOR, _FORWARDED = "audit_head", "audit_anchor", "audit_forwarded"
 _CHECKED_AT_ONCE = 1000
 # A long transaction would keep changes waiting.
 FORGOTTEN_AT_ONCE = 20_000
@@ -139,6 +139,22 @@ class AuditTrail:
         detail = {} if row is None else orjson.loads(row.detail)
         boot, number = detail.get("boot"), detail.get("number")
         return (boot, number) if isinstance(boot, str) and isinstance(number, int) else None
+
+    def forwarded(self) -> int:
+        """Up to which position records were sent on. The first call begins at the newest."""
+        with self._database.reading() as tx:
+            noted = tx.meta.get(_FORWARDED)
+        position = self.last_position()
+        if noted is not None:
+            # A store that was restored from a backup ends before what was sent.
+            return min(int(noted), position)
+        self.note_forwarded(position)
+        return position
+
+    def note_forwarded(self, position: int) -> None:
+        """Records up to a position were sent on."""
+        with self._database.writing() as tx:
+            tx.meta.put(_FORWARDED, str(position))
 
     def forget_old(self, *, keep_s: float, records_max: int) -> int:
         """Forget what is older than `keep_s` and what is over `records_max`; that it was done is a record too."""

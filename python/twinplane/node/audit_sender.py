@@ -151,14 +151,15 @@ class AuditSender:
     async def _send_stream(self) -> None:
         """One connection, until it ends, is no longer the right one, or has nothing to carry for a while."""
         host, port = self._address()
-        key_port = self._key.port if self._key is not None else 0
+        key = self._key
         dialer = self._dialer.at(Endpoint(host, port, self._dialer.endpoint.server_name))
         reader, writer = await dialer.connect()
         self.facts.is_connected = True
         # The other end sends nothing: that it can be read means that it is gone.
         gone = asyncio.ensure_future(reader.read(1))
         try:
-            while not gone.done() and (self._key is None or self._key.port == key_port):
+            # With a new key the link was made anew, with a new certificate perhaps.
+            while not gone.done() and self._key is key:
                 if not self._is_ready():
                     return
                 taken = self._take()

@@ -30,6 +30,8 @@ class NodeCertificates:
         self._settings = settings
         self._conditions = conditions
         self._renewals: list[Renewal[Any]] = []
+        self.on_renewed: Callable[[str], None] = lambda _: None
+        """Told the name of each certificate that was renewed."""
         self.expires_at: float | None = None
         """When the certificate towards the control plane ends."""
 
@@ -46,7 +48,16 @@ class NodeCertificates:
             await asyncio.to_thread(rekey, read_key(found.key))
 
         self._note_expiry(tls)
-        self._renewals.append(Renewal(CLUSTER, lambda: read_link_tls(self._settings), use, tls, self._conditions))
+        self._renewals.append(
+            Renewal(
+                CLUSTER,
+                lambda: read_link_tls(self._settings),
+                use,
+                tls,
+                self._conditions,
+                on_renewed=self._note_renewed,
+            )
+        )
 
     def watch_served(self, core: Core) -> None:
         """Have the core serve what the files hold from now on."""
@@ -96,7 +107,19 @@ class NodeCertificates:
                 check_dates(pair)
             await use(found)
 
-        self._renewals.append(Renewal(setting.replace("cert", "certificate"), read, checked, read(), self._conditions))
+        self._renewals.append(
+            Renewal(
+                setting.replace("cert", "certificate"),
+                read,
+                checked,
+                read(),
+                self._conditions,
+                on_renewed=self._note_renewed,
+            )
+        )
+
+    def _note_renewed(self, name: str) -> None:
+        self.on_renewed(name)
 
     def _note_expiry(self, tls: LinkTls) -> None:
         self.expires_at = x509.load_pem_x509_certificate(tls.certificate.encode()).not_valid_after_utc.timestamp()

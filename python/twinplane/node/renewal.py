@@ -79,11 +79,17 @@ class Renewal(Generic[T]):
         use: Callable[[T], Awaitable[None]],
         in_force: T,
         conditions: Conditions | None = None,
+        *,
+        on_renewed: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`read` raises OSError or ValueError, and is called in a thread; `use` raises ValueError to refuse."""
+        """`on_renewed` is told the name.
+
+        `read` raises OSError or ValueError, and is called in a thread; `use` raises ValueError to refuse.
+        """
         self.facts = RenewalFacts()
         self.name = name
         self._conditions = conditions or Conditions()
+        self._on_renewed = on_renewed
         self._read = read
         self._use = use
         self._in_force = in_force
@@ -121,6 +127,7 @@ class Renewal(Generic[T]):
         self.facts.renewed_total += 1
         self._conditions.clear(self._code)
         _log.info("certificate_renewed name=%s", self.name)
+        self._on_renewed(self.name)
 
     def _note_unreadable(self, error: Exception) -> None:
         # Once may be the moment between the removal of the old file and the arrival of the new one.

@@ -105,6 +105,7 @@ class Node:
         async with contextlib.AsyncExitStack() as stack:
             audit = NodeAudit(settings, self._query, __version__, dialers[0])
             self.conditions.watch(lambda: audit.log.conditions_changed(self.conditions.issues()))
+            self._certificates.on_renewed = lambda name: audit.log.note("certificate_renewed", name=name)
             keeper, core, delivery = self._start_core(audit)
             self._keeper = keeper
             stack.push_async_callback(asyncio.to_thread, delivery.close, LOGS_GRACE_SECONDS)

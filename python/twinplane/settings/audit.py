@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from twinplane.settings.setting import ENDPOINT, LISTEN_OR_OFF, PORT, SIZE, Setting, integer, one_of
+import re
+
+from twinplane.settings.setting import ENDPOINT, LISTEN_OR_OFF, PATH, PORT, SIZE, Kind, Setting, integer, one_of
 
 TRAIL: tuple[Setting, ...] = (
     Setting("audit-retention-days", integer(1, 3650, unit="days"), "90", "How long audit records are kept."),
@@ -33,6 +35,27 @@ AUDIT_PORT: tuple[Setting, ...] = (
         integer(100, 1_000_000),
         "10000",
         "Audit records that wait to be written; more are dropped and counted.",
+    ),
+)
+
+
+def _read_forward(text: str) -> tuple[str, str, int] | None:
+    if text == "off":
+        return None
+    found = _FORWARD.fullmatch(text)
+    if found is None or not 0 < int(found["port"]) < 65536:
+        raise ValueError(f"expected off, or udp, tcp or tls and ://host:port, got '{text}'")
+    return found["transport"], found["host"].strip("[]"), int(found["port"])
+
+
+_FORWARD = re.compile(r"(?P<transport>udp|tcp|tls)://(?P<host>[^\s/:@]+|\[[0-9a-fA-F:]+\]):(?P<port>\d{1,5})")
+_FORWARD_OR_OFF: Kind[tuple[str, str, int] | None] = Kind("udp|tcp|tls://host:port|off", _read_forward)
+
+FORWARD: tuple[Setting, ...] = (
+    Setting("audit-forward", _FORWARD_OR_OFF, "off", "Syslog server that every audit record is sent on to."),
+    Setting("audit-forward-format", one_of("rfc5424", "cef"), "rfc5424", "Form of the records that are sent on."),
+    Setting(
+        "audit-forward-ca", PATH, "", "Authority (PEM) of the syslog server. Empty: the authorities of the system."
     ),
 )
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from twinplane.settings import addresses, regions
-from twinplane.settings.audit import AUDIT_PORT, TRAIL
+from twinplane.settings.audit import AUDIT_PORT, FORWARD, TRAIL
 from twinplane.settings.setting import (
     DOMAIN,
     LIST,
@@ -144,6 +144,7 @@ CONTROL_PLANE: tuple[Setting, ...] = (
     ),
     Setting("link-frame-rate", integer(1, 100_000), "100", "Frames a second taken from one node before it is cut."),
     *AUDIT_PORT,
+    *FORWARD,
     Setting("parent-fd", integer(-1, 2**20), "-1", "File descriptor whose end stops the process; set by `up`."),
 )
 

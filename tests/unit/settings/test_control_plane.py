@@ -29,3 +29,18 @@ def test_the_admin_api_can_be_turned_off() -> None:
 
 def test_the_control_plane_listens_on_443_by_default() -> None:
     assert load_process_settings(CONTROL_PLANE, {}, {})["port"] == 443
+
+
+@pytest.mark.parametrize("text", ["syslog:514", "http://h:1", "tcp://h", "tls://h:0", "tls://h:99999", "udp://a@b:1"])
+def test_a_syslog_server_needs_a_transport_and_a_port(text: str) -> None:
+    with pytest.raises(SettingsError, match="audit-forward: expected off, or udp, tcp or tls"):
+        load_process_settings(CONTROL_PLANE, {"audit-forward": text}, {})
+
+
+def test_a_syslog_server_is_read_into_its_parts() -> None:
+    def read(text: str) -> object:
+        return load_process_settings(CONTROL_PLANE, {"audit-forward": text}, {})["audit-forward"]
+
+    assert read("tls://logs.example:6514") == ("tls", "logs.example", 6514)
+    assert read("udp://[::1]:514") == ("udp", "::1", 514)
+    assert read("off") is None

@@ -6,7 +6,7 @@ Core entities go to `api/core`; everything else to FastAPI. Global and regional 
 from __future__ import annotations
 
 import logging
-from collections.abc import MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -66,6 +66,7 @@ class App:
         threads: int,
         body_bytes_max: int,
         accesses: Accesses | None = None,
+        audit_counters: Callable[[], Mapping[str, Any]] | None = None,
     ) -> None:
         self._accesses = accesses
         self._control = control
@@ -75,7 +76,7 @@ class App:
         self._body_bytes_max = body_bytes_max
         self._workers = Workers(threads=threads)
         self._entities = EntityFace(core_entity_paths(control), self._workers, body_bytes_max=body_bytes_max)
-        self._resources = resources_app(Services(control, self._workers), analytics)
+        self._resources = resources_app(Services(control, self._workers, audit_counters), analytics)
 
     def close(self) -> None:
         """End the worker threads."""

@@ -115,6 +115,15 @@ async def list_audit_logs(context: Asked) -> AuditEntries:
     )
 
 
+@router.get("/status")
+async def get_audit_status(context: Asked) -> dict[str, Any]:
+    """Counters of the audit port, of what waits to be kept, and of what is sent on."""
+    counters = context.services.audit_counters
+    if counters is None:
+        raise Problem(404, "This process keeps no audit records")
+    return dict(counters())
+
+
 def _links(
     context: Context, rows: Sequence[AuditRecord], size: int, *, below: int | None, above: int | None, has_more: bool
 ) -> AuditPageLinks:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from fastapi import Request
 
@@ -24,6 +24,8 @@ class Services:
 
     control: Control
     workers: Workers
+    audit_counters: Callable[[], Mapping[str, Any]] | None = None
+    """How the keeping of audit records fares; None where none are kept by this process."""
 
 
 @dataclass(frozen=True, slots=True)
