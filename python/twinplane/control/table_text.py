@@ -17,6 +17,15 @@ def join_table(collections: Iterable[tuple[str, Sequence[bytes]]]) -> bytes:
     return b"".join([_HEAD, *parts, b"}"])
 
 
+def cut_collection(text: bytes, name: str) -> list[bytes] | None:
+    """The rows of one collection, undecoded; None for a text that is of another form."""
+    if not text.startswith(_HEAD):
+        return None
+    mark = b'\n,"' + name.encode() + b'":[\n'
+    begin = text.find(mark)
+    return [] if begin < 0 else text[begin + len(mark) : text.find(b"\n]", begin)].split(_BETWEEN)
+
+
 def cut_table(text: bytes) -> list[tuple[str, list[bytes]]] | None:
     """Collections and their rows, undecoded; None for a text that is of another form."""
     if not text.startswith(_HEAD):

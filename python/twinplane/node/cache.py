@@ -18,6 +18,8 @@ from typing import Any
 
 import orjson
 
+from twinplane.control.epoch import is_outdated
+from twinplane.hybrid.table import ConfigTable
 from twinplane.node.disk import read_whole, remove, replace_by_link, sync_directory, write_synced
 from twinplane.node.errors import CacheDamaged, CacheUnwritable, SealBroken
 from twinplane.node.seal import Keyring, SealKey
@@ -42,6 +44,13 @@ class Stored:
     change: bytes = field(default=b"", compare=False)
     """The frame that led here from revision `change_base`, where one did."""
     change_base: int | None = field(default=None, compare=False)
+    rows: ConfigTable | None = field(default=None, compare=False, repr=False)
+    """The table by its rows, where it has been taken apart already."""
+
+    def is_at_least(self, epoch: str | None, revision: int | None) -> bool:
+        """Whether it is of a revision, or of one that came after."""
+        is_it = revision is not None and (epoch, revision) == (self.epoch, self.revision)
+        return is_it or is_outdated(epoch, revision, self.epoch, self.revision)
 
 
 class ConfigCache:

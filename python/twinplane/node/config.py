@@ -17,23 +17,16 @@ import orjson
 
 from twinplane.control.epoch import is_outdated
 from twinplane.hybrid.client import Outcome
-from twinplane.hybrid.delta import (
-    BASE_UNKNOWN,
-    DELTA_INVALID,
-    DIGEST_MISMATCH,
-    Delta,
-    Resync,
-    decode_delta,
-    is_delta,
-)
+from twinplane.hybrid.delta import Resync, is_delta
 from twinplane.hybrid.errors import FrameInvalid, PayloadTooLarge
 from twinplane.hybrid.hashing import EMPTY_HASH, config_hash
-from twinplane.hybrid.table import ConfigTable, split_rows
+from twinplane.hybrid.table import ConfigTable
 from twinplane.hybrid.wire import FAULT_PARSE, Applied, Fault, Issue, inflate, read_reconfigure
 from twinplane.node.cache import Stored
 from twinplane.node.conditions import Conditions
 from twinplane.node.errors import CacheUnwritable, PayloadRefused
 from twinplane.node.seal import SealKey
+from twinplane.node.splice import rows_of, splice
 
 _log = logging.getLogger(__name__)
 _CoreT = TypeVar("_CoreT")
@@ -170,13 +163,13 @@ class ConfigKeeper:
             except refusals as error:
                 _log.error("cached_config_refused hash=%s detail=%s", stored.config_hash, error)
                 continue
-            self._note_served(stored, issues(core), self._split(stored.table))
+            self._note_served(stored, issues(core), self._split(stored))
             _log.info("config_restored hash=%s revision=%s", stored.config_hash, stored.revision)
             return core
         declared = otherwise()
         core = start_core(None if declared is None else declared.table)
         if declared is not None:
-            self._note_served(declared, issues(core), self._split(declared.table))
+            self._note_served(declared, issues(core), self._split(declared))
             _log.info("config_declared hash=%s", declared.config_hash)
         return core
 
@@ -278,38 +271,26 @@ class ConfigKeeper:
             return outcome
 
     def _take_delta(self, frame: bytes, text: bytes) -> Outcome:
-        try:
-            delta = decode_delta(text)
-        except FrameInvalid as error:
-            return self._want_whole(DELTA_INVALID, str(error))
-        head, served = delta.head, self._served
-        if self._is_outdated(head.epoch, head.revision):
+        served = self._served
+        found = splice(frame, text, served, self._rows)
+        if isinstance(found, Resync):
+            return self._want_whole(found)
+        if found.rows is None:
+            _log.info("config_passed_over revision=%s epoch=%s", found.revision, found.epoch)
             return Outcome(self.config_hash)
-        if served is not None and (head.epoch, head.revision) == (served.epoch, served.revision):
+        if served is not None and found.config_hash == served.config_hash:
+            self._served, self._rows = _without_table(found), found.rows
             return Outcome(self.config_hash)
-        if served is None or self._rows is None or (head.epoch, head.base) != (served.epoch, served.revision):
-            return self._want_whole(BASE_UNKNOWN, f"revision {head.base} of epoch {head.epoch} is not served here")
-        return self._splice(delta, frame, self._rows, served)
-
-    def _splice(self, delta: Delta, frame: bytes, rows: ConfigTable, served: Stored) -> Outcome:
-        head = delta.head
-        rows = rows.spliced(delta.operations, head.collections)
-        if rows.digest != head.digest:
-            return self._want_whole(DIGEST_MISMATCH, f"revision {head.revision} has digest {head.digest[:16]}")
-        if head.config_hash == served.config_hash:
-            self._served, self._rows = Stored(head.config_hash, b"", head.revision, head.epoch), rows
-            return Outcome(self.config_hash)
-        stored = Stored(head.config_hash, rows.text(), head.revision, head.epoch, frame, head.base)
-        outcome = self._publish(stored, True, rows)
+        outcome = self._publish(found, True, found.rows)
         self.deltas_total += outcome.fault is None
         return outcome
 
-    def _want_whole(self, reason: str, detail: str) -> Outcome:
+    def _want_whole(self, resync: Resync) -> Outcome:
         """Nothing changes but for this: until the whole configuration has come, no change is taken."""
         self._rows = None
         self.resyncs_total += 1
-        _log.warning("config_resync reason=%s detail=%s", reason, detail)
-        return Outcome(self.config_hash, resync=Resync(reason, detail))
+        _log.warning("config_resync reason=%s detail=%s", resync.reason, resync.detail)
+        return Outcome(self.config_hash, resync=resync)
 
     def _take_whole(self, text: bytes, is_twin: bool) -> Outcome | None:
         message = read_reconfigure(text, is_twin=is_twin)
@@ -323,7 +304,7 @@ class ConfigKeeper:
         )
         if self._is_outdated(message.epoch, message.revision):
             return Outcome(self.config_hash)
-        rows = self._split(stored.table) if is_twin else None
+        rows = self._split(stored) if is_twin else None
         if self._served is not None and stored.config_hash == self._served.config_hash:
             self._served, self._rows = _without_table(stored), rows
             self._on_published(stored)
@@ -336,12 +317,8 @@ class ConfigKeeper:
             self._on_published(stored)
         return outcome
 
-    def _split(self, table: bytes) -> ConfigTable | None:
-        try:
-            return split_rows(table) if self._takes_deltas else None
-        except FrameInvalid as error:
-            _log.warning("config_without_rows detail=%s", error)
-            return None
+    def _split(self, stored: Stored) -> ConfigTable | None:
+        return rows_of(stored) if self._takes_deltas else None
 
     def _is_outdated(self, epoch: str | None, revision: int | None) -> bool:
         served = self._served

@@ -11,8 +11,8 @@ import contextlib
 import hashlib
 import logging
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -234,34 +234,39 @@ class JournaledCache:
     def _sealing(self) -> Keyring | None:
         return self._keyring if self._seals else None
 
-    def _replayed(self, base: Stored, records: Sequence[Record]) -> Iterator[Stored]:
-        """A generation with all of its changes, then with all but the last. A change that does not fit ends them."""
-        for count in (len(records), len(records) - 1):
-            if count == 0:
-                return
-            try:
-                yield self._replay(base, [record.frame for record in records[:count]])
-            except (FrameInvalid, PayloadTooLarge) as error:
-                _log.error("journal_damaged records=%d detail=%s", count, error)
-                self._tip = None
+    def _replayed(self, base: Stored, records: Sequence[Record]) -> list[Stored]:
+        """A generation with all of its changes, then with all but the last. Changes that do not fit are not used."""
+        found: list[Stored] = []
+        try:
+            table = split_rows(base.table)
+            if table is None:
+                raise FrameInvalid("the generation is not written row by row")
+            state = replace(base, rows=table)
+            for some in (records[:-1], records[-1:]):
+                if some:
+                    state = self._after(state, some)
+                    found.insert(0, state)
+        except (FrameInvalid, PayloadTooLarge) as error:
+            _log.error("journal_damaged records=%d detail=%s", len(records), error)
+            self._tip = None
+        return found
 
-    def _replay(self, base: Stored, frames: Sequence[bytes]) -> Stored:
-        table = split_rows(base.table)
-        if table is None:
-            raise FrameInvalid("the generation is not written row by row")
-        revision, head, operations = base.revision, None, list[RowChange]()
-        for frame in frames:
-            delta = decode_delta(inflate(frame, bytes_max=self._bytes_max))
+    def _after(self, state: Stored, records: Sequence[Record]) -> Stored:
+        """What changes lead to, each from where the one before it led."""
+        assert state.rows is not None
+        revision, head, changes = state.revision, None, list[RowChange]()
+        for record in records:
+            delta = decode_delta(inflate(record.frame, bytes_max=self._bytes_max))
             head = delta.head
-            if (head.base, head.epoch) != (revision, base.epoch):
+            if (head.base, head.epoch) != (revision, state.epoch):
                 raise FrameInvalid("a change of another revision")
             revision = head.revision
-            operations += delta.operations
+            changes += delta.operations
         assert head is not None
-        table = table.spliced(operations, head.collections)
-        if table.digest != head.digest:
+        rows = state.rows.spliced(changes, head.collections)
+        if rows.digest != head.digest:
             raise FrameInvalid("the changes lead to other rows")
-        return Stored(head.config_hash, table.text(), head.revision, head.epoch)
+        return Stored(head.config_hash, rows.text(), head.revision, head.epoch, rows=rows)
 
 
 def encode_record(frame: bytes, *, after: str, keyring: Keyring | None = None) -> tuple[bytes, str]:

@@ -18,6 +18,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 import orjson
 
+from twinplane.control.table_text import cut_collection
 from twinplane.node.log_queue import LogQueue, QueueFacts, QueueLimits
 
 DRAIN_INTERVAL_S = 0.25
@@ -242,7 +243,8 @@ def _sinks(table: bytes) -> dict[str, HttpSink]:
     """The sinks of all `http-log` plugins of a table. Most tables have none and are not decoded for it."""
     if b'"http-log"' not in table:
         return {}
-    rows = orjson.loads(table).get("plugins") or []
+    cut = cut_collection(table, "plugins")
+    rows = (orjson.loads(table).get("plugins") or []) if cut is None else [orjson.loads(row) for row in cut]
     sinks: dict[str, HttpSink] = {}
     for row in rows:
         if row.get("name") == "http-log" and row.get("enabled", True):
