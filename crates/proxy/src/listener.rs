@@ -40,25 +40,7 @@ pub struct Bound {
 
 /// Opens a listener for so many workers. An error is a sentence for the operator.
 pub fn bind(settings: &ListenerSettings, workers: usize) -> Result<Bound, String> {
-    let failed = |error: &io::Error| {
-        let reason = match error.kind() {
-            io::ErrorKind::AddrInUse => "the port is in use".to_owned(),
-            io::ErrorKind::PermissionDenied => {
-                "not permitted: ports below 1024 need the right to bind them (CAP_NET_BIND_SERVICE); listen on a higher \
-                 one and publish it, see port_maps"
-                    .to_owned()
-            }
-            io::ErrorKind::AddrNotAvailable => "this machine does not have the address".to_owned(),
-            _ => error.to_string(),
-        };
-        let address = settings.address.as_str();
-        let shown = if address.contains(':') {
-            format!("[{address}]")
-        } else {
-            address.to_owned()
-        };
-        format!("cannot listen on {shown}:{}: {reason}", settings.port)
-    };
+    let failed = |error: &io::Error| refusal(settings, error);
     let ip: IpAddr = settings
         .address
         .parse()
@@ -90,6 +72,27 @@ pub fn bind(settings: &ListenerSettings, workers: usize) -> Result<Bound, String
         open,
         sockets: sockets.map_err(|error| failed(&error))?,
     })
+}
+
+/// Why an address cannot be listened on, and what to do about it.
+fn refusal(settings: &ListenerSettings, error: &io::Error) -> String {
+    let reason = match error.kind() {
+        io::ErrorKind::AddrInUse => "the port is in use".to_owned(),
+        io::ErrorKind::PermissionDenied => {
+            "not permitted: ports below 1024 need the right to bind them (CAP_NET_BIND_SERVICE); listen on a higher \
+             one and publish it, see port_maps"
+                .to_owned()
+        }
+        io::ErrorKind::AddrNotAvailable => "this machine does not have the address".to_owned(),
+        _ => error.to_string(),
+    };
+    let address = settings.address.as_str();
+    let shown = if address.contains(':') {
+        format!("[{address}]")
+    } else {
+        address.to_owned()
+    };
+    format!("cannot listen on {shown}:{}: {reason}", settings.port)
 }
 
 /// A bound socket. Without `is_shared` this fails where anybody listens on the port, whoever they share it with.
@@ -296,6 +299,11 @@ mod tests {
 
     #[test]
     fn what_is_in_the_way_of_a_port_is_told() {
+        let low = r#"{"address":"::","port":443}"#;
+        let error = io::Error::from(io::ErrorKind::PermissionDenied);
+        let told = refusal(&serde_json::from_str(low).unwrap(), &error);
+        assert!(told.starts_with("cannot listen on [::]:443: not permitted: ports below 1024"));
+        assert!(told.ends_with("see port_maps"), "{told}");
         let elsewhere = r#"{"address":"192.0.2.77","port":0}"#;
         let error = bind(&serde_json::from_str(elsewhere).unwrap(), 1).expect_err("not ours");
         assert_eq!(

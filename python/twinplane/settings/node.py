@@ -407,8 +407,8 @@ def load_node_settings(path: Path | None, environ: Mapping[str, str]) -> NodeSet
     given.update(read_environment(environ))
     warnings: list[str] = []
     strict = given.get("strict_conf", ("", ""))[0] == "on"
-    for name, (_, place) in given.items():
-        problem = _oddity(name)
+    for name, (text, place) in given.items():
+        problem = _oddity(name, text)
         if problem is None:
             continue
         if strict and "unknown" in problem:
@@ -424,11 +424,13 @@ def load_node_settings(path: Path | None, environ: Mapping[str, str]) -> NodeSet
     return NodeSettings(values, tuple(warnings), found)
 
 
-def _oddity(name: str) -> str | None:
+def _oddity(name: str, text: str) -> str | None:
     setting = _BY_NAME.get(name)
     if setting is None:
         return "unknown setting, ignored"
-    return None if setting.acted_on else f"has no effect: {setting.doc}"
+    # To turn off what a node does not do is no mistake: files written for Kong do so with listeners they leave out.
+    is_idle = not setting.acted_on and not (name.endswith("_listen") and text == "off")
+    return f"has no effect: {setting.doc}" if is_idle else None
 
 
 def _contradictions(values: Mapping[str, Any], places: Mapping[str, str]) -> list[Mistake]:

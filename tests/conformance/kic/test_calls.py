@@ -16,6 +16,9 @@ from tests.integration.installation import Installation, eventually, installatio
 
 from twinplane.control import ControlSettings
 from twinplane.control.errors import LimitExceeded
+from twinplane.hybrid.dial import Dialer, Endpoint, LinkTls
+from twinplane.hybrid.errors import UpgradeRefused
+from twinplane.hybrid.wire import TELEMETRY_PATH, NodeQuery, connect_path
 
 LISTS = (
     *("services", "routes", "plugins", "upstreams", "targets", "certificates", "ca_certificates", "snis", "vaults"),
@@ -294,3 +297,26 @@ def test_a_control_plane_has_only_so_many_nodes(tmp_path: Any) -> None:
             nodes.create(scope, {"hostname": f"n{at}", "type": "kong-proxy"}, certificate_id=None)
         with pytest.raises(LimitExceeded):
             nodes.create(scope, {"hostname": "n2", "type": "kong-proxy"}, certificate_id=None)
+
+
+async def test_gateways_of_a_controller_send_telemetry_with_its_certificate(
+    up: Installation, controller: Controller
+) -> None:
+    config = up.api("GET", f"/v2/control-planes/{controller.control_plane_id}").json()["config"]
+    name = config["telemetry_endpoint"].removeprefix("https://").partition(":")[0]
+    assert controller.leaf is not None
+    query = NodeQuery(str(uuid.uuid4()), "proxy-1", "3.9.1.0")
+    for leaf, path, is_let_in in (
+        (controller.leaf, "/v1/analytics/reqlog", True),
+        (controller.leaf, TELEMETRY_PATH, True),
+        (Leaf.self_signed("stranger"), "/v1/analytics/reqlog", False),
+    ):
+        tls = LinkTls("pki", leaf.certificate, leaf.key, trusted=(up.data / "ca.pem").read_text())
+        dialer = Dialer(Endpoint("127.0.0.1", up.ports["port"], name), tls)
+        if is_let_in:
+            stream, answer = await dialer.open(connect_path(path, query))
+            assert answer.status_code == 101
+            await stream.close()
+        else:
+            with pytest.raises(UpgradeRefused):
+                await dialer.open(connect_path(path, query))

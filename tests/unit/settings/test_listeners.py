@@ -114,6 +114,8 @@ def test_two_directives_cannot_have_one_port() -> None:
 def test_streams_are_warned_of_by_name() -> None:
     settings = load_node_settings(None, {**MINIMAL, "KONG_STREAM_LISTEN": "0.0.0.0:9000 udp"})
     assert any("stream_listen" in warning for warning in settings.warnings)
+    off = {"KONG_STREAM_LISTEN": "off", "KONG_ADMIN_LISTEN": "off", "KONG_ADMIN_GUI_LISTEN": "off"}
+    assert load_node_settings(None, {**MINIMAL, **off}).warnings == ()
 
 
 def test_port_maps_and_host_ports_add_up() -> None:
