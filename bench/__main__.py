@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import matching, propagation, proxying, routes, storing
+from bench import fleet, matching, propagation, proxying, routes, storing
 
 QUESTIONS: dict[str, Callable[[Path], list[str]]] = {
     "proxying": proxying.run,
@@ -16,6 +16,8 @@ QUESTIONS: dict[str, Callable[[Path], list[str]]] = {
     "swaps": routes.run_swaps,
     "propagation": propagation.run,
     "storing": storing.run,
+    "fleet": fleet.run,
+    "sizes": fleet.run_sizes,
 }
 
 
