@@ -54,6 +54,9 @@ def test_changes_reach_the_node_as_deltas(planes: Planes, upstream: Upstream) ->
     row = eventually(lambda: (row := row_of(planes)) and str(row["config_hash"]).startswith("0" * 20) and row)
     assert int(str(row["config_hash"])) > 0
     assert planes.status("GET", "/status/ready").status == 200
+    figures = planes.admin("GET", "/metrics").body.decode()
+    assert "twinplane_link_connections 2\n" in figures
+    assert "# TYPE twinplane_link_refused_total counter" in figures
 
 
 def test_a_node_that_would_take_deltas_is_served_without_them(planes: Planes, upstream: Upstream) -> None:

@@ -23,6 +23,7 @@ from twinplane.cli.regions import Region, open_premises
 from twinplane.cli.signals import stop_on_signals
 from twinplane.cli.tidying import Tidying
 from twinplane.control import Control
+from twinplane.hybrid.figures import exposition
 from twinplane.node.authority import write_private
 from twinplane.settings import ProcessSettings
 from twinplane.settings.network import GLOBAL
@@ -98,6 +99,7 @@ def _admin_app(region: Region, settings: ProcessSettings) -> admin.App:
         default.scope,
         allowed_origins=tuple(settings["admin-origins"] or ()),
         accesses=region.audit.accesses,
+        measures=lambda: exposition(region.link.facts),
     )
 
 

@@ -7,7 +7,9 @@ import logging
 import pytest
 
 from twinplane.hybrid.errors import FrameInvalid
+from twinplane.hybrid.figures import exposition
 from twinplane.hybrid.guard import LOG_INTERVAL_S, FrameBudget, RefusalLog
+from twinplane.hybrid.server import LinkServerFacts
 
 
 class Clock:
@@ -64,6 +66,15 @@ def test_a_reason_of_a_peer_is_logged_once_a_minute(caplog: pytest.LogCaptureFix
     assert max(map(len, lines)) < 400
     assert refusals.by_reason == {"not_json": 52}
     assert refusals.total == 52
+
+
+def test_refusals_are_told_by_reason() -> None:
+    facts = LinkServerFacts(connections=3, refused={"not_json": 2, "frame_rate": 1})
+    text = exposition(facts)
+    assert "twinplane_link_connections 3\n" in text
+    assert 'twinplane_link_refused_total{reason="frame_rate"} 1\n' in text
+    assert 'twinplane_link_refused_total{reason="not_json"} 2\n' in text
+    assert all(line.startswith(("#", "twinplane_link_")) for line in text.splitlines())
 
 
 def test_what_is_remembered_is_bounded() -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from twinplane import __version__
 from twinplane.api.admin.information import Information
-from twinplane.api.admin.nodes import ClusterNodes
+from twinplane.api.admin.nodes import ClusterNodes, Measures
 from twinplane.api.admin.origins import Origins
 from twinplane.api.admin.tags import Tags
 from twinplane.api.admin.upstreams import Targets
@@ -63,12 +63,13 @@ class App:
         actor: Actor,
         body_bytes_max: int,
         accesses: Accesses | None = None,
+        measures: Measures | None = None,
     ) -> None:
         self._accesses = accesses
         self._origins = Origins(allowed_origins)
         self._site = Site(scope, actor)
         self._workers = Workers()
-        dispatcher = admin_paths(control, scope)
+        dispatcher = admin_paths(control, scope, measures)
         self._face = EntityFace(dispatcher, self._workers, body_bytes_max=body_bytes_max)
 
     def close(self) -> None:
@@ -104,14 +105,14 @@ class App:
         await send_answer(send, served.answer, more=more, head_only=request.method == "HEAD")
 
 
-def admin_paths(control: Control, scope: Scope) -> Dispatcher:
+def admin_paths(control: Control, scope: Scope, measures: Measures | None = None) -> Dispatcher:
     """Every path of the Admin API."""
     dispatcher = Dispatcher()
     rules = Rules()
     information = Information(control, scope, dispatcher.templates)
     targets = Targets(control, information.node_id)
     checks = SchemaEndpoints(control, rules=rules, validated_status=200)
-    for room in (information, ClusterNodes(control), Tags(control), targets, checks):
+    for room in (information, ClusterNodes(control, measures), Tags(control), targets, checks):
         for path, handlers in room.paths().items():
             dispatcher.add(path, handlers)
     dispatcher.add("/plugins/schema/{name}", {"GET": checks.plugin})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from twinplane.api.core.dispatch import Handler
@@ -12,12 +12,16 @@ from twinplane.control import Control, Node
 _TEXT_TYPE: Final = (b"content-type", b"text/plain; charset=UTF-8")
 _COMPATIBLE: Final = "COMPATIBILITY_STATE_FULLY_COMPATIBLE"
 
+Measures = Callable[[], str]
+"""What else there is to measure, in the form that Prometheus reads."""
+
 
 class ClusterNodes:
     """Handlers about nodes."""
 
-    def __init__(self, control: Control) -> None:
+    def __init__(self, control: Control, measures: Measures | None = None) -> None:
         self._control = control
+        self._measures = measures
 
     def paths(self) -> Mapping[str, Mapping[str, Handler]]:
         """Every path with its methods."""
@@ -38,7 +42,8 @@ class ClusterNodes:
 
     def metrics(self, call: Call, _keys: tuple[str, ...]) -> Answer:
         """All nodes as Prometheus reads them."""
-        return Answer(200, "".join(_exposition(self._nodes(call))).encode(), (_TEXT_TYPE,))
+        more = self._measures() if self._measures is not None else ""
+        return Answer(200, ("".join(_exposition(self._nodes(call))) + more).encode(), (_TEXT_TYPE,))
 
     def _nodes(self, call: Call) -> Sequence[Node]:
         return self._control.nodes.list(call.site.scope)
