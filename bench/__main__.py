@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import fleet, matching, propagation, proxying, routes, storing
+from bench import fleet, matching, propagation, proxying, restarting, routes, storing
 
 QUESTIONS: dict[str, Callable[[Path], list[str]]] = {
     "proxying": proxying.run,
@@ -18,6 +18,7 @@ QUESTIONS: dict[str, Callable[[Path], list[str]]] = {
     "storing": storing.run,
     "fleet": fleet.run,
     "sizes": fleet.run_sizes,
+    "restarting": restarting.run,
 }
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import orjson
 
-from twinplane.control import declarative
 from twinplane.control.errors import DeclarativeViolation, LimitExceeded
 from twinplane.hybrid.hashing import config_hash
 from twinplane.node.cache import Stored
@@ -49,6 +48,9 @@ class DeclaredConfig:
 
 def read_declared(path: Path | None, text: str | None) -> DeclaredConfig:
     """The configuration in a file, else in a text. Raises NodeStartError with everything that is wrong."""
+    # Loaded where it is needed, as in `sparse`.
+    from twinplane.control import declarative  # noqa: PLC0415
+
     place = str(path) if path is not None else "declarative_config_string"
     try:
         data = path.read_bytes() if path is not None else (text or "").encode()

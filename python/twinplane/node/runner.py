@@ -26,6 +26,7 @@ from twinplane.hybrid.wire import BasicInfo, Issue, NodeQuery
 from twinplane.node.audit_part import NodeAudit
 from twinplane.node.authority import write_whole
 from twinplane.node.backlog import Backlog
+from twinplane.node.bundled import PLUGINS
 from twinplane.node.cache import ConfigCache, Stored
 from twinplane.node.certificates import NodeCertificates
 from twinplane.node.conditions import Conditions
@@ -48,7 +49,6 @@ from twinplane.node.sparse import complete_table
 from twinplane.node.status import StatusApi, StatusFacts
 from twinplane.node.tasks import Work, in_loop, run_beside
 from twinplane.node.telemetry import TelemetrySender, TelemetryTimes
-from twinplane.registry import plugin_types
 from twinplane.settings import NodeSettings
 
 if TYPE_CHECKING:
@@ -327,7 +327,7 @@ class Node:
 
     def _basic_info(self) -> BasicInfo:
         return BasicInfo(
-            plugins={name: plugin.version for name, plugin in plugin_types().items()},
+            plugins=PLUGINS,
             labels=self._settings.labels,
             process_conf=self._settings.masked(),
         )

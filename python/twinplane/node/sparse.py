@@ -10,13 +10,15 @@ import time
 
 import orjson
 
-from twinplane.control import declarative
 from twinplane.control.errors import DeclarativeViolation
 from twinplane.node.errors import PayloadRefused
 
 
 def complete_table(table: bytes) -> bytes:
     """The table with every field of every row. Raises PayloadRefused with every violation."""
+    # Loaded where it is needed: a node of a twinplane control plane spares the memory of all declarations.
+    from twinplane.control import declarative  # noqa: PLC0415
+
     document = orjson.loads(table)
     if not isinstance(document, dict):
         raise PayloadRefused([{"message": "the configuration is not an object"}])
