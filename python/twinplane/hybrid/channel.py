@@ -35,7 +35,8 @@ class Channel:
         self.control_plane_id = control_plane_id
         self._publish = publish
         self._delay_s = delay_s
-        self._sessions: set[Member] = set()
+        # In the order in which they came: a run with the same input takes the same course.
+        self._sessions: dict[Member, None] = {}
         self._newest: Publication | None = None
         self._changed = asyncio.Event()
         self._changed.set()
@@ -43,7 +44,7 @@ class Channel:
 
     def join(self, session: Member) -> None:
         """A node wants the newest configuration from now on."""
-        self._sessions.add(session)
+        self._sessions[session] = None
         if self._newest is not None:
             session.offer(self._newest)
 
@@ -54,7 +55,7 @@ class Channel:
 
     def leave(self, session: Member) -> bool:
         """A node is gone. True where it was the last."""
-        self._sessions.discard(session)
+        self._sessions.pop(session, None)
         return not self._sessions
 
     def wake(self) -> None:
