@@ -164,7 +164,7 @@ async def connect_node(
         *(f"{name}: {value}" for name, value in (headers or {}).items()),
     ]
     writer.write("\r\n".join([*lines, "", ""]).encode())
-    head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)).decode("latin-1")
+    head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 15)).decode("latin-1")
     status = int(head.split(" ")[1])
     answered = {
         name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head.split("\r\n")[1:])

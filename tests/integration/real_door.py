@@ -110,7 +110,7 @@ class Door:
         """A node that has got its first configuration."""
         node = await self.connect(leaf, name, **options)
         await node.hello()
-        await node.configuration()
+        await node.configuration(20)
         return node
 
 

@@ -20,9 +20,11 @@ from tests.integration.real_door import ACTOR, Door, identity, open_door
 
 from twinplane.cli.front_door import FrontDoor
 from twinplane.hybrid.identity import AdmissionRules, SharedMode, fingerprint
+from twinplane.node import authority
 from twinplane.node.edge import Edge
 from twinplane.node.runner import Node
 from twinplane.settings import CONTROL_PLANE, load_node_settings, load_process_settings
+from twinplane.settings.network import certificate_names
 from twinplane.settings.regions import read_layout
 
 SHARED_NAME = "kong_clustering"
@@ -132,10 +134,14 @@ async def test_a_new_certificate_that_nobody_knows_yet_waits_behind_the_old_one(
     joined.put(old)
     async with joined.running():
         await eventually(joined.has_certificate(pinned_old), WITHIN)
-        joined.put(new)
-        await eventually(lambda: door.server.facts.refused_total >= 1, WITHIN)
-        await eventually(lambda: door.server.facts.connections == 2, WITHIN)
-        assert joined.has_certificate(pinned_old)()
+        # Replaced once more before the first one was ever taken: the old one is still the way back.
+        for number, leaf in enumerate((Leaf.self_signed("passed over"), new), start=1):
+            refused = door.server.facts.refused_total
+            joined.put(leaf)
+            await eventually(lambda: joined.facts["cluster_certificate"].renewed_total == number, WITHIN)  # noqa: B023
+            await eventually(lambda: door.server.facts.refused_total > refused, WITHIN)  # noqa: B023
+            await eventually(lambda: door.server.facts.connections == 2, WITHIN)
+            assert joined.has_certificate(pinned_old)()
         pinned_new = door.pin(door.plane, new.certificate)
         door.control.certificates.delete(door.plane.scope, ACTOR, pinned_old.id)
         await eventually(joined.has_certificate(pinned_new), WITHIN)
@@ -404,10 +410,9 @@ def put(directory: Path, name: str, leaf: Leaf) -> dict[str, str]:
 
 
 async def test_the_front_door_serves_new_files_and_loses_no_link(door: Door, tmp_path: Path) -> None:
-    authority = door.authority
     names = ("localhost", f"*.us.cp0.{door.domain}")
-    old = authority.leaf("old", is_client=False, names=names)
-    new = authority.leaf("new", is_client=False, names=names)
+    old = door.authority.leaf("old", is_client=False, names=names)
+    new = door.authority.leaf("new", is_client=False, names=names)
     leaf = Leaf.self_signed("node")
     door.pin(door.plane, leaf.certificate)
     opened = Opened(door, tmp_path, **put(tmp_path, "tls", old))
@@ -425,14 +430,21 @@ async def test_the_front_door_serves_new_files_and_loses_no_link(door: Door, tmp
         await door.joined(leaf, door.name())
 
 
-async def test_the_front_door_serves_what_its_own_authority_renewed(door: Door, tmp_path: Path) -> None:
+async def test_the_front_door_serves_what_its_own_authority_renewed(
+    door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "platform.pem"
     async with Opened(door, tmp_path).open() as port:
-        before, reader, writer = await shown(port)
-        (tmp_path / "platform.pem").unlink()
-
-        await eventually((tmp_path / "platform.pem").exists, WITHIN)
-        fresh = (tmp_path / "platform.pem").read_text()
-        assert fingerprint(fresh) != before
+        first, reader, writer = await shown(port)
+        # As if time had passed: the leaf that is kept has 20 days left.
+        with monkeypatch.context() as patch:
+            patch.setattr(authority, "LEAF_DAYS", 20)
+            aged = authority.Authority(tmp_path).leaf(tmp_path / "aged.pem", certificate_names(door.domain, ("us",)))
+        (tmp_path / "aged.key").replace(kept.with_suffix(".key"))
+        (tmp_path / "aged.pem").replace(kept)
+        await eventually(lambda: kept.read_text() != aged.certificate, WITHIN)
+        fresh = kept.read_text()
+        assert fingerprint(fresh) != first
         await shows(port, Leaf(fresh, ""))
         assert not reader.at_eof()
         writer.transport.abort()

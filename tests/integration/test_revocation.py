@@ -16,7 +16,7 @@ from tests.integration.real_door import ACTOR, Door, open_door
 from twinplane.control import ControlPlane
 from twinplane.hybrid.ocsp import OcspSettings
 
-ON = OcspSettings("on", allows_loopback=True, believed_s=0.2, timeout_s=1.0)
+ON = OcspSettings("on", allows_loopback=True, believed_s=0.2, timeout_s=15.0)
 OPTIONAL = dataclasses.replace(ON, mode="optional")
 
 
@@ -87,14 +87,15 @@ FAULTS = {
 async def test_without_an_answer_the_setting_decides(tmp_path: Path, responder: Responder, fault: str) -> None:
     leaf = responder.leaf("node")
     FAULTS[fault](responder)
-    async with open_door(tmp_path, ocsp=ON) as strict:
+    timeout_s = 1.0 if fault == "silence" else ON.timeout_s
+    async with open_door(tmp_path, ocsp=dataclasses.replace(ON, timeout_s=timeout_s)) as strict:
         name = strict.name(trusting(strict, responder.authority))
         assert await is_refused(strict, leaf, name)
         checker = strict.server.gatekeeper.ocsp
         assert checker is not None
         assert (checker.facts.failed_total, checker.facts.refused_total) == (1, 1)
     (tmp_path / "lenient").mkdir()
-    async with open_door(tmp_path / "lenient", ocsp=OPTIONAL) as lenient:
+    async with open_door(tmp_path / "lenient", ocsp=dataclasses.replace(OPTIONAL, timeout_s=timeout_s)) as lenient:
         await lenient.joined(leaf, lenient.name(trusting(lenient, responder.authority)))
 
 

@@ -100,7 +100,8 @@ class Dialer:
             way = _Way.of(tls, self.endpoint)
         except ssl.SSLError as error:
             raise ValueError(str(error)) from error
-        self._way_before, self._way = self._way, way
+        # The last one that was taken: one that was not is no help.
+        self._way_before, self._way = self._way_before or self._way, way
         self._renewed.set()
         self._awake.set()
         for stream in list(self._open):

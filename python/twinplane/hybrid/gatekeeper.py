@@ -57,39 +57,46 @@ class Gatekeeper:
 
     async def check(self, guests: Sequence[Guest]) -> None:
         """Decide anew about each, and end the links of those who would not be let in now."""
-        asked = []
+        alike: dict[object, list[Guest]] = {}
         for guest in guests:
-            admission = await self._check_one(guest)
+            if guest.presented is not None and guest.admission is not None:
+                seen = guest.presented
+                # A fleet often holds one certificate.
+                key = (seen.certificate, tuple(seen.chain), seen.server_name, guest.use)
+                alike.setdefault(key, []).append(guest)
+        asked = []
+        for group in alike.values():
+            admission = await self._check_alike(group)
             if admission is not None and self.ocsp is not None:
-                asked.append(self._check_guest(guest, admission))
+                asked.append(self._check_state(group, admission))
         # The store takes turns; responders do not have to.
         await asyncio.gather(*asked)
 
-    async def _check_one(self, guest: Guest) -> Admission | None:
-        """What is decided about a guest who stays."""
-        if guest.presented is None or guest.admission is None:
-            return None
+    async def _check_alike(self, guests: Sequence[Guest]) -> Admission | None:
+        """What is decided about guests who presented the same, None where they do not stay."""
+        presented = guests[0].presented
+        assert presented is not None
         try:
-            admission = await self._decide(guest.presented, guest.use)
+            admission = await self._decide(presented, guests[0].use)
         except IdentityRefused as error:
-            guest.cut(error.code)
+            _cut(guests, error.code)
             return None
         except Exception:
             # A store that cannot be read now says nothing against the node.
-            _log.exception("link_check_failed %s", guest.who())
+            _log.exception("link_check_failed %s", guests[0].who())
             return None
-        if admission.control_plane.id != guest.admission.control_plane.id:
-            guest.cut("control_plane_changed")
-            return None
+        for guest in guests:
+            if guest.admission is not None and admission.control_plane.id != guest.admission.control_plane.id:
+                guest.cut("control_plane_changed")
         return admission
 
-    async def _check_guest(self, guest: Guest, admission: Admission) -> None:
+    async def _check_state(self, guests: Sequence[Guest], admission: Admission) -> None:
         try:
             await self._check_revocation(admission)
         except IdentityRefused as error:
-            guest.cut(error.code)
+            _cut(guests, error.code)
         except Exception:
-            _log.exception("link_check_failed %s", guest.who())
+            _log.exception("link_check_failed %s", guests[0].who())
 
     async def _check_revocation(self, admission: Admission) -> None:
         # What is pinned or shared is revoked by removing it.
@@ -121,3 +128,8 @@ class Gatekeeper:
             rules=self.rules,
             now=time.time(),
         )
+
+
+def _cut(guests: Sequence[Guest], reason: str) -> None:
+    for guest in guests:
+        guest.cut(reason)
