@@ -56,7 +56,6 @@ def _number(since: str) -> int:
 _FIELDS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "3.10": {
         "cors": {"allow_origin_absent": True},
-        "session": {"hash_subject": False, "store_metadata": False},
         "prometheus": {"wasm_metrics": False},
     },
     "3.5": {"acme": {"storage_config.redis.scan_count": 10}},

@@ -70,6 +70,10 @@ class Config(Record):
     ]
     logout_query_arg: Annotated[str | None, "Argument of the query that signs out."] = "session_logout"
     logout_post_arg: Annotated[str | None, "Argument of the body that signs out."] = "session_logout"
+    store_metadata: Annotated[
+        bool | None, Since("3.10"), "Keep beside a session whom it is for, to find all of one subject."
+    ] = False
+    hash_subject: Annotated[bool | None, Since("3.10"), "Keep the subject as a hash, where metadata is kept."] = False
 
     shorthands: ClassVar = (
         Shorthand("cookie_lifetime", float, expand=_renamed("rolling_timeout")),
