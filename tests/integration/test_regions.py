@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import re
@@ -19,9 +20,12 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from tests.certificates import Leaf
 from tests.integration.installation import READY_SECONDS, run_twinplane
 
+from twinplane.cli.network.check import find
 from twinplane.cli.platform_client import PlatformClient
+from twinplane.settings import load_node_settings
 
 DOMAIN = "twinplane.localhost"
 AUDIT = ("--audit-listen", "127.0.0.1:0")
@@ -304,3 +308,70 @@ def test_addresses_are_published_with_their_history(tmp_path: Path) -> None:
         "us: addresses in: 1 added",
         "eu: addresses in: 1 added",
     ]
+
+
+def test_endpoints_carry_the_port_that_is_reached(tmp_path: Path) -> None:
+    """A port that is chosen at start is known only then; one that a balancer publishes is given."""
+    for options, expected in (((), None), (("--advertised-port", "443"), "")):
+        data = tmp_path / f"data{len(options)}{expected}"
+        words = ("--data", str(data), "--listen", "127.0.0.1", "--port", "0", *AUDIT, *options)
+        process = run_twinplane("control-plane", *words)
+        try:
+            assert process.stdout is not None
+            started = next(line for line in process.stdout if b"control_plane_started" in line)
+            port = int(started.split(b"port=")[1].split()[0])
+            served = Served(process, port, data / "ca.pem", (data / "admin.token").read_text().strip())
+            config = served.call(api("us"), "GET", "/v2/control-planes")[1]["data"][0]["config"]
+            shown = f":{port}" if expected is None else expected
+            assert config["control_plane_endpoint"].endswith(f".us.cp0.{DOMAIN}{shown}")
+            assert config["telemetry_endpoint"].endswith(f".us.tp0.{DOMAIN}{shown}")
+            host = f"ip-addresses.origin.{DOMAIN}"
+            assert f"<link>https://{host}{shown}/ip-addresses.json</link>".encode() in fetch(served, host, "/rss")[2]
+        finally:
+            process.terminate()
+            process.communicate(timeout=30)
+
+
+def test_nodes_find_their_region_by_every_form_of_the_name(tmp_path: Path) -> None:
+    """Prefix or id, `cp0` or `cp`: each leads to the region's own link, and a name of another region to none."""
+    leaf = Leaf.self_signed("node", days=90)
+    (tmp_path / "node.pem").write_text(leaf.certificate)
+    (tmp_path / "node.key").write_text(leaf.key)
+    data = tmp_path / "data"
+    with control_plane(data, "--regions", "us,eu", "--log-level", "warn") as served:
+        served.token = (data / "admin.token").read_text().strip()
+        plane = served.call(api("eu"), "GET", "/v2/control-planes")[1]["data"][0]
+        path = f"/v2/control-planes/{plane['id']}/dp-client-certificates"
+        assert served.call(api("eu"), "POST", path, {"cert": leaf.certificate})[0] == 201
+        prefix = plane["config"]["control_plane_endpoint"].removeprefix("https://").partition(".")[0]
+
+        def checked(form: str) -> dict[str, str]:
+            environ = {
+                "KONG_ROLE": "data_plane",
+                "KONG_DATABASE": "off",
+                "KONG_CLUSTER_MTLS": "pki",
+                "KONG_CLUSTER_CONTROL_PLANE": f"127.0.0.1:{served.port}",
+                "KONG_CLUSTER_SERVER_NAME": f"{form}.{DOMAIN}",
+                "KONG_CLUSTER_CERT": str(tmp_path / "node.pem"),
+                "KONG_CLUSTER_CERT_KEY": str(tmp_path / "node.key"),
+                "KONG_LUA_SSL_TRUSTED_CERTIFICATE": str(data / "ca.pem"),
+                "KONG_AUDIT_TRANSPORT": "off",
+            }
+            found = asyncio.run(find(load_node_settings(None, environ), timeout_s=10, audit_port=1))
+            return {finding.check: finding.status for finding in found}
+
+        for form in (f"{prefix}.eu.cp0", f"{prefix}.eu.cp", f"{plane['id']}.eu.cp0", f"{plane['id']}.eu.cp"):
+            assert set(checked(form).values()) == {"ok"}, form
+        for form in (f"{prefix}.us.cp0", "0123456789.eu.cp0", f"{prefix}.eu.tp0"):
+            assert checked(form)["client certificate"] == "fail", form
+
+
+def test_a_process_may_serve_what_is_global_alone(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with control_plane(data, "--regions", "us,eu", "--serve", "global", "--log-level", "warn") as served:
+        served.token = (data / "admin.token").read_text().strip()
+        assert served.call(api("global"), "GET", "/v3/users/me")[0] == 200
+        assert served.call("localhost", "GET", "/v2/control-planes")[0] == 404
+        status, problem = served.call(api("global"), "GET", "/v2/control-planes", Host=api("us"))
+        assert (status, problem["detail"]) == (404, "Region [us] is not served here")
+    assert not (data / "regions").exists()

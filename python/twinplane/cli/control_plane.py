@@ -67,6 +67,7 @@ async def _serve(settings: ProcessSettings, layout: Layout) -> int:
             await stack.enter_async_context(_uvicorn(face, _admin_socket(settings)))
         door = FrontDoor(settings, layout, sockets, premises.regions)
         edge = door.open()
+        premises.advertise(settings["advertised-port"] or edge.port)
         stack.push_async_callback(asyncio.to_thread, edge.stop, GRACE_MS)
         renewing = asyncio.create_task(door.keep_renewed())
         stack.callback(renewing.cancel)

@@ -58,6 +58,11 @@ class Premises:
         """Every open control room."""
         return (*(region.control for region in self.regions), *([self.shared] if self.shared else []))
 
+    def advertise(self, port: int) -> None:
+        """Word every endpoint with this port: it is known only once the listener is open."""
+        for control in self.controls:
+            control.control_planes.advertise(port)
+
     @property
     def token_keeper(self) -> Control | None:
         """Where the first token is made; None where global data lies elsewhere."""
@@ -114,13 +119,17 @@ def _with_addresses(
     stack: contextlib.AsyncExitStack, settings: ProcessSettings, layout: Layout, premises: Premises
 ) -> Premises:
     """Put the list of published addresses before the rest, and keep it up to date."""
-    addresses = (premises.shared or premises.regions[0].control).addresses
+    control = premises.shared or premises.regions[0].control
+    addresses = control.addresses
     regions = (*layout.served, *([GLOBAL] if layout.serves_global else []))
     keeping = asyncio.create_task(AddressKeeper(settings, addresses, regions).run())
     stack.callback(keeping.cancel)
-    port = settings["advertised-port"] or settings["port"]
     host = ADDRESSES.host(domain=settings["domain"])
-    url = f"https://{host}" if port == 443 else f"https://{host}:{port}"
+
+    def url() -> str:
+        port = control.control_planes.advertised_port
+        return f"https://{host}" if port == 443 else f"https://{host}:{port}"
+
     feed = konnect.AddressFeed(premises.application, addresses.published, host_names(settings), url)
     return replace(premises, application=feed)
 

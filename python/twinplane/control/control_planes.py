@@ -50,6 +50,11 @@ class ControlPlanes:
         """Word endpoints with this port from now on: it may be known only once the listener is open."""
         self._advertised_port = port
 
+    @property
+    def advertised_port(self) -> int:
+        """The port that endpoints are worded with."""
+        return self._advertised_port
+
     def on_deleted(self, subscriber: DeletionSubscriber) -> None:
         """Have `subscriber` called with the id of each control plane that was deleted."""
         self._subscribers = (*self._subscribers, subscriber)

@@ -33,10 +33,10 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class AddressFeed:
-    """The ASGI application. `url` is where the host of its own is reached."""
+    """The ASGI application. `url` tells where the host of its own is reached."""
 
     def __init__(
-        self, rest: Application, published: Callable[[], PublishedAddresses], names: HostNames, url: str
+        self, rest: Application, published: Callable[[], PublishedAddresses], names: HostNames, url: Callable[[], str]
     ) -> None:
         self._rest = rest
         self._published = published
@@ -66,7 +66,7 @@ class AddressFeed:
             return problem_answer(Problem(405, "Method not allowed"))
         published = self._published()
         if head.path == FEED:
-            return _fresh(head, rss(published, self._url), _RSS_TYPE, published.changed_at)
+            return _fresh(head, rss(published, self._url()), _RSS_TYPE, published.changed_at)
         return _fresh(head, encode_json(document(published)), JSON_TYPE, published.changed_at)
 
 

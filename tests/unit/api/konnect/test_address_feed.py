@@ -32,7 +32,7 @@ async def rest(_scope: Any, _receive: Any, answer: Any) -> None:
 
 
 def feed(published: PublishedAddresses = PUBLISHED) -> AddressFeed:
-    return AddressFeed(rest, lambda: published, HostNames(("twin.test",)), f"https://{HOST}:9443")
+    return AddressFeed(rest, lambda: published, HostNames(("twin.test",)), lambda: f"https://{HOST}:9443")
 
 
 async def ask(path: str, host: str = HOST, method: str = "GET", **fields: str) -> Received:
