@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -95,7 +96,9 @@ async def test_datagrams_need_a_right_signature_and_a_number_of_their_own(tmp_pa
         port.send(line(2, replace(key, id="0" * 32)))
         await port.dropped("unknown_key")
         port.send(b"not a line", b"", b"<13>1 x")
-        await port.dropped("malformed", 3)
+        await port.dropped("unsigned", 4)
+        port.send(line(2, key).replace(b"<109>1 ", b"<1>x "))
+        await port.dropped("malformed")
         port.send(line(2, key, path="x" * 60_000) + b" " * 9000)
         await port.dropped("too_long")
         port.send(line(2, key, boot="b2"))
@@ -194,6 +197,56 @@ async def test_hostile_streams_harm_nobody(tmp_path: Path) -> None:
         for _, writer in (*silent, *extra):
             writer.transport.abort()
         long.close()
+
+
+async def test_strangers_of_one_address_do_not_take_the_room_of_nodes(tmp_path: Path) -> None:
+    async with open_port(tmp_path, connections_max=100) as port:
+        _, node = await port.connect()
+        await until(lambda: port.receiver.facts.connections == 1)
+        strangers = [await asyncio.open_connection("127.0.0.1", port.receiver.port) for _ in range(50)]
+        await until(lambda: port.receiver.facts.refused_total >= 18)
+        assert port.receiver.facts.connections <= 33
+        node.write(line(1, kind="still") + b"\n")
+        await until(port.records)
+        for _, writer in strangers:
+            writer.transport.abort()
+        node.close()
+
+
+async def test_one_certificate_has_its_share_of_connections(tmp_path: Path) -> None:
+    async with open_port(tmp_path, connections_max=128) as port:
+        opened = [await port.connect() for _ in range(34)]
+        await until(lambda: port.receiver.facts.connections == 32)
+        other = Leaf.self_signed("other")
+        plane, actor = port.platform.default, port.platform.principal.actor
+        port.platform.control.certificates.create(plane.scope, actor, other.certificate)
+        _, writer = await port.connect(other)
+        writer.write(line(1, kind="other") + b"\n")
+        await until(port.records)
+        for _, one in (*opened, (None, writer)):
+            one.transport.abort()
+
+
+async def test_certificates_of_version_1_and_the_shared_one(tmp_path: Path) -> None:
+    async with open_port(tmp_path / "data") as port:
+        old = Leaf.version_1("kong_clustering", tmp_path)
+        plane, actor = port.platform.default, port.platform.principal.actor
+        port.platform.control.certificates.create(plane.scope, actor, old.certificate)
+        shared = Leaf.self_signed("kong_clustering")
+        port.receiver.present((port.server.certificate, port.server.key), (shared.certificate, shared.key))
+        context = port.context(old)
+        context.verify_mode = ssl.CERT_NONE
+        shown = {}
+        for name in ("localhost", "kong_clustering"):
+            _, writer = await asyncio.open_connection(
+                "127.0.0.1", port.receiver.port, ssl=context, server_hostname=name
+            )
+            shown[name] = ssl.DER_cert_to_PEM_cert(writer.get_extra_info("ssl_object").getpeercert(binary_form=True))
+            if name == "localhost":
+                writer.write(line(1, kind="old") + b"\n")
+                await until(port.records)
+            writer.transport.abort()
+        assert shown == {"localhost": port.server.certificate, "kong_clustering": shared.certificate}
 
 
 async def test_a_fast_sender_is_slowed_on_tcp_and_dropped_on_udp(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
@@ -36,6 +37,9 @@ SETTLE_S = 2.0
 _BURST = 5
 _SENDERS_MAX = 20_000
 _BACKLOG = 128
+# Connections of one address that have not shown yet who they are.
+_STRANGERS_MAX = 32
+_NAMED_KEY = re.compile(rb'\[auth@32473 key="([0-9a-z]{1,64})"')
 _log = logging.getLogger(__name__)
 
 
@@ -148,7 +152,7 @@ class AuditReceiver:
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        if self._context is None or len(self._peers) >= self._settings.connections_max:
+        if self._context is None or self._is_crowded(str((writer.get_extra_info("peername") or ("",))[0])):
             self.facts.refused_total += 1
             writer.transport.abort()
             return
@@ -168,10 +172,27 @@ class AuditReceiver:
             self.facts.connections = len(self._peers)
             writer.transport.abort()
 
+    def _is_crowded(self, ip: str) -> bool:
+        """Whether there is no room for another connection, be it for those of this address alone."""
+        if len(self._peers) >= self._settings.connections_max:
+            return True
+        strangers = sum(1 for peer in self._peers.values() if peer.admission is None and peer.ip == ip)
+        return strangers >= _STRANGERS_MAX
+
+    def _check_share(self, peer: _Peer) -> None:
+        """No certificate takes the room of the others. Raises TlsRefused."""
+        share = max(_STRANGERS_MAX, self._settings.connections_max // 4)
+        assert peer.presented is not None
+        known = [one for _, one in self._known_peers() if one.ip == peer.ip]
+        mine = peer.presented.fingerprint
+        if sum(1 for one in known if one.presented is not None and one.presented.fingerprint == mine) > share:
+            raise TlsRefused("too many connections with this certificate")
+
     async def _serve(self, stream: TlsStream, peer: _Peer) -> None:
         async with asyncio.timeout(HANDSHAKE_S):
             peer.presented = await stream.handshake()
         peer.admission = await self._admit(peer.presented)
+        self._check_share(peer)
         framer = Framer(self._settings.line_bytes_max)
         while True:
             async with asyncio.timeout(IDLE_S):
@@ -217,11 +238,16 @@ class AuditReceiver:
         if len(raw) > self._settings.line_bytes_max:
             self.facts.dropped["too_long"] += 1
             return
+        # Whose key it names is looked up before anything is read: strangers send as much as they like.
+        named = _NAMED_KEY.search(raw)
+        if named is None:
+            self.facts.dropped["unsigned"] += 1
+            return
+        if self._ring.find(named[1].decode(), time.monotonic()) is None:
+            self.facts.dropped["unknown_key"] += 1
+            return
         line = self._parsed(raw.rstrip(b"\r\n"))
         if line is None:
-            return
-        if AUTH_ELEMENT not in line.elements:
-            self.facts.dropped["unsigned"] += 1
             return
         held = self._signer(line)
         if held is None:

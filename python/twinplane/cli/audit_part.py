@@ -22,7 +22,6 @@ from twinplane.control.errors import NotFound
 from twinplane.hybrid.identity import Admission, Presented
 from twinplane.settings import ProcessSettings
 
-TIDY_SECONDS = 600.0
 _DAY_S = 86_400.0
 _log = logging.getLogger("audit")
 
@@ -35,7 +34,17 @@ class AuditPart:
     desk: AuditDesk
     accesses: Accesses
     receiver: AuditReceiver | None
+    keep_s: float
+    records_max: int
     forwarder: Forwarder | None = None
+
+    def forget_old(self) -> int:
+        """Forget what is past its retention; returns how much."""
+        total, forgotten = 0, FORGOTTEN_AT_ONCE
+        while forgotten == FORGOTTEN_AT_ONCE:
+            forgotten = self.control.audit.forget_old(keep_s=self.keep_s, records_max=self.records_max)
+            total += forgotten
+        return total
 
     def counters(self) -> Mapping[str, Any]:
         """How everything here fares, without what names an organization."""
@@ -72,7 +81,11 @@ def make_part(
     desk = AuditDesk(control.audit.append, notes_max=settings["audit-queue"])
     accesses = Accesses(desk.take, _first_organization(control))
     receiver = None if admit is None else _make_receiver(control, desk, settings, place, admit)
-    return AuditPart(control, desk, accesses, receiver, _make_forwarder(control, settings))
+    keep_s = settings["audit-retention-days"] * _DAY_S
+    records_max: int = settings["audit-records-max"]
+    return AuditPart(
+        control, desk, accesses, receiver, keep_s, records_max, forwarder=_make_forwarder(control, settings)
+    )
 
 
 def _make_forwarder(control: Control, settings: ProcessSettings) -> Forwarder | None:
@@ -130,7 +143,6 @@ async def keeping_records(part: AuditPart, settings: ProcessSettings) -> AsyncIt
     receiver = part.receiver
     # They end in this order: what the first notes in its end, the last writes.
     tasks = [
-        asyncio.create_task(_forget_always(part.control, settings)),
         asyncio.create_task(part.accesses.repeats.run()),
         asyncio.create_task(part.desk.run()),
         *([asyncio.create_task(part.forwarder.run())] if part.forwarder else []),
@@ -151,16 +163,3 @@ async def keeping_records(part: AuditPart, settings: ProcessSettings) -> AsyncIt
         for task in tasks:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-
-
-async def _forget_always(control: Control, settings: ProcessSettings) -> None:
-    keep_s, records_max = settings["audit-retention-days"] * _DAY_S, settings["audit-records-max"]
-    while True:
-        await asyncio.sleep(TIDY_SECONDS)
-        try:
-            forgotten = FORGOTTEN_AT_ONCE
-            while forgotten == FORGOTTEN_AT_ONCE:
-                forgotten = await asyncio.to_thread(control.audit.forget_old, keep_s=keep_s, records_max=records_max)
-                _log.info("audit_records_forgotten count=%d", forgotten)
-        except Exception:
-            _log.exception("audit_tidying_failed")

@@ -71,7 +71,7 @@ async def _serve(settings: ProcessSettings, layout: Layout) -> int:
         stack.push_async_callback(asyncio.to_thread, edge.stop, GRACE_MS)
         renewing = asyncio.create_task(door.keep_renewed())
         stack.callback(renewing.cancel)
-        tidying = asyncio.create_task(Tidying(premises.controls, [each.analytics for each in premises.regions]).run())
+        tidying = asyncio.create_task(Tidying(premises.controls, premises.aging).run())
         stack.callback(tidying.cancel)
         _announce(settings, layout, edge.port)
         await stop.wait()

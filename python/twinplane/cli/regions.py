@@ -51,7 +51,14 @@ class Premises:
     regions: tuple[Region, ...]
     shared: Control | None
     application: Application
+    shared_audit: AuditPart | None = None
     console: console.App | None = None
+
+    @property
+    def aging(self) -> tuple[Analytics | AuditPart, ...]:
+        """Whatever has records that are forgotten in time."""
+        audits = [*(region.audit for region in self.regions), *([self.shared_audit] if self.shared_audit else [])]
+        return (*(region.analytics for region in self.regions), *audits)
 
     @property
     def controls(self) -> tuple[Control, ...]:
@@ -91,14 +98,15 @@ async def open_premises(
         return _with_addresses(stack, settings, layout, _with_console(stack, settings, premises))
     applications = {region.name: region.application for region in regions}
     faces = [region.konnect for region in regions]
+    shared_audit = None
     if shared is not None:
-        audit = make_part(shared, settings)
-        await stack.enter_async_context(keeping_records(audit, settings))
-        face = _konnect(stack, settings, audit, None)
+        shared_audit = make_part(shared, settings)
+        await stack.enter_async_context(keeping_records(shared_audit, settings))
+        face = _konnect(stack, settings, shared_audit, None)
         applications[GLOBAL] = face
         faces.append(face)
     front = konnect.Front(applications, faces, host_names(settings))
-    premises = _with_console(stack, settings, Premises(tuple(regions), shared, front))
+    premises = _with_console(stack, settings, Premises(tuple(regions), shared, front, shared_audit))
     return _with_addresses(stack, settings, layout, premises)
 
 

@@ -162,7 +162,9 @@ class AuditTrail:
         with self._database.writing() as tx:
             begin, _ = _mark(tx, _ANCHOR)
             head, _ = _mark(tx, _HEAD)
-            until = max(tx.audit.last_before(now - keep_s) or 0, head - records_max)
+            # Only from the old end on: a record of a moment when the clock was wrong takes no others along.
+            young = tx.audit.first_since(now - keep_s)
+            until = max(head if young is None else young - 1, head - records_max)
             until = min(until, begin + FORGOTTEN_AT_ONCE)
             anchor = tx.audit.at(until) if until > begin else None
             if anchor is None:

@@ -123,6 +123,16 @@ def test_the_oldest_are_forgotten_and_the_rest_is_still_a_chain(platform: Platfo
     assert audit.verify().faults == []
 
 
+def test_a_record_of_a_wrong_clock_takes_no_others_along(platform: Platform, clock: Clock) -> None:
+    _fill(platform, 3)
+    right = clock.now
+    clock.now = 0.0
+    _fill(platform, 1)
+    clock.now = right + DAY_S
+    _fill(platform, 1)
+    assert platform.control.audit.forget_old(keep_s=5 * DAY_S, records_max=1000) == 0
+
+
 def test_a_detail_beyond_the_limit_is_left_out_and_said_so(platform: Platform) -> None:
     kept = platform.control.audit.append([_note(platform, "large", detail={"text": "x" * 100_000})])[0]
     assert list(kept.detail) == ["omitted"]

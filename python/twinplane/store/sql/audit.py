@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, select
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, select
 
 from twinplane.store.sql.rows import AuditRow
 from twinplane.store.sql.tables import AUDIT
@@ -22,7 +22,7 @@ _LAST_OF = (
     .limit(1)
 )
 _LAST = select(*_COLUMNS).order_by(_C.position.desc()).limit(1)
-_LAST_OLD = select(func.max(_C.position)).where(_C.at < bindparam("at"))
+_FIRST_SINCE = select(_C.position).where(_C.at >= bindparam("at")).order_by(_C.position).limit(1)
 _AT = select(*_COLUMNS).where(_C.position == bindparam("p"))
 
 
@@ -79,9 +79,9 @@ class AuditTable:
             asked = asked.where(_C.position < below)
         return [AuditRow(*row) for row in self._connection.execute(asked.order_by(_C.position.desc()).limit(limit))]
 
-    def last_before(self, at: float) -> int | None:
-        """The highest position of a record older than a moment."""
-        return self._connection.execute(_LAST_OLD, {"at": at}).scalar_one_or_none()
+    def first_since(self, at: float) -> int | None:
+        """The lowest position of a record that is not older than a moment."""
+        return self._connection.execute(_FIRST_SINCE, {"at": at}).scalar_one_or_none()
 
     def forget(self, position: int) -> int:
         """Remove records up to a position; the answer is how many."""
