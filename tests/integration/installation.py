@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -135,11 +135,13 @@ def free_ports(count: int) -> list[int]:
         return [each.getsockname()[1] for each in sockets]
 
 
-def run_twinplane(*arguments: str, environ: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
-    """The program as a process of its own, its output in a pipe."""
+def run_twinplane(
+    *arguments: str, environ: dict[str, str] | None = None, before: Sequence[str] = ()
+) -> subprocess.Popen[bytes]:
+    """The program as a process of its own, its output in a pipe; `before` is a command that runs it."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("TWINPLANE_", "KONG_"))}
     return subprocess.Popen(
-        [sys.executable, "-m", "twinplane", *arguments],
+        [*before, sys.executable, "-m", "twinplane", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         # The audit port has a fixed number: processes side by side on one machine ask for it by option only.

@@ -29,6 +29,7 @@ class Planes:
         self.node: subprocess.Popen[bytes] | None = None
         self.control_plane_environ: dict[str, str] = {}
         self.node_environ: dict[str, str] = {}
+        self.before_node: list[str] = []
 
     def start_control_plane(self) -> None:
         ports = self.ports
@@ -48,7 +49,8 @@ class Planes:
         """Settings are by the names of kong.conf, and win over what is in it."""
         given = {f"KONG_{name.upper()}": str(value) for name, value in settings.items()}
         environ = self.node_environ | given
-        self.node = run_twinplane("data-plane", "-c", str(self.node_directory / "kong.conf"), environ=environ)
+        conf = str(self.node_directory / "kong.conf")
+        self.node = run_twinplane("data-plane", "-c", conf, environ=environ, before=self.before_node)
         eventually(lambda: self.status("GET", "/status").status == 200, seconds=60)
 
     def kill(self, process: subprocess.Popen[bytes] | None) -> None:

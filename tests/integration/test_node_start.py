@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,6 +86,41 @@ def test_damage_is_told_to_the_control_plane_until_it_is_mended(planes: Planes, 
     planes.kill(planes.node)
     planes.start_node()
     assert serves(planes, "/one")
+
+
+def test_a_read_only_prefix_is_served_from_and_told_until_it_is_writable(planes: Planes, upstream: Upstream) -> None:
+    if os.geteuid() == 0:
+        if shutil.which("setpriv") is None:
+            pytest.skip("root writes anywhere, and there is no setpriv to take that from it")
+        planes.before_node = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
+    publish(planes, upstream, "/one")
+    planes.start_node()
+    eventually(lambda: serves(planes, "/one"))
+    planes.kill(planes.node)
+    # What the two planes share is not the node's: its prefix alone is taken away.
+    prefix = planes.node_directory / "prefix"
+    prefix.mkdir()
+    (planes.node_directory / "config.json.gz").rename(prefix / "config.json.gz")
+    prefix.chmod(0o500)
+    try:
+        planes.start_node(prefix=prefix)
+        assert serves(planes, "/one")
+        publish(planes, upstream, "/two")
+        eventually(lambda: serves(planes, "/two"))
+        assert planes.conditions() == ["cache_unwritable", "telemetry_not_durable"]
+        eventually(lambda: {"cache_unwritable", "telemetry_not_durable"} <= set(planes.issues()))
+        assert planes.status("GET", "/status/ready").status == 200
+    finally:
+        prefix.chmod(0o700)
+    eventually(lambda: "cache_unwritable" not in planes.conditions(), seconds=90)
+    planes.kill(planes.control_plane)
+    assert planes.node is not None
+    planes.node.kill()
+    output = planes.node.communicate()[0].decode()
+    assert output.count("warning twinplane.node.config cache_unwritable") == 1
+    assert output.count("prefix_unusable") == 1
+    planes.start_node(prefix=prefix)
+    assert serves(planes, "/two")
 
 
 def test_a_new_node_starts_from_the_fallback_and_then_from_its_control_plane(

@@ -38,6 +38,7 @@ from twinplane.hybrid.errors import FrameInvalid, PeerSilent
 from twinplane.hybrid.frames import BINARY, PING, FrameStream, Message
 from twinplane.hybrid.identity import Admission, Presented
 from twinplane.hybrid.node_book import NodeBook
+from twinplane.hybrid.node_conditions import CONDITIONS
 from twinplane.hybrid.progress import Ahead, Change, Nothing, Sent, TwinProgress, Whole
 from twinplane.hybrid.publication import Publication, Shipment
 from twinplane.hybrid.wire import (
@@ -434,6 +435,8 @@ class ConfigSession:
 
 def _issue_of_node(code: str, text: str, plugin_id: str | None) -> NodeIssue:
     resources = [{"id": plugin_id, "type": "plugin"}] if plugin_id else []
+    if code in CONDITIONS:
+        return NodeIssue(code=code, severity="warning", description=text, resolution=CONDITIONS[code])
     return NodeIssue(code=code, severity="error", description=text, affected_resources=resources)
 
 

@@ -1,0 +1,21 @@
+"""What a node may say is not as it should be while it serves, by code, and what to do about each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+CONDITIONS: Final[Mapping[str, str]] = {
+    "cache_damaged": "nothing where an older configuration is served: the next one replaces what is damaged",
+    "cache_unwritable": "free the node's disk or mend the rights of its prefix",
+    "telemetry_not_durable": "free the node's disk or mend the rights of its prefix",
+    "cluster_certificate_refused": "mend the files of cluster_cert and cluster_cert_key",
+    "ssl_certificate_refused": "mend the files of ssl_cert and ssl_cert_key",
+    "status_ssl_certificate_refused": "mend the files of status_ssl_cert and status_ssl_cert_key",
+    "fallback_served": "look why the control plane did not answer the node",
+    "fallback_not_imported": "look at the file that the description names",
+    "fallback_not_exported": "look at the file that the description names",
+    "declarative_config_refused": "mend the file and send SIGHUP to the node",
+    "license_expiring": "renew the license, or remove it",
+    "license_expired": "renew the license, or remove it",
+}
