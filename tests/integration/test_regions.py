@@ -43,7 +43,7 @@ class Served:
     def call(self, host: str, method: str, path: str, body: Any = None, **fields: str) -> tuple[int, Any]:
         context = ssl.create_default_context(cafile=str(self.ca))
         context.check_hostname = host.endswith(DOMAIN) or host == "localhost"
-        raw = socket.create_connection(("127.0.0.1", self.port), 20)
+        raw = socket.create_connection(("127.0.0.1", self.port), 60)
         connection = http.client.HTTPSConnection(host, self.port, context=context)
         connection.sock = context.wrap_socket(raw, server_hostname=host)
         headers = {"Authorization": f"Bearer {self.token}", **fields}
@@ -70,7 +70,7 @@ def control_plane(data: Path, *options: str, ca: Path | None = None) -> Iterator
     )
     served = Served(process, port, ca or data / "ca.pem")
     try:
-        deadline = time.monotonic() + READY_SECONDS
+        deadline = time.monotonic() + 3 * READY_SECONDS
         while not PlatformClient("localhost", port, served.ca).is_healthy():
             if process.poll() is not None or time.monotonic() > deadline:
                 process.kill()
@@ -105,7 +105,7 @@ def stored(store: Path) -> str:
 def rejected(*options: str) -> str:
     process = run_twinplane("control-plane", *AUDIT, *options)
     try:
-        text, _ = process.communicate(timeout=READY_SECONDS)
+        text, _ = process.communicate(timeout=3 * READY_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         raise
@@ -268,7 +268,7 @@ def test_a_region_asks_for_what_is_global(tmp_path: Path) -> None:
 def fetch(served: Served, host: str, path: str) -> tuple[int, http.client.HTTPMessage, bytes]:
     """GET without a token."""
     context = ssl.create_default_context(cafile=str(served.ca))
-    raw = socket.create_connection(("127.0.0.1", served.port), 20)
+    raw = socket.create_connection(("127.0.0.1", served.port), 60)
     connection = http.client.HTTPSConnection(host, served.port, context=context)
     connection.sock = context.wrap_socket(raw, server_hostname=host)
     try:

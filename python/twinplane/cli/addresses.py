@@ -52,8 +52,8 @@ class AddressKeeper:
         self._ingress: Mapping[str, tuple[str, ...]] = settings["ip-ingress"] or {}
         self._egress: Mapping[str, tuple[str, ...]] = settings["ip-egress"] or {}
         self._names = _names(settings, regions) if self._interval_s else {}
-        # When each network of a region was last given by the name server.
-        self._seen: dict[tuple[str, str], float] = {}
+        # When each network of a region was last given for a name; what was published before has no name.
+        self._seen: dict[tuple[str, str, str], float] = {}
         self.failed_total = 0
         self.dropped_total = 0
 
@@ -79,7 +79,7 @@ class AddressKeeper:
         horizon = self._clock() - self._forget_s
         self._seen = {key: at for key, at in self._seen.items() if at > horizon}
         ingress = {region: list(self._ingress.get(region, ())) for region in self._regions}
-        for region, network in self._seen:
+        for region, network in dict.fromkeys((region, network) for region, _, network in self._seen):
             self._take(ingress[region], region, network)
         egress = {region: list(self._egress[region]) for region in self._regions if region in self._egress}
         await asyncio.to_thread(self._addresses.publish, ingress=ingress, egress=egress)
@@ -91,7 +91,7 @@ class AddressKeeper:
         now = self._clock()
         for region, networks in self._addresses.published().ingress.items():
             if region in self._regions:
-                self._seen |= {(region, network): now for network in networks}
+                self._seen |= {(region, "", network): now for network in networks}
 
     async def _look_up(self, region: str, name: str, limit: asyncio.Semaphore) -> None:
         try:
@@ -102,11 +102,11 @@ class AddressKeeper:
             _log.warning("name_not_resolved name=%s detail=%s", name, error)
             # Not known is not the same as gone.
             for key in self._seen:
-                if key[0] == region:
+                if key[:2] == (region, name):
                     self._seen[key] = self._clock()
             return
         for address in found[:PER_REGION_MAX]:
-            self._seen[(region, str(ipaddress.ip_network(address)))] = self._clock()
+            self._seen[(region, name, str(ipaddress.ip_network(address)))] = self._clock()
 
     def _take(self, networks: list[str], region: str, network: str) -> None:
         if network in networks:

@@ -46,13 +46,17 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Premises:
-    """Everything that one process serves. `shared` holds what is global, where that has a store of its own here."""
+    """Everything that one process serves. `shared` holds what is global, where that has a store of its own here.
+
+    `asks` says that organizations, users and tokens are asked for elsewhere.
+    """
 
     regions: tuple[Region, ...]
     shared: Control | None
     application: Application
     shared_audit: AuditPart | None = None
     console: console.App | None = None
+    asks: bool = False
 
     @property
     def aging(self) -> tuple[Analytics | AuditPart, ...]:
@@ -73,6 +77,8 @@ class Premises:
     @property
     def token_keeper(self) -> Control | None:
         """Where the first token is made; None where global data lies elsewhere."""
+        if self.asks:
+            return None
         return self.shared or (self.regions[0].control if len(self.regions) == 1 else None)
 
 
@@ -106,7 +112,8 @@ async def open_premises(
         applications[GLOBAL] = face
         faces.append(face)
     front = konnect.Front(applications, faces, host_names(settings))
-    premises = _with_console(stack, settings, Premises(tuple(regions), shared, front, shared_audit))
+    premises = Premises(tuple(regions), shared, front, shared_audit, asks=ask is not None)
+    premises = _with_console(stack, settings, premises)
     return _with_addresses(stack, settings, layout, premises)
 
 

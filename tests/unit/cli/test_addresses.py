@@ -92,6 +92,13 @@ async def test_names_are_resolved_and_do_not_flicker(addresses: Addresses, names
     await kept.round()
     assert addresses.published().ingress == {"us": ["198.51.100.4/32", "203.0.113.1/32"]}
     newest = addresses.published().changes[0]
+    # A name that is never known keeps nothing alive but what it gave itself.
+    del names.known["us.kic.api.twin.test"]
+    names.known["lb.example.com"] = ["198.51.100.5"]
+    for _ in range(3):
+        names.now += 1800
+        await kept.round()
+    assert addresses.published().ingress == {"us": ["198.51.100.5/32", "203.0.113.1/32"]}
     assert (newest.added, newest.removed) == ((), ("2001:db8::1/128",))
 
 
