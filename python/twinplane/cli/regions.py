@@ -124,7 +124,12 @@ def _with_console(stack: contextlib.AsyncExitStack, settings: ProcessSettings, p
         return premises
     rooms = {region.name: console.Room(region.control, region.analytics) for region in premises.regions}
     app = console.create_app(
-        rooms, keeper.sessions, host_names(settings), premises.application, threads=settings["api-threads"]
+        rooms,
+        keeper.sessions,
+        host_names(settings),
+        premises.application,
+        authority=lambda: _authority(settings),
+        threads=settings["api-threads"],
     )
     stack.callback(app.close)
     return replace(premises, application=app, console=app)
@@ -147,6 +152,12 @@ def _with_addresses(
 
     feed = konnect.AddressFeed(premises.application, addresses.published, host_names(settings), url)
     return replace(premises, application=feed)
+
+
+def _authority(settings: ProcessSettings) -> str:
+    """The built-in authority, where it is what made the certificate of the front door."""
+    path: Path = settings["data"] / "ca.pem"
+    return path.read_text(encoding="utf-8") if settings["tls-certificate"] is None and path.exists() else ""
 
 
 def host_names(settings: ProcessSettings) -> HostNames:

@@ -38,6 +38,9 @@ RECORD_RESULT = (
     "latency_total_us",
     "request_bytes",
     "response_bytes",
+    "protocol",
+    "http_version",
+    "tries",
 )
 """Columns of one returned record."""
 

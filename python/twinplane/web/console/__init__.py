@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from twinplane.control.sessions import Sessions
 from twinplane.settings.host_names import HostNames
@@ -13,7 +13,16 @@ __all__ = ["App", "Room", "create_app"]
 
 
 def create_app(
-    rooms: Mapping[str, Room], sessions: Sessions, hosts: HostNames, rest: Application, *, threads: int = 8
+    rooms: Mapping[str, Room],
+    sessions: Sessions,
+    hosts: HostNames,
+    rest: Application,
+    *,
+    authority: Callable[[], str] = str,
+    threads: int = 8,
 ) -> App:
-    """The pages of these regions; every request that is not for them goes on to `rest`."""
-    return App(rooms, sessions, hosts, rest, threads=threads)
+    """The pages of these regions; every request that is not for them goes on to `rest`.
+
+    `authority` tells, when asked, the PEM that nodes verify this platform with; nothing where the system knows it.
+    """
+    return App(rooms, sessions, hosts, rest, authority=authority, threads=threads)

@@ -54,13 +54,20 @@ class App:
     """The ASGI application."""
 
     def __init__(
-        self, rooms: Mapping[str, Room], sessions: Sessions, hosts: HostNames, rest: Application, *, threads: int
+        self,
+        rooms: Mapping[str, Room],
+        sessions: Sessions,
+        hosts: HostNames,
+        rest: Application,
+        *,
+        authority: Callable[[], str],
+        threads: int,
     ) -> None:
         self._hosts = hosts
         self._rest = rest
         self._assets = Assets()
         self._workers = Workers(threads=threads)
-        self._console = Console(rooms, sessions, self._workers, make_templates(self._assets), LiveStreams())
+        self._console = Console(rooms, sessions, authority, self._workers, make_templates(self._assets), LiveStreams())
         self._routes: Sequence[Route] = (*SignIn().routes, *pages.routes())
         own = {route.path.split("/")[1] for route in self._routes} - {"{region}"}
         self._own = own | set(rooms) | {"assets"}

@@ -46,10 +46,11 @@ class Room:
 
 @dataclass(frozen=True)
 class Console:
-    """What all pages share. `rooms` are by region."""
+    """What all pages share: the regions, who is signed in, and the PEM that nodes verify this platform with, if any."""
 
     rooms: Mapping[str, Room]
     sessions: Sessions
+    authority: Callable[[], str]
     workers: Workers
     templates: Environment
     live: LiveStreams

@@ -1,0 +1,174 @@
+"""Data plane nodes: who is there, what each runs, what it cannot do; one node; and the way to a new one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from twinplane.control import ExpectedHash, Node
+from twinplane.control.errors import ControlError, NotFound
+from twinplane.node.authority import self_signed
+from twinplane.web.console.control_planes.condition import is_connected, is_in_sync
+from twinplane.web.console.errors import PageError
+from twinplane.web.console.nodes.instructions import Instructions, instructions
+from twinplane.web.console.visit import Visit
+
+CERTIFICATE_DAYS = 3650
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One node as a line tells it."""
+
+    node: Node
+    is_connected: bool
+    is_in_sync: bool
+    lost_records: int
+
+    @property
+    def link(self) -> tuple[str, str]:
+        """Whether it is there: words, and their colour."""
+        return ("Connected", "good") if self.is_connected else ("Away", "bad")
+
+    @property
+    def sync(self) -> tuple[str, str]:
+        """Whether it runs what it should: words, and their colour."""
+        if self.node.sync_status not in ("unknown", "normal"):
+            return "Incompatible", "bad"
+        if self.is_in_sync:
+            return "In sync", "good"
+        return ("Out of sync", "warn" if self.is_connected else "")
+
+
+async def show_list(visit: Visit) -> Response:
+    """All nodes of a control plane."""
+    await visit.enter()
+    shown, expected = await _nodes(visit)
+    visit.section = "/nodes"
+    visit.at("Data plane nodes")
+    assert visit.control_plane is not None
+    return visit.page("nodes/list.html", shown=shown, expected=expected, revision=visit.control_plane.revision)
+
+
+async def watch_list(visit: Visit) -> Response:
+    """Tell the list when it is worth fetching again."""
+    await visit.enter()
+
+    async def look() -> bytes:
+        shown, expected = await _nodes(visit)
+        states = [(one.node.id, one.link, one.sync, one.node.config_hash, len(one.node.issues)) for one in shown]
+        return repr((states, expected.hash)).encode()
+
+    return visit.console.live.stream(look)
+
+
+async def show(visit: Visit) -> Response:
+    """One node."""
+    plane = await visit.enter()
+    wanted = str(visit.request.path_params["node"])
+    shown, expected = await _nodes(visit)
+    found = next((one for one in shown if one.node.id == wanted), None)
+    visit.section = "/nodes"
+    visit.at("Data plane nodes", f"{visit.base}/nodes")
+    if found is None:
+        text = "It was deleted, or has been silent for too long."
+        raise PageError(404, "No such node", text, (f"{visit.base}/nodes", "Data plane nodes"))
+    visit.at(found.node.hostname)
+    return visit.page("nodes/detail.html", one=found, expected=expected, revision=plane.revision)
+
+
+async def delete(visit: Visit) -> Response:
+    """Forget a node; one that is alive comes back with its next sign of life."""
+    plane = await visit.enter()
+    await visit.run(visit.control.nodes.delete, plane.scope, str(visit.request.path_params["node"]))
+    return visit.go(f"{visit.base}/nodes", said="deleted")
+
+
+async def show_new(visit: Visit) -> Response:
+    """The first step to a new node: its certificate."""
+    plane = await visit.enter()
+    visit.section = "/nodes"
+    visit.at("Data plane nodes", f"{visit.base}/nodes")
+    visit.at("New data plane node")
+    is_kic = plane.cluster_type.endswith("INGRESS_CONTROLLER")
+    return visit.page("nodes/new.html", made=None, is_kic=is_kic, certificate_id="", problem="")
+
+
+async def make(visit: Visit) -> Response:
+    """Make and pin a certificate, and show the key this once with everything that a node is told."""
+    plane = await visit.enter()
+    visit.section = "/nodes"
+    visit.at("Data plane nodes", f"{visit.base}/nodes")
+    visit.at("New data plane node")
+    identity = await visit.run(self_signed, "twinplane-node", days=CERTIFICATE_DAYS, client=True)
+    is_kic = plane.cluster_type.endswith("INGRESS_CONTROLLER")
+    title = visit.form.get("title").strip() or "made in the console"
+    try:
+        pinned = await visit.run(
+            visit.control.certificates.create,
+            plane.scope,
+            visit.person.principal.actor,
+            identity.certificate,
+            title=title,
+        )
+    except ControlError as error:
+        return visit.page("nodes/new.html", status=400, made=None, is_kic=is_kic, certificate_id="", problem=str(error))
+    told: Sequence[Instructions] = instructions(
+        plane, identity, domain=visit.control.settings.domain, authority=visit.console.authority()
+    )
+    return visit.page("nodes/new.html", made=told, is_kic=is_kic, certificate_id=pinned.id, problem="")
+
+
+async def show_waiting(visit: Visit) -> Response:
+    """Whether the node with that certificate has come."""
+    await visit.enter()
+    certificate_id = str(visit.request.path_params["certificate"])
+    shown, _ = await _nodes(visit)
+    found = [one for one in shown if one.node.certificate_id == certificate_id]
+    return visit.page("nodes/waiting.html", found=found, certificate_id=certificate_id)
+
+
+async def watch_waiting(visit: Visit) -> Response:
+    """Tell the page when it has."""
+    await visit.enter()
+    certificate_id = str(visit.request.path_params["certificate"])
+
+    async def look() -> bytes:
+        shown, _ = await _nodes(visit)
+        states = [(one.node.id, one.link, one.sync) for one in shown if one.node.certificate_id == certificate_id]
+        return repr(states).encode()
+
+    return visit.console.live.stream(look)
+
+
+async def _nodes(visit: Visit) -> tuple[list[Shown], ExpectedHash]:
+    plane = visit.control_plane
+    assert plane is not None
+    nodes: Sequence[Node] = await visit.run(visit.control.nodes.list, plane.scope)
+    try:
+        expected = await visit.run(visit.control.nodes.expected_hash, plane.scope)
+    except NotFound:
+        expected = ExpectedHash("", 0, 0)
+    losses = await visit.run(visit.analytics.losses, [plane.id])
+    lost: Mapping[str, int] = {row.node_id: row.lost_records for row in losses}
+    now = time.time()
+    shown = [Shown(node, is_connected(node, now), is_in_sync(node, expected), lost.get(node.id, 0)) for node in nodes]
+    return sorted(shown, key=lambda one: (one.is_connected, one.is_in_sync, one.node.hostname)), expected
+
+
+_BASE = "/{region}/control-planes/{control_plane}/nodes"
+
+ROUTES = (
+    Route(_BASE, show_list, methods=["GET"]),
+    Route(f"{_BASE}/events", watch_list, methods=["GET"]),
+    Route(f"{_BASE}/new", show_new, methods=["GET"]),
+    Route(f"{_BASE}/new", make, methods=["POST"]),
+    Route(_BASE + "/new/{certificate}/waiting", show_waiting, methods=["GET"]),
+    Route(_BASE + "/new/{certificate}/events", watch_waiting, methods=["GET"]),
+    Route(_BASE + "/{node}", show, methods=["GET"]),
+    Route(_BASE + "/{node}/delete", delete, methods=["POST"]),
+)

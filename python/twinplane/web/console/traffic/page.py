@@ -1,0 +1,254 @@
+"""Requests, errors and latencies over time; who has most of them; the latest requests, one by one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from twinplane.control.analytics import Filter, Granularity, MetricsQuery, Operator, Period, RecordsQuery
+from twinplane.control.errors import NotFound
+from twinplane.web.console.entities.kinds import name_of
+from twinplane.web.console.errors import PageError
+from twinplane.web.console.place import Place
+from twinplane.web.console.templates import count
+from twinplane.web.console.traffic.chart import Chart, Series
+from twinplane.web.console.visit import Visit
+
+LATEST = 50
+TOP = 8
+RANGES: Mapping[str, tuple[str, int, Granularity]] = {
+    "15m": ("15 minutes", 900, Granularity.TEN_SECONDLY),
+    "1h": ("1 hour", 3_600, Granularity.MINUTELY),
+    "6h": ("6 hours", 21_600, Granularity.FIVE_MINUTELY),
+    "24h": ("24 hours", 86_400, Granularity.THIRTY_MINUTELY),
+    "7d": ("7 days", 604_800, Granularity.TWO_HOURLY),
+}
+SUBJECTS: Mapping[str, tuple[str, str, str]] = {
+    "service": ("gateway_service", "services", "Services"),
+    "route": ("route", "routes", "Routes"),
+    "consumer": ("consumer", "consumers", "Consumers"),
+    "node": ("data_plane_node", "nodes", "Nodes"),
+}
+"""What traffic can be narrowed to: argument -> dimension, collection, title."""
+
+_STATUSES = (("2XX", "good"), ("3XX", "chart-1"), ("4XX", "warn"), ("5XX", "bad"), ("1XX", "chart-4"))
+_LATENCIES = (("p50", "chart-1"), ("p95", "chart-2"), ("p99", "chart-6"))
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """One line of a top list."""
+
+    id: str
+    name: str
+    requests: float
+    error_rate: float
+    p95: float
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the address of the page asks for."""
+
+    plane_id: str
+    period: Period
+    granularity: Granularity
+    filters: Sequence[Filter]
+
+    def metrics(self, *metrics: str, by: Sequence[str] = (), timed: bool = False, limit: int = 50) -> MetricsQuery:
+        """A query of measures."""
+        granularity = self.granularity if timed else None
+        return MetricsQuery([self.plane_id], self.period, metrics, by, self.filters, granularity, limit)
+
+
+async def show(visit: Visit) -> Response:
+    """Everything on one page."""
+    plane = await visit.enter()
+    asked = _asked(visit, plane.id)
+    analytics = visit.analytics
+    total = (
+        await visit.run(
+            analytics.metrics,
+            asked.metrics(
+                "request_count", "error_rate", "response_latency_p50", "response_latency_p95", "response_latency_p99"
+            ),
+        )
+    ).rows
+    requests = await _requests(visit, asked)
+    latencies = await _latencies(visit, asked)
+    tops = [
+        (title, argument, collection, await _top(visit, asked, dimension, collection))
+        for argument, (dimension, collection, title) in SUBJECTS.items()
+    ]
+    latest = await visit.run(analytics.records, RecordsQuery([plane.id], asked.period, asked.filters, size=LATEST))
+    names = await _names(
+        visit,
+        [
+            (collection, str(row.get(column) or ""))
+            for row in latest
+            for collection, column in (("services", "service_id"), ("routes", "route_id"), ("consumers", "consumer_id"))
+        ],
+    )
+    visit.section = "/traffic"
+    visit.at("Traffic")
+    return visit.page(
+        "traffic/traffic.html",
+        total=total[0].values if total else (0, 0, None, None, None),
+        charts=[requests, latencies],
+        tops=tops,
+        latest=latest,
+        names=names,
+        ranges=[Place(title, visit.query(range=key)) for key, (title, _, _) in RANGES.items()],
+        range=RANGES[_range(visit)][0],
+        chosen=[(argument, names_of) for argument, names_of in (await _chosen(visit)).items()],
+        errors_only=visit.request.query_params.get("errors") == "1",
+    )
+
+
+async def watch(visit: Visit) -> Response:
+    """Tell the page when there is more traffic."""
+    plane = await visit.enter()
+    asked = _asked(visit, plane.id)
+
+    async def look() -> bytes:
+        now = time.time()
+        period = Period(int((now - 900) * 1e6), int((now + 60) * 1e6), ZoneInfo("UTC"))
+        rows = await visit.run(visit.analytics.records, RecordsQuery([plane.id], period, asked.filters, size=1))
+        return repr([(row["request_start_us"], row["request_id"]) for row in rows]).encode()
+
+    return visit.console.live.stream(look)
+
+
+async def show_request(visit: Visit) -> Response:
+    """One request, with everything that was recorded of it."""
+    plane = await visit.enter()
+    wanted = str(visit.request.path_params["request_id"])[:64]
+    period = Period(0, int((time.time() + 60) * 1e6), ZoneInfo("UTC"))
+    query = RecordsQuery([plane.id], period, [Filter("request_id", Operator.EQUAL, (wanted,))], size=1)
+    rows = await visit.run(visit.analytics.records, query)
+    visit.section = "/traffic"
+    visit.at("Traffic", f"{visit.base}/traffic")
+    if not rows:
+        text = "It is not recorded here, or older than records are kept."
+        raise PageError(404, "No such request", text, (f"{visit.base}/traffic", "Traffic"))
+    visit.at(wanted)
+    row = rows[0]
+    names = await _names(
+        visit,
+        [
+            ("services", str(row.get("service_id") or "")),
+            ("routes", str(row.get("route_id") or "")),
+            ("consumers", str(row.get("consumer_id") or "")),
+        ],
+    )
+    return visit.page("traffic/request.html", row=row, names=names)
+
+
+def _asked(visit: Visit, plane_id: str) -> Asked:
+    query = visit.request.query_params
+    _, seconds, granularity = RANGES[_range(visit)]
+    step = granularity.value // 1000
+    end = (int(time.time()) // step + 1) * step
+    filters = [
+        Filter(dimension, Operator.EQUAL, (f"{plane_id}:{query[argument][:64]}",))
+        for argument, (dimension, _, _) in SUBJECTS.items()
+        if query.get(argument)
+    ]
+    if query.get("errors") == "1":
+        filters.append(Filter("status_code", Operator.GREATER_EQUAL, (400,)))
+    return Asked(plane_id, Period((end - seconds) * 1_000_000, end * 1_000_000, ZoneInfo("UTC")), granularity, filters)
+
+
+def _range(visit: Visit) -> str:
+    wanted = visit.request.query_params.get("range", "")
+    return wanted if wanted in RANGES else "1h"
+
+
+def _moments(asked: Asked) -> list[int]:
+    step = asked.granularity.value * 1000
+    return list(range(asked.period.start_us, asked.period.end_us, step))
+
+
+async def _requests(visit: Visit, asked: Asked) -> Chart:
+    query = asked.metrics("request_count", by=("status_code_grouped",), timed=True)
+    rows = (await visit.run(visit.analytics.metrics, query)).rows
+    moments = _moments(asked)
+    found = {(row.bucket_us, row.groups[0]): float(row.values[0] or 0) for row in rows}
+    series = [
+        Series(name.lower(), colour, [found.get((moment, name)) for moment in moments])
+        for name, colour in _STATUSES
+        if any(group == name for _, group in found)
+    ]
+    return Chart("Requests", "stack", [moment / 1e6 for moment in moments], series, "requests", count)
+
+
+async def _latencies(visit: Visit, asked: Asked) -> Chart:
+    query = asked.metrics(*(f"response_latency_{name}" for name, _ in _LATENCIES), timed=True)
+    found = {row.bucket_us: row.values for row in (await visit.run(visit.analytics.metrics, query)).rows}
+    moments = _moments(asked)
+    series = [
+        Series(name, colour, [_number(found[moment][place]) if moment in found else None for moment in moments])
+        for place, (name, colour) in enumerate(_LATENCIES)
+    ]
+    return Chart("Latency", "lines", [moment / 1e6 for moment in moments], series, "ms", _milliseconds)
+
+
+async def _top(visit: Visit, asked: Asked, dimension: str, collection: str) -> list[Ranked]:
+    query = asked.metrics("request_count", "error_rate", "response_latency_p95", by=(dimension,), limit=TOP)
+    rows = (await visit.run(visit.analytics.metrics, query)).rows
+    ids = [(row.groups[0] or "").rpartition(":")[2] for row in rows]
+    names = await _names(visit, [(collection, one) for one in ids])
+    ranked = [
+        Ranked(one, names.get(one, one[:8]) if one else "none", *(_number(value) or 0 for value in row.values))
+        for one, row in zip(ids, rows, strict=True)
+    ]
+    return sorted(ranked, key=lambda one: -one.requests)
+
+
+async def _chosen(visit: Visit) -> dict[str, str]:
+    found = {}
+    for argument, (_, collection, _) in SUBJECTS.items():
+        one = visit.request.query_params.get(argument, "")[:64]
+        if one:
+            found[argument] = (await _names(visit, [(collection, one)])).get(one, one[:8])
+    return found
+
+
+async def _names(visit: Visit, wanted: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """What these are called, by id; what is gone keeps its id."""
+    plane = visit.control_plane
+    assert plane is not None
+    names: dict[str, str] = {}
+    for collection, one in {(collection, one) for collection, one in wanted if one}:
+        try:
+            if collection == "nodes":
+                names[one] = (await visit.run(visit.control.nodes.get, plane.scope, one)).hostname
+            else:
+                row: Mapping[str, Any] = await visit.run(visit.control.changes.get, plane.scope, collection, one)
+                names[one] = name_of(row)
+        except NotFound:
+            continue
+    return names
+
+
+def _number(value: float | int | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def _milliseconds(value: float) -> str:
+    return f"{value:.0f} ms" if value >= 10 or value == 0 else f"{value:.1f} ms"
+
+
+_BASE = "/{region}/control-planes/{control_plane}/traffic"
+
+ROUTES = (
+    Route(_BASE, show, methods=["GET"]),
+    Route(f"{_BASE}/events", watch, methods=["GET"]),
+    Route(_BASE + "/requests/{request_id}", show_request, methods=["GET"]),
+)

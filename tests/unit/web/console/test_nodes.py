@@ -1,0 +1,140 @@
+"""The pages of nodes and their certificates: what is wrong, a way to a new one, and no key kept."""
+
+from __future__ import annotations
+
+import re
+import time
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.unit.web.console.conftest import Browser, Rig
+
+from twinplane.control import NodeHello, NodeIssue, NodePing, NodeReport
+from twinplane.node.authority import self_signed
+
+SCRIPT = "<script>alert(1)</script>"
+NODE = "6f1f6d54-3f0e-4d2c-9a55-0d5f6f3c8f01"
+
+
+def _scope(rig: Rig) -> Any:
+    organization = rig.control.organizations.first()
+    return rig.control.control_planes.default(organization.id, "us").scope
+
+
+def _report(rig: Rig, **more: Any) -> None:
+    hello = NodeHello(NODE, "edge-1", "127.0.0.1", "3.8.1", labels={"env": "prod"}, **more.pop("hello", {}))
+    rig.control.nodes.record_reports([NodeReport(_scope(rig), NODE, hello=hello, **more)])
+
+
+def _kept(directory: Path) -> bytes:
+    return b"".join(file.read_bytes() for file in directory.rglob("*") if file.is_file())
+
+
+async def test_an_empty_list_says_what_to_do(rig: Rig, signed_in: Browser) -> None:
+    page = (await signed_in.get(f"{rig.plane_path}/nodes")).text
+    assert "No node yet" in page
+    assert "/nodes/new" in page
+
+
+async def test_a_node_shows_what_it_runs_and_what_it_cannot_do(rig: Rig, signed_in: Browser) -> None:
+    expected = rig.control.nodes.expected_hash(_scope(rig)).hash
+    issue = NodeIssue("P101", "warning", SCRIPT, "upgrade the node", affected_resources=[{"id": "x", "type": "plugin"}])
+    _report(rig, ping=NodePing("a" * 32, 1, "e"), issues=(issue,))
+    page = (await signed_in.get(f"{rig.plane_path}/nodes")).text
+    assert all(text in page for text in ("edge-1", "Connected", "Out of sync", "1 issue", "3.8.1"))
+    assert "Nodes with issues" in (await signed_in.get(rig.plane_path)).text
+    page = (await signed_in.get(f"{rig.plane_path}/nodes/{NODE}")).text
+    assert "Upgrade the node" in page
+    assert SCRIPT not in page
+    _report(rig, ping=NodePing(expected, 1, "e"), issues=())
+    assert "In sync" in (await signed_in.get(f"{rig.plane_path}/nodes")).text
+    forgotten = await signed_in.fill(f"{rig.plane_path}/nodes/{NODE}", f"{rig.plane_path}/nodes/{NODE}/delete", {})
+    assert forgotten.status_code == 303
+    assert (await signed_in.get(f"{rig.plane_path}/nodes/{NODE}")).status_code == 404
+
+
+async def test_a_new_node_gets_a_pinned_certificate_and_the_exact_words(
+    rig: Rig, signed_in: Browser, tmp_path: Path
+) -> None:
+    path = f"{rig.plane_path}/nodes/new"
+    answer = await signed_in.fill(path, path, {"title": "eu-1"})
+    assert answer.status_code == 200
+    page = unescape(answer.text)
+    plane = rig.control.control_planes.default(rig.control.organizations.first().id, "us")
+    host = plane.control_plane_endpoint.removeprefix("https://")
+    for line in (
+        f"cluster_control_plane = {host}",
+        f"cluster_server_name = {host.partition(':')[0]}",
+        "konnect_mode = on",
+    ):
+        assert line in page, line
+    for place in ("Linux", "Docker", "Kubernetes", "macOS", "AWS", "Azure"):
+        assert f"<summary>{place}</summary>" in page
+    (pinned,) = rig.control.certificates.list(plane.scope)
+    assert pinned.title == "eu-1"
+    assert pinned.cert.strip() in page
+    key = re.search(r"-----BEGIN PRIVATE KEY-----\n(.*?)\n-----END", page, re.DOTALL)
+    assert key
+    kept = _kept(tmp_path)
+    assert key[1].splitlines()[0].encode() not in kept
+    waiting = f"{rig.plane_path}/nodes/new/{pinned.id}/waiting"
+    assert "Waiting for the node" in (await signed_in.get(waiting)).text
+    _report(rig, hello={"certificate_id": pinned.id}, ping=NodePing("a" * 32, 1, "e"))
+    assert "edge-1 is connected" in (await signed_in.get(waiting)).text
+
+
+async def test_an_ingress_controller_gets_helm_values(rig: Rig, signed_in: Browser) -> None:
+    made = await signed_in.fill(
+        "/us/control-planes/new",
+        "/us/control-planes",
+        {"name": "kic", "cluster_type": "CLUSTER_TYPE_K8S_INGRESS_CONTROLLER", "auth_type": "pinned_client_certs"},
+    )
+    assert made.status_code == 303, re.findall(r'class="problem"[^>]*>([^<]+)', made.text)
+    path = made.headers["location"].partition("?")[0] + "/nodes/new"
+    page = (await signed_in.fill(path, path, {})).text
+    assert "apiHostname: us.kic.api.example.test" in page
+    assert "konnect-client-tls" in page
+
+
+async def test_certificates_are_added_warned_about_and_revoked(rig: Rig, signed_in: Browser) -> None:
+    path = f"{rig.plane_path}/node-certificates"
+    good, short = self_signed("n", days=400, client=True), self_signed("n", days=9, client=True)
+    for identity in (good, short):
+        answer = await signed_in.fill(path, path, {"cert": identity.certificate, "title": SCRIPT})
+        assert answer.status_code == 303
+    page = (await signed_in.get(path)).text
+    assert SCRIPT not in page
+    assert "Ends soon" in page
+    assert "about to expire" in (await signed_in.get(rig.plane_path)).text
+    again = await signed_in.fill(path, path, {"cert": good.certificate})
+    assert (again.status_code, "is there already" in again.text) == (400, True)
+    wrong = await signed_in.fill(path, path, {"cert": "no certificate", "title": "kept"})
+    assert (wrong.status_code, 'value="kept"' in wrong.text) == (400, True)
+    first = rig.control.certificates.list(_scope(rig))[0]
+    assert (await signed_in.fill(path, f"{path}/{first.id}/revoke", {})).status_code == 303
+    assert len(rig.control.certificates.list(_scope(rig))) == 1
+
+
+@pytest.mark.parametrize("path", ["nodes/unknown", "nodes/new/unknown/waiting", "traffic/requests/unknown"])
+async def test_what_is_not_there(rig: Rig, signed_in: Browser, path: str) -> None:
+    answer = await signed_in.get(f"{rig.plane_path}/{path}")
+    assert answer.status_code == (200 if path.endswith("waiting") else 404)
+
+
+async def test_a_live_page_is_told_of_a_change(rig: Rig) -> None:
+    seen: list[bytes] = []
+    streams = rig.app._console.live
+
+    async def look() -> bytes:
+        return b"two" if time.monotonic() > began + 0.5 else b"one"
+
+    began = time.monotonic()
+    response = streams.stream(look)
+    async for part in response.body_iterator:  # type: ignore[attr-defined]
+        seen.append(part)
+        if b"changed" in part:
+            break
+    assert seen[0].startswith(b"retry:")
+    assert b"event: changed" in seen[-1]
