@@ -108,7 +108,7 @@ LATER = {
     "claims too much": (claimed(BINARY, 2**62), "frame_too_large"),
     "pings without end": (masked(PING, ZERO_HASH.encode()) * 5_000, "frame_rate"),
     "reports without end": (masked(BINARY, b'{"type":"error","error":{}}') * 5_000, "frame_rate"),
-    "bytes without end": (masked(BINARY, b'{"type":"applied","x":"' + b"x" * 1_000_000 + b'"}') * 20, "byte_rate"),
+    "bytes without end": (masked(BINARY, b'{"type":"applied","x":"' + b"x" * 1_000_000 + b'"}') * 50, "byte_rate"),
 }
 PASSED_OVER = {
     "the first frame again": (info(), "report_unknown"),

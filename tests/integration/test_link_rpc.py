@@ -230,3 +230,16 @@ async def test_many_nodes_share_one_history(running: Running) -> None:
     newest = [await told(end) for end in ends]
     answers = await asyncio.gather(*(end.get_delta(known[0]) for end in ends))
     assert all(answer["deltas"][-1]["version"] >= newest[0] for answer in answers)
+
+
+async def test_an_answer_that_does_not_fit_is_an_error_and_an_issue(tmp_path: Path) -> None:
+    async with running_with(tmp_path, rpc=True, rpc_sync=True, payload_bytes_max=600) as running:
+        for number in range(20):
+            create(running, "services", name=f"s{number}-{uuid.uuid4()}", host=f"{uuid.uuid4()}.test")
+        end = await joined(running)
+        answer = await end.call("kong.sync.v2.get_delta", [{"default": {"version": 0}}])
+        assert answer["error"]["code"] == -32000
+        assert "payload_too_large" in answer["error"]["message"]
+        row = await eventually(lambda: (row := running.row()) and row.issues and row)
+        assert row.issues[0].code == "payload_too_large"
+        assert running.server.facts.refused["answer_too_large"] == 1

@@ -16,9 +16,11 @@ from twinplane.hybrid.errors import FrameInvalid
 
 FRAMES_PER_SECOND: Final = 100
 _BURST_SECONDS: Final = 10
-BYTES_PER_SECOND: Final = 262_144
-BYTES_BURST: Final = 8_388_608
+# A node that cannot run much of what it is sent says so at length after each change.
+BYTES_PER_SECOND: Final = 2_097_152
+BYTES_BURST: Final = 33_554_432
 LOG_INTERVAL_S: Final = 60.0
+LINES_OF_PEER_MAX: Final = 60
 _REMEMBERED_MAX: Final = 2_000
 # Reasons are words of ours and few; the limit only holds what a mistake in that would cost.
 _REASONS_MAX: Final = 100
@@ -59,30 +61,46 @@ class _Told:
 
 
 class RefusalLog:
-    """Refusals: every one is counted, and of one peer and reason one a minute is logged."""
+    """Refusals: every one is counted; of one node and reason one a minute is logged, of one certificate sixty."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.by_reason: dict[str, int] = {}
         self._clock = clock
-        self._told: OrderedDict[tuple[str, str], _Told] = OrderedDict()
+        self._told: OrderedDict[tuple[str, str, str], _Told] = OrderedDict()
+        # Lines of each certificate in the present minute: whoever has one may call itself any node.
+        self._lines: dict[str, int] = {}
+        self._minute_began = clock()
 
     @property
     def total(self) -> int:
         """All of them."""
         return sum(self.by_reason.values())
 
-    def note(self, reason: str, detail: str, *, peer: str, who: str) -> None:
-        """Something of a peer was refused. `peer` is what tells it from others, `who` stands in the log."""
+    def note(self, reason: str, detail: str, *, peer: str, who: str, node: str = "") -> None:
+        """Something of a peer was refused. `peer` is its certificate, `node` what it calls itself, `who` the log's."""
         if reason in self.by_reason or len(self.by_reason) < _REASONS_MAX:
             self.by_reason[reason] = self.by_reason.get(reason, 0) + 1
         now = self._clock()
-        told = self._told.pop((peer, reason), None)
-        if told is not None and now - told.at < LOG_INTERVAL_S:
+        key = peer, node, reason
+        told = self._told.pop(key, None)
+        is_recent = told is not None and now - told.at < LOG_INTERVAL_S
+        if told is not None and (is_recent or not self._has_line(peer, now)):
             told.left_out += 1
-            self._told[peer, reason] = told
+            self._told[key] = told
+            return
+        if told is None and not self._has_line(peer, now):
             return
         left_out = told.left_out if told is not None else 0
-        self._told[peer, reason] = _Told(now)
+        self._told[key] = _Told(now)
         while len(self._told) > _REMEMBERED_MAX:
             self._told.popitem(last=False)
+        self._lines[peer] = self._lines.get(peer, 0) + 1
         _log.warning("peer_refused reason=%s detail=%.300s left_out=%d %s", reason, detail, left_out, who)
+
+    def _has_line(self, peer: str, now: float) -> bool:
+        if now - self._minute_began >= LOG_INTERVAL_S:
+            self._lines.clear()
+            self._minute_began = now
+        return self._lines.get(peer, 0) < LINES_OF_PEER_MAX and (
+            peer in self._lines or len(self._lines) < _REMEMBERED_MAX
+        )

@@ -242,7 +242,7 @@ class LinkServer:
             await self._serve_rpc(upgrade, request, presented, admission, link)
             return
         if query is None:
-            self._refusals.note("query_invalid", request.path, peer=link.peer(), who=link.who())
+            self._refusals.note("query_invalid", request.path, peer=link.peer(), who=link.who(), node=link.node())
             await upgrade.refuse(400, "<html><body>400 Bad Request</body></html>", "text/html")
             return
         is_twin = request.headers.get(LINK_HEADER) == LINK_VERSION
@@ -287,7 +287,7 @@ class LinkServer:
     ) -> None:
         offered = _single_headers(request).get("Sec-Websocket-Protocol", "")
         if SUBPROTOCOL not in [name.strip() for name in offered.split(",")]:
-            self._refusals.note("subprotocol_missing", offered, peer=link.peer(), who=link.who())
+            self._refusals.note("subprotocol_missing", offered, peer=link.peer(), who=link.who(), node=link.node())
             await upgrade.refuse(400, _message(f"the subprotocol {SUBPROTOCOL} is needed"), "application/json")
             return
         stream = await upgrade.accept(request, {"Sec-WebSocket-Protocol": SUBPROTOCOL})
@@ -357,7 +357,7 @@ class LinkServer:
     def _note_refusal(self, error: IdentityRefused, request: Request, link: _Link) -> None:
         self.facts.refused_total += 1
         detail = f"{error.detail} path={request.path[:200]}"
-        self._refusals.note(error.code, detail, peer=link.peer(), who=link.who())
+        self._refusals.note(error.code, detail, peer=link.peer(), who=link.who(), node=link.node())
         if self._witness is not None:
             shown = link.presented
             self._witness.refused(
@@ -368,11 +368,11 @@ class LinkServer:
             )
 
     def _note_passed_over(self, reason: str, link: _Link) -> None:
-        self._refusals.note(reason, "", peer=link.peer(), who=link.who())
+        self._refusals.note(reason, "", peer=link.peer(), who=link.who(), node=link.node())
 
     def _note_refused_frame(self, error: FrameInvalid | FrameBroken | PayloadTooLarge, link: _Link) -> None:
         self.facts.refused_total += 1
-        self._refusals.note(error.code, str(error), peer=link.peer(), who=link.who())
+        self._refusals.note(error.code, str(error), peer=link.peer(), who=link.who(), node=link.node())
 
     def _channel(self, control_plane_id: str) -> Channel:
         channel = self._channels.get(control_plane_id)
@@ -444,6 +444,10 @@ class _Link:
         self.query: NodeQuery | None = None
         self.stream: FrameStream | None = None
         self.session: ConfigSession | RpcSession | None = None
+
+    def node(self) -> str:
+        """What the peer calls itself; empty where it has not said so."""
+        return self.query.node_id if self.query is not None else ""
 
     def peer(self) -> str:
         """What tells this peer from others: its certificate, its address where it shows none."""

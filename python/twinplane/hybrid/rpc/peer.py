@@ -41,6 +41,9 @@ from twinplane.hybrid.wire import IO_TIMEOUT_S, PING_INTERVAL_S, SILENCE_S
 Handler = Callable[[Sequence[Any]], Awaitable[Any]]
 """Serves a call. Raises CallRefused, or FrameInvalid for parameters that make no sense."""
 
+ANSWER_TOO_LARGE: Final = "answer_too_large"
+"""What is told where an answer of ours does not fit into a frame."""
+
 # Above this many bytes a message is packed and unpacked in a thread.
 _LARGE: Final = 262_144
 _CALLS_MAX: Final = 64
@@ -139,8 +142,14 @@ class RpcPeer:
             await self._send(error_message(None, CallRefused(PARSE_ERROR)))
             return
         answers = [answer for part in parcel.parts if (answer := await self._serve(part)) is not None]
-        if answers:
+        if not answers:
+            return
+        try:
             await self._send(answers if parcel.is_batch else answers[0])
+        except PayloadTooLarge as error:
+            self._on_refused(ANSWER_TOO_LARGE)
+            told = CallRefused(SERVER_ERROR, f"{error.code}: {error}")
+            await self._send(error_message(None if parcel.is_batch else answers[0].get("id"), told))
 
     async def _serve(self, part: Part) -> Message | None:
         if isinstance(part, Answer):

@@ -16,7 +16,7 @@ import orjson
 
 from twinplane.control import Export, NodeHello, NodeIssue, NodePing, Scope
 from twinplane.hybrid.compat import NORMAL
-from twinplane.hybrid.compat_issues import refusal_issues
+from twinplane.hybrid.compat_issues import PAYLOAD_TOO_LARGE, node_issue, refusal_issues
 from twinplane.hybrid.errors import FrameInvalid, LinkError, PayloadTooLarge, PeerSilent
 from twinplane.hybrid.frames import BINARY, FrameStream
 from twinplane.hybrid.identity import Admission, Presented
@@ -25,7 +25,7 @@ from twinplane.hybrid.publication import Publication
 from twinplane.hybrid.rpc.deltas import Answer, SyncHistory
 from twinplane.hybrid.rpc.hello import SYNC, Hello, decode_hello, encode_welcome
 from twinplane.hybrid.rpc.jsonrpc import CallRefused
-from twinplane.hybrid.rpc.peer import RpcPeer
+from twinplane.hybrid.rpc.peer import ANSWER_TOO_LARGE, RpcPeer
 from twinplane.hybrid.rpc.sync import (
     GET_DELTA,
     NAMESPACE,
@@ -191,8 +191,16 @@ class RpcSession:
             bytes_max=self._around.payload_bytes_max,
             text_max=TEXT_BYTES_MAX,
             on_frame=self._on_frame,
-            on_refused=self._on_refused,
+            on_refused=self._note_refused,
         )
+
+    def _note_refused(self, reason: str) -> None:
+        self._on_refused(reason)
+        if reason == ANSWER_TOO_LARGE and self.query is not None:
+            text = f"the configuration does not fit into {self._around.payload_bytes_max} bytes"
+            self._lost_issues = (node_issue(PAYLOAD_TOO_LARGE, text),)
+            scope = self._admission.control_plane.scope
+            self._around.book.issues(scope, self.query.node_id, (*self._node_issues, *self._lost_issues))
 
     async def _get_delta(self, params: Sequence[Any], scope: Scope, node: NodeVersion, dialect: Dialect) -> Any:
         version = read_version(params)
@@ -212,6 +220,7 @@ class RpcSession:
         self._record(scope, version, answer, dialect)
         text_max = self._around.payload_bytes_max * INFLATED_FACTOR_MAX
         if len(answer.text) > text_max:
+            self._note_refused(ANSWER_TOO_LARGE)
             raise PayloadTooLarge(len(answer.text), text_max)
         self._told = answer.version
         self._asked.set()
