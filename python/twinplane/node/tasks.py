@@ -46,6 +46,8 @@ def in_loop(work: Work) -> Callable[[], None]:
         task.add_done_callback(under_way.discard)
 
     def call() -> None:
-        loop.call_soon_threadsafe(begin)
+        # A thread may outlive the loop by a moment: then there is nobody left to tell.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(begin)
 
     return call
