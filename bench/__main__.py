@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import fleet, matching, propagation, proxying, restarting, routes, storing
+from bench import deltas, fleet, matching, propagation, proxying, restarting, routes, storing
 
 QUESTIONS: dict[str, Callable[[Path], list[str]]] = {
     "proxying": proxying.run,
@@ -15,6 +15,7 @@ QUESTIONS: dict[str, Callable[[Path], list[str]]] = {
     "matching": matching.run,
     "swaps": routes.run_swaps,
     "propagation": propagation.run,
+    "deltas": deltas.run,
     "storing": storing.run,
     "fleet": fleet.run,
     "sizes": fleet.run_sizes,

@@ -20,8 +20,8 @@ def run(directory: Path) -> list[str]:
         idle = {name: processes.resident_mib(pid) for name, pid in pids.items()}
         admin = http.client.HTTPConnection("127.0.0.1", int(str(ports["admin_port"])))
         proxy = http.client.HTTPConnection("127.0.0.1", int(str(ports["proxy_port"])))
-        _put(admin, "/services/bench", {"url": f"http://127.0.0.1:{upstream}/"})
-        taken = sorted(_change(admin, proxy, number) for number in range(CHANGES))
+        put(admin, "/services/bench", {"url": f"http://127.0.0.1:{upstream}/"})
+        taken = sorted(change(admin, proxy, number) for number in range(CHANGES))
     rows = [
         "| changes | p50 ms | p99 ms | longest ms |",
         "|---|---|---|---|",
@@ -34,9 +34,9 @@ def run(directory: Path) -> list[str]:
     return rows
 
 
-def _change(admin: http.client.HTTPConnection, proxy: http.client.HTTPConnection, number: int) -> float:
+def change(admin: http.client.HTTPConnection, proxy: http.client.HTTPConnection, number: int) -> float:
     """Milliseconds from the accepted write to the first answer by the new route."""
-    _put(admin, f"/services/bench/routes/r{number}", {"paths": [f"/change-{number:03}"]})
+    put(admin, f"/services/bench/routes/r{number}", {"paths": [f"/change-{number:03}"]})
     accepted = time.perf_counter()
     while True:
         proxy.request("GET", f"/change-{number:03}")
@@ -48,7 +48,8 @@ def _change(admin: http.client.HTTPConnection, proxy: http.client.HTTPConnection
             raise TimeoutError(f"change {number} never arrived")
 
 
-def _put(connection: http.client.HTTPConnection, path: str, body: dict[str, object]) -> None:
+def put(connection: http.client.HTTPConnection, path: str, body: dict[str, object]) -> None:
+    """Make or replace an entity. Raises where it is refused."""
     connection.request("PUT", path, json.dumps(body), {"Content-Type": "application/json"})
     answer = connection.getresponse()
     data = answer.read()

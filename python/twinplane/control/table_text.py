@@ -13,8 +13,10 @@ _BETWEEN = b"\n,"
 
 def join_table(collections: Iterable[tuple[str, Sequence[bytes]]]) -> bytes:
     """The text of a table. Collections without rows must have been left out."""
-    parts = [b'\n,"' + name.encode() + b'":[\n' + _BETWEEN.join(rows) + b"\n]" for name, rows in collections]
-    return b"".join([_HEAD, *parts, b"}"])
+    parts = [_HEAD]
+    for name, rows in collections:
+        parts += [b'\n,"', name.encode(), b'":[\n', _BETWEEN.join(rows), b"\n]"]
+    return b"".join([*parts, b"}"])
 
 
 def cut_collection(text: bytes, name: str) -> list[bytes] | None:

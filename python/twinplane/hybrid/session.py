@@ -363,6 +363,9 @@ class ConfigSession:
             self._record_issues()
             _log.error("payload_too_large bytes=%d %s", shipment.payload_bytes, self._who())
             return
+        # The answer may be here before the sending has returned.
+        self._progress.note_sent(publication)
+        self._note_pushed(publication)
         try:
             async with asyncio.timeout(PUSH_TIMEOUT_S):
                 await self._stream.send_ready(shipment.frame)
@@ -370,8 +373,6 @@ class ConfigSession:
             # It holds one of few places: others wait for theirs.
             self.end("push_not_taken")
             raise PeerSilent(f"the configuration was not taken within {PUSH_TIMEOUT_S:g} s") from None
-        self._progress.note_sent(publication)
-        self._note_pushed(publication)
         self._count(shipment)
         if tuple(shipment.issues) != self._lost_issues:
             self._lost_issues = tuple(shipment.issues)
