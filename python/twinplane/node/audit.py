@@ -117,9 +117,7 @@ class AuditLog:
             if known is not None and 0 <= now - known.since < REPEATS_S:
                 known.count += 1
                 return
-            self.tell_repeats()
-            if len(self._repeats) >= REPEATS_MAX:
-                self._repeats.clear()
+            self.tell_repeats(all_of_them=len(self._repeats) >= REPEATS_MAX)
             self._repeats[name] = _Repeat(now, said)
         self.note("access", result, **said)
 
