@@ -31,14 +31,16 @@ class Planes:
         self.node_environ: dict[str, str] = {}
         self.before_node: list[str] = []
 
-    def start_control_plane(self) -> None:
+    def start_control_plane(self, *, seconds: float = 60) -> None:
         ports = self.ports
         self.control_plane = run_twinplane(
             "control-plane", "--data", str(self.data), "--listen", "127.0.0.1", "--port", str(ports.platform),
             "--admin-port", str(ports.admin),
             environ=self.control_plane_environ,
         )  # fmt: skip
-        eventually(lambda: Client(ports.platform, ca=self.data / "ca.pem")("GET", "/health").status == 200, seconds=60)
+        eventually(
+            lambda: Client(ports.platform, ca=self.data / "ca.pem")("GET", "/health").status == 200, seconds=seconds
+        )
 
     def join(self) -> None:
         self.node_directory.mkdir(exist_ok=True)

@@ -38,6 +38,8 @@ class Network:
         self._loop = loop
         self._listeners: dict[str, tuple[Any, Process]] = {}
         self.ends: list[End] = []
+        self.accepted: list[float] = []
+        """When connections were made."""
         loop.listen = self._listen
 
     def _listen(self, factory: Any, address: str) -> Any:
@@ -69,6 +71,7 @@ class Network:
         near.peer, far.peer = far, near
         self.ends = [end for end in self.ends if not end.is_gone]
         self.ends += [near, far]
+        self.accepted.append(self._loop.time())
         near.attach(protocol)
         self._loop.call_soon(far.accept, factory, context=server.context.copy())
         return reader, asyncio.StreamWriter(near, protocol, reader, self._loop)  # type: ignore[arg-type]
