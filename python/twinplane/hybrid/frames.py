@@ -222,10 +222,14 @@ class Upgrade:
         self._writer.close()
 
     async def _send(self, response: Response) -> None:
-        self._protocol.send_response(response)
-        for data in self._protocol.data_to_send():
-            if data:
-                self._writer.write(data)
+        if response.status_code == 101:
+            self._protocol.send_response(response)
+            for data in self._protocol.data_to_send():
+                if data:
+                    self._writer.write(data)
+        else:
+            # Past the protocol: bytes behind the request that are no frames have ended it before the answer.
+            self._writer.write(response.serialize())
         try:
             await self._writer.drain()
         except OSError:

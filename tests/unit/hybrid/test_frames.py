@@ -134,3 +134,38 @@ async def test_what_is_no_http_is_dropped() -> None:
     writer.close()
     server.close()
     await server.wait_closed()
+
+
+@pytest.mark.parametrize("behind", [b"", b"\xff" * 100, b"\x81\x85\0\0\0\0hello", b"GET / HTTP/1.1\r\n\r\n"])
+@pytest.mark.parametrize("is_upgrade", [True, False])
+async def test_what_follows_a_refused_request_does_not_stand_in_the_way_of_its_answer(
+    behind: bytes, is_upgrade: bool
+) -> None:
+    served: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            upgrade = Upgrade(reader, writer, bytes_max=1_000)
+            request = await upgrade.read(5)
+            assert request is not None
+            if is_upgrade:
+                await upgrade.refuse(401, "no", "text/plain")
+            else:
+                assert await upgrade.accept(request, {}) is None
+        except BaseException as error:
+            served.set_exception(error)
+        else:
+            served.set_result(None)
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.sockets[0].getsockname()[1])
+    headers = "Connection: Upgrade\r\nUpgrade: websocket\r\n" if is_upgrade else ""
+    writer.write(f"GET /v1/outlet HTTP/1.1\r\nHost: cp.example\r\n{headers}\r\n".encode() + behind)
+    async with asyncio.timeout(10):
+        await served
+        answer = await reader.read()
+    assert answer.startswith(b"HTTP/1.1 401 " if is_upgrade else b"HTTP/1.1 426 ")
+    assert answer.count(b"HTTP/1.1 ") == 1
+    writer.close()
+    server.close()
+    await server.wait_closed()
