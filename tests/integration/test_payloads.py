@@ -132,6 +132,9 @@ async def test_a_bad_table_is_refused_whole(node: Node, changes: dict[str, Any],
         b'{"type":"reconfigure","config_hash":"' + b"a" * 32 + b'","config_table":{"services":[{"id":"\xff"}]}}',
         b'{"type":"reconfigure","config_hash":"' + b"a" * 32 + b'"}',
         b'{"type":"reconfigure","config_hash":"' + b"a" * 32 + b'","config_table":null}',
+        b'{"type":"reconfigure","config_hash":"' + b"a" * 32 + b'","config_table":{"services":[],"services":[]}}',
+        b'{"type":"reconfigure","config_hash":"' + b"a" * 32 + b'","config_table":{"services":[{"tags":1,"tags":2}]}}',
+        b'{"type":"reconfigure","config_hash":"' + b"a" * 32 + b'","config_table":{"a:":1,"a\\u003a":["b:c","::"]}}',
         b"",
         b"{",
         b"[]",
@@ -149,6 +152,17 @@ async def test_a_malformed_message_changes_nothing(node: Node, text: bytes, is_t
         assert outcome.fault is not None
     assert node.keeper.config_hash == before
     assert node.core.status().services == 1
+
+
+@pytest.mark.parametrize("escape", [False, True])
+async def test_colons_within_texts_are_no_names(node: Node, escape: bool) -> None:
+    table = GOOD | {"services": [GOOD["services"][0] | {"tags": ["a:b", '{"c":1}', "::"]}]}
+    text = json.dumps({"type": "reconfigure", "config_hash": _hash(table), "config_table": table, "x": {"y": ":"}})
+    frame = gzip.compress(text.replace("a:b", "a\\u003Ab" if escape else "a:b").encode())
+    outcome = await node.keeper.receive(frame, is_twin=False)
+    assert outcome is not None
+    assert outcome.fault is None
+    assert node.keeper.config_hash == _hash(table)
 
 
 @pytest.mark.parametrize("frame", [gzip.compress(bytes(500_000_000), 9), b"\x1f\x8b" + bytes(4_194_304)])

@@ -1,4 +1,4 @@
-"""JSON of small frames read without leniency: UTF-8, no name twice in an object, no numbers that JSON lacks. Pure.
+"""JSON of frames read without leniency: UTF-8, no name twice in an object, no numbers that JSON lacks. Pure.
 
 Parsers differ in which of two values counts; a frame that relies on that is refused rather than read in one way.
 """
@@ -29,6 +29,18 @@ def read_strict_object(data: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise FrameInvalid("no JSON object", "not_json")
     return value
+
+
+def check_names(text: bytes, *written: bytes) -> None:
+    """Raises FrameInvalid where an object of a large text has a name twice.
+
+    `written` is all that a lenient reader found, as it writes it. An entry that gave way to another of its name took a
+    colon with it, and nothing else does; only a colon that is escaped calls for reading the text anew.
+    """
+    if b"\\u003a" in text or b"\\u003A" in text:
+        read_strict(text)
+    elif text.count(b":") != sum(each.count(b":") for each in written):
+        raise FrameInvalid("a name twice in one object", "duplicate_name")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import orjson
 
 from twinplane.hybrid.errors import FrameInvalid, PayloadTooLarge
 from twinplane.hybrid.hashing import EMPTY_HASH, Hashes
-from twinplane.hybrid.strict_json import read_strict_object
+from twinplane.hybrid.strict_json import check_names, read_strict_object
 
 CONFIG_PATH = "/v1/outlet"
 TELEMETRY_PATH = "/v1/analytics/batches"
@@ -229,7 +229,8 @@ def decode_reconfigure(frame: bytes, *, bytes_max: int, is_twin: bool) -> Reconf
 def read_reconfigure(text: bytes, *, is_twin: bool) -> Reconfigure | None:
     """The same of a frame's text.
 
-    From a twinplane peer the table is cut out without decoding it; if the cut is wrong the core refuses the text.
+    From a twinplane peer the table is cut out without decoding it; if the cut is wrong the core refuses the text, as it
+    does a name that is twice in an object. Other tables are decoded, where of two such entries one would be lost.
     """
     if is_twin:
         head, mark, table = text.partition(_TABLE_MARK)
@@ -238,7 +239,9 @@ def read_reconfigure(text: bytes, *, is_twin: bool) -> Reconfigure | None:
     message = _object(text)
     if "config_table" not in message:
         return _reconfigure(message, b"") if message.get("type") == "reconfigure" else None
-    return _reconfigure(message, orjson.dumps(message["config_table"]))
+    table = orjson.dumps(message.pop("config_table"))
+    check_names(text, table, orjson.dumps(message), _TABLE_MARK)
+    return _reconfigure(message, table)
 
 
 def _reconfigure(head: dict[str, Any], table: bytes) -> Reconfigure | None:
