@@ -1,7 +1,7 @@
 """Telemetry that waits for its acknowledgement: a bounded list of batches in an append-only file of the prefix.
 
 Every entry carries a checksum, every flush is synced. Beyond the limit the oldest records are dropped and counted,
-exactly as many as are too many. While the prefix cannot be written, batches wait in memory, with a warning.
+exactly as many as are too many. While the file cannot be read or written, batches wait in memory, with a warning.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ class Waiting:
     length: int = 0
     skipped: int = 0
     is_sent: bool = False
+    losses_told: int = 0
+    """How many lost records the control plane knows of once it has stored this."""
 
     @property
     def rows(self) -> int:
@@ -69,6 +71,8 @@ class Backlog:
         self._seal: FileSeal | None = None
         self._is_warned = False
         self._failed_at = 0.0
+        self._is_unread = False
+        self._losses_told = 0
         self.boot_id = boot_id or str(uuid.uuid4())
         self.origin = str(uuid.uuid4())
         self.lost_records = 0
@@ -130,7 +134,7 @@ class Backlog:
             _log.error("backlog_unreadable number=%d rows=%d", batch.number, batch.rows)
             self.refuse(batch.boot_id, batch.number)
             return None
-        batch.is_sent = True
+        batch.is_sent, batch.losses_told = True, self.lost_records
         return self._header(batch), packed
 
     def settle(self, boot_id: str, number: int) -> bool:
@@ -138,6 +142,7 @@ class Backlog:
         batch = self._find(boot_id, number)
         if batch is None:
             return False
+        self._losses_told = max(self._losses_told, batch.losses_told)
         self._remove(batch)
         self._tidy()
         return True
@@ -221,17 +226,30 @@ class Backlog:
             return None
 
     def _open(self, path: Path) -> None:
+        """Take up the file, before what waits already. It is not written while it cannot be read."""
         try:
-            self._replay(read_whole(path))
+            data = read_whole(path)
         except FileNotFoundError:
-            pass
+            data = b""
         except OSError as error:
+            self._is_unread = True
             self._keep_in_memory(error)
             return
+        self._is_unread = False
+        newer, self._waiting = self._waiting, {}
+        origin, lost, self.lost_records = self.origin, self.lost_records, 0
+        self._replay(data)
+        self._waiting |= newer
+        # What was told under the origin of this process is not to be told under that of the file too.
+        self.lost_records += lost if self.origin == origin else lost - self._losses_told
         self._rewrite()
 
     def _try_again(self) -> None:
-        if self.is_troubled and time.monotonic() - self._failed_at >= RETRY_S:
+        if self._path is None or not self.is_troubled or time.monotonic() - self._failed_at < RETRY_S:
+            return
+        if self._is_unread:
+            self._open(self._path)
+        else:
             self._rewrite()
 
     def _replay(self, data: bytes) -> None:

@@ -67,10 +67,12 @@ class ConfigCache:
         self._is_placed = False
         self.damages: tuple[str, ...] = ()
         """What the last `load` could not use, for people."""
+        self.unsealed: tuple[str, ...] = ()
+        """What the last `load` could use, but not seal as it should be, for people."""
 
     def load(self) -> list[Stored]:
         """What can be served from, newest first. Empty where the cache was deleted or nothing of it is whole."""
-        self.damages = ()
+        self.damages = self.unsealed = ()
         if not _is_there(self._newest):
             _log.info("cache_absent file=%s", self._newest)
             return []
@@ -150,9 +152,15 @@ class ConfigCache:
             _log.info("cache_sealed file=%s key=%s", path.name, self._keyring.newest_id.hex())
         except OSError as error:
             _log.warning("cache_not_sealed file=%s detail=%s", path.name, error)
+            self.unsealed += (not_sealed(path, error),)
 
     def _encode(self, stored: Stored) -> bytes:
         return encode_cache(stored, self._keyring if self._seals else None)
+
+
+def not_sealed(path: Path, error: OSError) -> str:
+    """That a file could be read, but not be sealed with the present key, for people."""
+    return f"{path.name}: not sealed with the present certificate key: {error.strerror or error}"
 
 
 def encode_cache(stored: Stored, keyring: Keyring | None = None, *, facts: Mapping[str, object] | None = None) -> bytes:

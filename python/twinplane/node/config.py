@@ -1,6 +1,7 @@
 """What a node serves, and how a new configuration gets there: read, kept on disk, applied, reported.
 
-Whole payloads only: whatever fails, the configuration that is being served goes on and the reason is told.
+It comes whole, or as a change that is first made a whole one with what is served. Whatever fails, the configuration
+that is being served goes on and the reason is told.
 """
 
 from __future__ import annotations
@@ -48,6 +49,10 @@ class Cache(Protocol):
     @property
     def damages(self) -> tuple[str, ...]:
         """What the last `load` could not use, for people."""
+
+    @property
+    def unsealed(self) -> tuple[str, ...]:
+        """What the last `load` could use, but not seal as it should be, for people."""
 
     def load(self) -> list[Stored]:
         """What can be served from, newest first."""
@@ -157,6 +162,7 @@ class ConfigKeeper:
         if self._cache.damages:
             follows = "an older configuration is served" if generations else "the node starts without a configuration"
             self.conditions.note(CACHE_DAMAGED, f"{'; '.join(self._cache.damages)}: {follows}")
+        self._note_unsealed()
         for stored in generations:
             try:
                 core = start_core(stored.table)
@@ -207,6 +213,7 @@ class ConfigKeeper:
         """The node has a new certificate key, which its cache is sealed with from now on. Blocks."""
         with self._turn:
             self._cache.rekey(key)
+            self._note_unsealed()
 
     def _declare(self, stored: Stored) -> Outcome:
         with self._turn:
@@ -395,6 +402,10 @@ class ConfigKeeper:
             self._cache.confirm()
             self._unkept = None
             return True
+
+    def _note_unsealed(self) -> None:
+        if self._cache.unsealed:
+            self.conditions.note(CACHE_UNWRITABLE, "; ".join(self._cache.unsealed))
 
     def _refuse(self, stored: Stored, refused: PayloadRefused) -> Outcome:
         self.refused_total += 1

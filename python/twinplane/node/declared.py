@@ -21,6 +21,7 @@ class DeclaredConfig:
     def __init__(self, stored: Stored) -> None:
         self._stored = self._before = stored
         self.damages: tuple[str, ...] = ()
+        self.unsealed: tuple[str, ...] = ()
 
     @property
     def stored(self) -> Stored:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,11 +20,14 @@ from twinplane.node.cache import Stored, decode_cache, encode_cache, read_header
 from twinplane.node.conditions import Conditions
 from twinplane.node.disk import read_whole, sync_directory, write_synced
 from twinplane.node.errors import CacheDamaged, FallbackUnusable
+from twinplane.node.tasks import in_thread
 
 FILE_NAME = "config.json.gz"
 ALONE_S = 5.0
 """How long a node without a configuration waits for its control plane before it looks for the fallback."""
 LOOK_AGAIN_S = 30.0
+END_S = 5.0
+"""How long a node that stops waits for its last export: the storage may hang."""
 _STEP_S = 0.25
 RETRY_FIRST_S, RETRY_MAX_S = 1.0, 300.0
 NOT_EXPORTED, NOT_IMPORTED = "fallback_not_exported", "fallback_not_imported"
@@ -91,6 +95,7 @@ class FallbackExport:
         self._delay_s = delay_s
         self._writer = writer
         self._waiting: Stored | None = None
+        self._turn = threading.Lock()
         self.exported_total = 0
 
     def note(self, stored: Stored) -> None:
@@ -98,7 +103,7 @@ class FallbackExport:
         self._waiting = stored
 
     async def run(self) -> None:
-        """Export until cancelled; what waits then is exported at once."""
+        """Export until cancelled; what waits then is exported at once, if the storage answers in time."""
         retry_s = RETRY_FIRST_S
         try:
             while True:
@@ -106,15 +111,23 @@ class FallbackExport:
                 if self._waiting is None:
                     continue
                 await asyncio.sleep(self._delay_s)
-                while not await asyncio.to_thread(self.export):
+                while not await in_thread("fallback", self.export):
                     await asyncio.sleep(retry_s)
                     retry_s = min(retry_s * 2, RETRY_MAX_S)
                 retry_s = RETRY_FIRST_S
         finally:
-            self.export()
+            try:
+                async with asyncio.timeout(END_S):
+                    await in_thread("fallback", self.export)
+            except TimeoutError:
+                self._note_failure(f"{self._store.path}: no answer within {END_S:g} s")
 
     def export(self) -> bool:
-        """Write what waits now. False where that cannot be done."""
+        """Write what waits now, after what is being written. False where that cannot be done. Blocks."""
+        with self._turn:
+            return self._export()
+
+    def _export(self) -> bool:
         stored, self._waiting = self._waiting, None
         if stored is None:
             return True
@@ -123,14 +136,16 @@ class FallbackExport:
                 self.exported_total += 1
                 _log.info("fallback_exported file=%s hash=%s", self._store.path, stored.config_hash)
         except OSError as error:
-            text = f"{self._store.path}: {error.strerror or error}"
-            if not self._conditions.has(NOT_EXPORTED):
-                _log.warning("fallback_not_exported detail=%s", text)
-            self._conditions.note(NOT_EXPORTED, text)
+            self._note_failure(f"{self._store.path}: {error.strerror or error}")
             self._waiting = self._waiting or stored
             return False
         self._conditions.clear(NOT_EXPORTED)
         return True
+
+    def _note_failure(self, text: str) -> None:
+        if not self._conditions.has(NOT_EXPORTED):
+            _log.warning("fallback_not_exported detail=%s", text)
+        self._conditions.note(NOT_EXPORTED, text)
 
 
 class Adopter(Protocol):
@@ -155,7 +170,7 @@ async def import_when_alone(
         if alone_s < ALONE_S:
             continue
         try:
-            stored = await asyncio.to_thread(store.read)
+            stored = await in_thread("fallback", store.read)
             if await keeper.adopt(stored):
                 break
             reason = f"{store.path}: refused; the log says why"

@@ -23,7 +23,7 @@ from twinplane.hybrid.delta import decode_delta
 from twinplane.hybrid.errors import FrameInvalid, PayloadTooLarge
 from twinplane.hybrid.table import split_rows
 from twinplane.hybrid.wire import inflate
-from twinplane.node.cache import Stored
+from twinplane.node.cache import Stored, not_sealed
 from twinplane.node.disk import read_whole, sync_directory, write_synced
 from twinplane.node.errors import CacheUnwritable, SealBroken
 from twinplane.node.seal import Keyring, SealKey
@@ -45,6 +45,10 @@ class Generations(Protocol):
     @property
     def damages(self) -> tuple[str, ...]:
         """What the last `load` could not use, for people."""
+
+    @property
+    def unsealed(self) -> tuple[str, ...]:
+        """What the last `load` could use, but not seal as it should be, for people."""
 
     def load(self) -> list[Stored]:
         """What can be served from, newest first."""
@@ -108,6 +112,7 @@ class JournaledCache:
         self._undo: _Tip | None = None
         self._placed: Stored | None = None
         self._is_of_before = False
+        self._unsealed: tuple[str, ...] = ()
         self.appended_total = 0
 
     @property
@@ -115,10 +120,15 @@ class JournaledCache:
         """What the last `load` could not use, for people."""
         return self._generations.damages
 
+    @property
+    def unsealed(self) -> tuple[str, ...]:
+        """What the last `load` could use, but not seal as it should be, for people."""
+        return self._generations.unsealed + self._unsealed
+
     def load(self) -> list[Stored]:
         """What can be served from, newest first: each generation with its changes, and without the last of them."""
         found: list[Stored] = []
-        self._tip = None
+        self._tip, self._unsealed = None, ()
         for position, base in enumerate(self._generations.load()):
             path, records = self._records(base)
             if position == 0 and path == self._path:
@@ -128,6 +138,9 @@ class JournaledCache:
             if records:
                 found += self._replayed(base, records)
             found.append(base)
+        if self.unsealed:
+            # What is kept next is written whole: then the newest state needs no former key.
+            self._tip = None
         return found
 
     def keep(self, stored: Stored) -> None:
@@ -225,9 +238,14 @@ class JournaledCache:
             piece, after = encode_record(record.frame, after=after, keyring=sealing)
             data += piece
         fresh = path.with_name(f"{FILE_NAME}.new")
-        write_synced(fresh, data)
-        os.replace(fresh, path)
-        sync_directory(path.parent)
+        try:
+            write_synced(fresh, data)
+            os.replace(fresh, path)
+            sync_directory(path.parent)
+        except OSError as error:
+            _log.warning("journal_not_sealed file=%s detail=%s", path.name, error)
+            self._unsealed += (not_sealed(path, error),)
+            return records
         return decode_records(data, after=_identity(base), keyring=sealing)
 
     @property

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import threading
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 PAUSE_SECONDS = 1.0
 log = logging.getLogger("node")
 
 Work = Callable[[], Coroutine[Any, Any, None]]
+_ResultT = TypeVar("_ResultT")
 
 
 async def run_beside(stack: contextlib.AsyncExitStack, work: Work) -> None:
@@ -51,3 +53,30 @@ def in_loop(work: Work) -> Callable[[], None]:
             loop.call_soon_threadsafe(begin)
 
     return call
+
+
+async def in_thread(name: str, work: Callable[[], _ResultT]) -> _ResultT:
+    """The answer of a call that may hang: it runs in a thread that the end of the process does not wait for."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[_ResultT] = loop.create_future()
+
+    def tell(result: _ResultT | None, error: Exception | None) -> None:
+        if answer.cancelled():
+            return
+        if error is not None:
+            answer.set_exception(error)
+        else:
+            answer.set_result(result)  # type: ignore[arg-type]
+
+    def run() -> None:
+        result, failure = None, None
+        try:
+            result = work()
+        except Exception as error:
+            failure = error
+        # It may outlive the loop.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(tell, result, failure)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return await answer

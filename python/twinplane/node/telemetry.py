@@ -251,7 +251,7 @@ class TelemetrySender:
         facts.backlog_records, facts.lost_records = backlog.records, backlog.lost_records
         facts.is_durable = backlog.is_durable
         if backlog.is_troubled:
-            self._conditions.note(NOT_DURABLE, "telemetry waits in memory: the prefix cannot be written")
+            self._conditions.note(NOT_DURABLE, "telemetry waits in memory: its file cannot be read or written")
         else:
             self._conditions.clear(NOT_DURABLE)
 

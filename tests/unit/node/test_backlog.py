@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.certificates import Leaf
@@ -166,6 +168,93 @@ def test_a_disk_that_fills_up_loses_nothing(tmp_path: Path, monkeypatch: pytest.
     add(backlog, 3, 3)
     assert not backlog.is_durable
     assert deliver(backlog) == lines(0, 6)
+
+
+def unread(patch: pytest.MonkeyPatch, directory: Path, *, records_max: int = 100) -> Backlog:
+    """A backlog that was begun while the disk gave nothing back."""
+    with patch.context() as context:
+
+        def fail(*arguments: Any) -> Any:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        context.setattr(os, "read", fail)
+        return Backlog(directory, records_max=records_max)
+
+
+def test_a_file_that_could_not_be_read_at_start_is_taken_up_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Backlog(tmp_path, records_max=100)
+    add(first, 0, 5)
+    first.count_lost(3)
+    first.close()
+    data = (tmp_path / FILE_NAME).read_bytes()
+    backlog = unread(monkeypatch, tmp_path)
+    assert backlog.is_troubled
+    add(backlog, 5, 5)
+    backlog.count_lost(2)
+    assert (tmp_path / FILE_NAME).read_bytes() == data
+    monkeypatch.setattr("twinplane.node.backlog.RETRY_S", 0.0)
+    add(backlog, 10, 5)
+    assert not backlog.is_troubled
+    assert (backlog.origin, backlog.lost_records, backlog.records) == (first.origin, 5, 15)
+    backlog.close()
+    again = Backlog(tmp_path, records_max=100)
+    assert deliver(again) == lines(0, 15)
+    assert (again.origin, again.lost_records) == (first.origin, 5)
+
+
+def test_a_file_that_stays_unread_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("twinplane.node.backlog.RETRY_S", 0.0)
+    (tmp_path / FILE_NAME).mkdir()
+    backlog = Backlog(tmp_path, records_max=10)
+    for number in range(5):
+        add(backlog, number * 5, 5)
+    assert backlog.is_troubled
+    assert (backlog.records, backlog.lost_records) == (10, 15)
+    assert [each.name for each in tmp_path.iterdir()] == [FILE_NAME]
+    # Somebody takes it away.
+    (tmp_path / FILE_NAME).rmdir()
+    add(backlog, 25, 5)
+    assert not backlog.is_troubled
+    assert deliver(backlog) == lines(20, 10)
+
+
+def test_losses_told_before_the_file_could_be_read_are_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Backlog(tmp_path, records_max=100)
+    add(first, 0, 5)
+    first.count_lost(3)
+    first.close()
+    backlog = unread(monkeypatch, tmp_path)
+    backlog.count_lost(4)
+    add(backlog, 5, 5)
+    told: dict[str, int] = {}
+    batch = backlog.unsent()
+    assert batch is not None
+    header, _ = backlog.load(batch) or pytest.fail("it is in memory")
+    told[header.lost_origin] = header.lost_records
+    assert backlog.settle(header.boot_id, header.number)
+    backlog.count_lost(2)
+    monkeypatch.setattr("twinplane.node.backlog.RETRY_S", 0.0)
+    add(backlog, 10, 5)
+    while (batch := backlog.unsent()) is not None:
+        header, _ = backlog.load(batch) or pytest.fail("it is on disk")
+        told[header.lost_origin] = header.lost_records
+        assert backlog.settle(header.boot_id, header.number)
+    assert sum(told.values()) == 3 + 4 + 2
+
+
+def test_a_file_taken_up_later_drops_exactly_what_is_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = Backlog(tmp_path, records_max=10)
+    add(first, 0, 10)
+    first.close()
+    backlog = unread(monkeypatch, tmp_path, records_max=10)
+    monkeypatch.setattr("twinplane.node.backlog.RETRY_S", 0.0)
+    add(backlog, 10, 6)
+    assert (backlog.records, backlog.lost_records) == (10, 6)
+    assert deliver(backlog) == lines(6, 10)
 
 
 def keyring(*keys: str) -> Keyring:

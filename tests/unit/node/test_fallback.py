@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import signal
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -128,6 +132,60 @@ async def test_what_waits_at_the_end_is_exported_at_once(tmp_path: Path, monkeyp
     with pytest.raises(asyncio.CancelledError):
         await running
     assert store(tmp_path).read().config_hash == ONE.config_hash
+
+
+NODE = """
+import asyncio, pathlib, signal, sys
+from twinplane.node import fallback
+from twinplane.node.cache import Stored
+from twinplane.node.conditions import Conditions
+
+class Empty:
+    is_empty = True
+
+async def main(path, what, delay_s):
+    fallback._STEP_S, fallback.ALONE_S, fallback.END_S = 0.01, 0.0, 0.2
+    asked, conditions = asyncio.Event(), Conditions()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asked.set)
+    store = fallback.FallbackStore(pathlib.Path(path), "3.9.3", bytes_max=1024)
+    export = fallback.FallbackExport(store, conditions, delay_s=float(delay_s), writer="n1")
+    export.note(Stored("1" * 32, b"{}", 7, "epoch"))
+    alone = lambda: fallback.import_when_alone(store, Empty(), conditions, is_connected=lambda: False)
+    task = asyncio.create_task(export.run() if what == "export" else alone())
+    await asyncio.sleep(0.3)
+    print("ready", flush=True)
+    await asked.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    print("stopped", [issue.code for issue in conditions.issues()], flush=True)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("what", "delay_s", "told"),
+    [("export", 0, ["fallback_not_exported"]), ("export", 3600, ["fallback_not_exported"]), ("import", 0, [])],
+    ids=["while exporting", "at the end", "while importing"],
+)
+def test_a_storage_that_hangs_does_not_keep_a_node_from_its_end(
+    tmp_path: Path, what: str, delay_s: int, told: list[str]
+) -> None:
+    kept = store(tmp_path)
+    kept.path.parent.mkdir()
+    # To open a pipe that nobody else opens blocks for good, as a network mount does whose server is gone.
+    os.mkfifo(kept.path)
+    command = [sys.executable, "-c", NODE, str(tmp_path), what, str(delay_s)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as node:
+        try:
+            assert node.stdout is not None
+            assert node.stdout.readline() == "ready\n"
+            node.send_signal(signal.SIGTERM)
+            output, _ = node.communicate(timeout=30)
+        finally:
+            node.kill()
+    assert output == f"stopped {told}\n"
+    assert node.returncode == 0
 
 
 class Keeper:

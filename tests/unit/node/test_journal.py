@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -15,6 +18,7 @@ from twinplane.hybrid.delta import Delta, DeltaHead, encode_delta
 from twinplane.hybrid.table import split_rows
 from twinplane.node.cache import FILE_NAME as CACHE_NAME
 from twinplane.node.cache import ConfigCache, Stored
+from twinplane.node.config import ConfigKeeper
 from twinplane.node.errors import CacheUnwritable
 from twinplane.node.journal import FILE_NAME, RECORDS_MAX, JournaledCache, decode_records, encode_record
 from twinplane.node.seal import Keyring, read_keyring
@@ -238,3 +242,54 @@ def test_a_new_certificate_key_seals_the_journal_anew(tmp_path: Path, keyrings: 
     cache.rekey(key)
     third = serve(cache, after(second, 3))
     assert opened(tmp_path, Keyring([key]), seals=True).load() == [third, second, first]
+
+
+@pytest.mark.parametrize("call", ["open", "write", "fsync", "replace"])
+def test_what_cannot_be_sealed_anew_is_served_and_told(
+    tmp_path: Path, keyrings: tuple[Keyring, Keyring], monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    cache = opened(tmp_path, keyrings[0], seals=True)
+    first = serve(cache, whole(1))
+    second = serve(cache, after(first, 2))
+    cache = opened(tmp_path, keyrings[1], seals=True)
+    served: list[bytes] = []
+    keeper = ConfigKeeper(
+        lambda table: (), cache, complete=lambda table: table, bytes_max=MIB, on_served=lambda table: None
+    )
+    with monkeypatch.context() as patch:
+        original = getattr(os, call)
+
+        def full(*arguments: Any, **options: Any) -> Any:
+            # A full disk still opens and reads what is on it.
+            if call != "open" or arguments[1] & os.O_CREAT:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return original(*arguments, **options)
+
+        patch.setattr(os, call, full)
+        keeper.start(lambda table: served.append(table or b""), (), issues=lambda core: ())
+    assert served == [second.table]
+    (issue,) = keeper.conditions.issues()
+    assert issue.code == "cache_unwritable"
+    assert FILE_NAME in issue.message
+    # What is kept next needs the former key no more.
+    third = serve(cache, after(second, 3))
+    only_new = Keyring([keyrings[1]._keys[0]])
+    assert opened(tmp_path, only_new, seals=True).load()[0] == third
+
+
+def test_a_running_node_tells_that_its_new_key_seals_nothing(
+    tmp_path: Path, keyrings: tuple[Keyring, Keyring], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = opened(tmp_path, keyrings[0], seals=True)
+    serve(cache, after(serve(cache, whole(1)), 2))
+    keeper = ConfigKeeper(
+        lambda table: (), cache, complete=lambda table: table, bytes_max=MIB, on_served=lambda table: None
+    )
+    with monkeypatch.context() as patch:
+
+        def full(*arguments: Any) -> Any:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        patch.setattr(os, "write", full)
+        keeper.rekey(keyrings[1]._keys[0])
+    assert [issue.code for issue in keeper.conditions.issues()] == ["cache_unwritable"]
