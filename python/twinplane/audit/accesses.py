@@ -75,6 +75,18 @@ class Accesses:
         )
         self.repeats.note(("token.used", access.client_ip, principal.token_id, principal.user_id), note)
 
+    def session_ended(self, access: Access, principal: Principal) -> None:
+        """Somebody signed out."""
+        note = AuditNote(
+            "session.ended",
+            principal.organization_id,
+            actor=principal.actor,
+            client_ip=access.client_ip,
+            request_id=access.request_id,
+            detail={"token_id": principal.token_id},
+        )
+        self.repeats.note(("session.ended", access.client_ip, principal.token_id, principal.user_id), note)
+
     def answered(self, access: Access, organization_id: str, actor: Actor, status: int) -> None:
         """A call was answered. Reads say nothing, and accepted writes have a record already."""
         is_refusal = status in (401, 403)

@@ -129,6 +129,7 @@ def _with_console(stack: contextlib.AsyncExitStack, settings: ProcessSettings, p
         host_names(settings),
         premises.application,
         authority=lambda: _authority(settings),
+        accesses=(premises.shared_audit or premises.regions[0].audit).accesses,
         threads=settings["api-threads"],
     )
     stack.callback(app.close)

@@ -7,27 +7,13 @@ from typing import Any
 
 import orjson
 
+from twinplane.control.masking import masked
 from twinplane.control.records import Change
 from twinplane.control.scope import Actor, Scope
 from twinplane.store.sql import ChangeRow, Database, Realm
 
-MASK = "***"
 SIZE_MAX = 1000
 
-# By collection, what nobody who reads the history should learn. Any field so named in a plugin's config is masked too.
-SECRET_FIELDS: Mapping[str, frozenset[str]] = {
-    "certificates": frozenset({"key", "key_alt"}),
-    "keyauth_credentials": frozenset({"key"}),
-    "basicauth_credentials": frozenset({"password"}),
-    "hmacauth_credentials": frozenset({"secret"}),
-    "jwt_secrets": frozenset({"secret"}),
-    "oauth2_credentials": frozenset({"client_secret"}),
-    "oauth2_tokens": frozenset({"access_token", "refresh_token"}),
-    "keys": frozenset({"jwk", "pem"}),
-    "acme_storage": frozenset({"value"}),
-}
-_SECRET_WORDS = ("password", "secret", "token", "private_key", "api_key", "apikey", "credential", "header_value")
-_HOLDERS = ("config", "filters")
 _NEWEST = (2**53, 0)
 
 
@@ -67,25 +53,4 @@ def _shown(row: ChangeRow) -> Change:
 
 
 def _masked(type_name: str, body: str | None) -> Mapping[str, Any] | None:
-    if body is None:
-        return None
-    row: dict[str, Any] = orjson.loads(body)
-    for field in SECRET_FIELDS.get(type_name, ()):
-        if row.get(field) is not None:
-            row[field] = MASK
-    for field in _HOLDERS:
-        if field in row:
-            row[field] = _mask_words(row[field])
-    return row
-
-
-def _mask_words(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: MASK if _is_secret(name, inner) else _mask_words(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_mask_words(inner) for inner in value]
-    return value
-
-
-def _is_secret(name: str, value: Any) -> bool:
-    return isinstance(value, str) and any(word in name for word in _SECRET_WORDS)
+    return None if body is None else masked(type_name, orjson.loads(body))

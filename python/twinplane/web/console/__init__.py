@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from twinplane.audit.accesses import Accesses
 from twinplane.control.sessions import Sessions
 from twinplane.settings.host_names import HostNames
 from twinplane.web.console.app import App, Application
@@ -19,10 +20,12 @@ def create_app(
     rest: Application,
     *,
     authority: Callable[[], str] = str,
+    accesses: Accesses | None = None,
     threads: int = 8,
 ) -> App:
     """The pages of these regions; every request that is not for them goes on to `rest`.
 
     `authority` tells, when asked, the PEM that nodes verify this platform with; nothing where the system knows it.
+    `accesses` writes down who signed in, was refused, or left.
     """
-    return App(rooms, sessions, hosts, rest, authority=authority, threads=threads)
+    return App(rooms, sessions, hosts, rest, authority=authority, accesses=accesses, threads=threads)

@@ -18,6 +18,7 @@ from starlette.routing import Match, Route
 from twinplane.api.core.face import Receive, Send
 from twinplane.api.core.workers import Workers
 from twinplane.api.konnect.hosts import SNI_FIELD
+from twinplane.audit.accesses import Access, Accesses
 from twinplane.control.sessions import Sessions
 from twinplane.settings.host_names import BARE, HostNames
 from twinplane.settings.network import CLOUD
@@ -33,6 +34,7 @@ from twinplane.web.console.visit import Console, Room, Visit
 
 Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
+_PEER_FIELD: Final = "twinplane-peer"
 _SAFE: Final = frozenset({"GET", "HEAD"})
 _HEADERS: Final = {
     "Content-Security-Policy": (
@@ -61,13 +63,16 @@ class App:
         rest: Application,
         *,
         authority: Callable[[], str],
+        accesses: Accesses | None,
         threads: int,
     ) -> None:
         self._hosts = hosts
         self._rest = rest
         self._assets = Assets()
         self._workers = Workers(threads=threads)
-        self._console = Console(rooms, sessions, authority, self._workers, make_templates(self._assets), LiveStreams())
+        self._console = Console(
+            rooms, sessions, authority, self._workers, make_templates(self._assets), LiveStreams(), accesses
+        )
         self._routes: Sequence[Route] = (*SignIn().routes, *pages.routes())
         own = {route.path.split("/")[1] for route in self._routes} - {"{region}"}
         self._own = own | set(rooms) | {"assets"}
@@ -104,7 +109,16 @@ class App:
         return found is not None and found.kind is None and first in self._own
 
     async def _answer(self, request: Request) -> Response:
-        visit = Visit(self._console, request, None)
+        access = Access.of(request.method, request.url.path, peer_of(request))
+        visit = Visit(self._console, request, access, None)
+        response = await self._safely(visit)
+        if self._console.accesses is not None and visit.session is not None:
+            principal = visit.session.principal
+            self._console.accesses.answered(access, principal.organization_id, principal.actor, response.status_code)
+        return response
+
+    async def _safely(self, visit: Visit) -> Response:
+        request = visit.request
         try:
             return await self._page(visit)
         except Exception as error:  # the last place where a failure can be worded
@@ -147,6 +161,11 @@ class App:
         if allowed:
             raise PageError(405, "Not possible", f"This address takes {', '.join(sorted(allowed))} only.")
         raise PageError(404, "Not found", "There is no page at this address.")
+
+
+def peer_of(request: Request) -> str:
+    """Where a request came from, as the front door saw it."""
+    return request.headers.get(_PEER_FIELD, "").rpartition(":")[0].strip("[]")
 
 
 def _check_site(request: Request) -> None:

@@ -13,7 +13,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from twinplane.api.core.workers import Workers
-from twinplane.control import Control, ControlPlane
+from twinplane.audit.accesses import Access, Accesses
+from twinplane.control import Actor, Control, ControlPlane
 from twinplane.control.analytics import Analytics
 from twinplane.control.errors import NotFound
 from twinplane.control.sessions import Session, Sessions
@@ -54,6 +55,7 @@ class Console:
     workers: Workers
     templates: Environment
     live: LiveStreams
+    accesses: Accesses | None
 
 
 @dataclass
@@ -62,6 +64,7 @@ class Visit:
 
     console: Console
     request: Request
+    access: Access
     session: Session | None
     form: Form = field(default_factory=lambda: Form([]))
     crumbs: list[Place] = field(default_factory=list)
@@ -92,6 +95,11 @@ class Visit:
         if self.session is None:
             raise PageError(401, "Sign in", "This page needs a sign-in.", ("/sign-in", "Sign in"))
         return self.session
+
+    @property
+    def actor(self) -> Actor:
+        """Who changes something, as history and audit tell it."""
+        return self.access.by(self.person.principal.actor)
 
     @property
     def regions(self) -> tuple[str, ...]:

@@ -11,8 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
+from twinplane.audit.accesses import Accesses
 from twinplane.control import Control, ControlSettings
 from twinplane.control.analytics import Analytics, Retention
+from twinplane.control.audit import AuditNote
 from twinplane.hybrid.hashing import config_hash
 from twinplane.settings.host_names import HostNames
 from twinplane.store.events import EventStore, EventStoreSettings
@@ -30,6 +32,7 @@ class Rig:
     analytics: Analytics
     app: console.App
     token: str
+    notes: list[AuditNote]
 
     @property
     def plane_path(self) -> str:
@@ -70,8 +73,10 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
     assert token is not None
     analytics = Analytics(EventStore(tmp_path / "events.duckdb", EventStoreSettings()), Retention())
     rooms = {"us": console.Room(control, analytics)}
-    app = console.create_app(rooms, control.sessions, HostNames((DOMAIN,)), _rest, threads=2)
-    yield Rig(control, analytics, app, token)
+    notes: list[AuditNote] = []
+    accesses = Accesses(lambda note: not notes.append(note), control.organizations.first().id)
+    app = console.create_app(rooms, control.sessions, HostNames((DOMAIN,)), _rest, accesses=accesses, threads=2)
+    yield Rig(control, analytics, app, token, notes)
     app.end_streams()
     app.close()
     analytics.close()

@@ -204,10 +204,17 @@ async def test_an_entity_can_be_taken_away_without_its_secrets(rig: Rig, signed_
     consumer = rig.control.changes.create(scope, ACTOR, "consumers", {"username": "ada"})
     body = {"consumer": {"id": consumer["id"]}, "key": "planted-secret"}
     row = rig.control.changes.create(scope, ACTOR, "keyauth_credentials", body)
-    service = rig.control.changes.create(
-        scope, ACTOR, "services", {"name": "it's", "host": "${x}"} | {"name": "s", "host": "h"}
-    )
-    for path in (f"keyauth_credentials/{row['id']}", f"services/{service['id']}"):
+    service = rig.control.changes.create(scope, ACTOR, "services", {"name": "s", "host": "h"})
+    config = {
+        "aws_region": "us-east-1",
+        "function_name": "f",
+        "aws_key": "planted-secret",
+        "aws_secret": "planted-secret",
+    }
+    plugin = rig.control.changes.create(scope, ACTOR, "plugins", {"name": "aws-lambda", "config": config})
+    places = (f"keyauth_credentials/{row['id']}", f"services/{service['id']}", f"plugins/{plugin['id']}")
+    assert "planted-secret" not in (await signed_in.get(f"{rig.plane_path}/changes")).text
+    for path in places:
         for form in ("", *FORMS):
             page = (await signed_in.get(f"{rig.plane_path}/entities/{path}", params={"as": form})).text
             assert "planted-secret" not in page

@@ -67,7 +67,7 @@ async def test_a_wrong_token_is_told_and_many_are_refused(rig: Rig, browser: Bro
 
 
 @pytest.mark.parametrize(
-    "wanted", ["//evil.test/", "https://evil.test/", "/\\evil.test", "javascript:alert(1)", "/a\nb"]
+    "wanted", ["//evil.test/", "//[", "https://evil.test/", "/\\evil.test", "javascript:alert(1)", "/a\nb"]
 )
 async def test_a_sign_in_leads_to_this_site_only(rig: Rig, browser: Browser, wanted: str) -> None:
     answer = await browser.send_form("/sign-in", {"token": rig.token, "next": wanted})
@@ -160,3 +160,16 @@ async def test_styles_and_scripts_are_small_and_kept(signed_in: Browser) -> None
     assert (await signed_in.get("/assets/x/../../app.py")).status_code == 404
     with pytest.raises(KeyError):
         Assets().url("nowhere.css")
+
+
+async def test_who_signs_in_is_refused_and_leaves_is_written_down(rig: Rig, browser: Browser) -> None:
+    peer = {"Twinplane-Peer": "192.0.2.7:4711"}
+    await browser.send_form("/sign-in", {"token": "kpat_wrong"}, headers=peer)
+    assert (rig.notes[-1].kind, rig.notes[-1].client_ip) == ("token.refused", "192.0.2.7")
+    await browser.send_form("/sign-in", {"token": rig.token}, headers=peer)
+    begun = [record for record in rig.control.audit.after(0, limit=100) if record.kind == "session.begun"]
+    assert [record.client_ip for record in begun] == ["192.0.2.7"]
+    await browser.send_form("/us/control-planes", {"name": "x"}, headers=peer)
+    assert rig.notes[-1].kind == "call.refused"
+    await browser.fill("/us/control-planes", "/sign-out", {})
+    assert any(note.kind == "session.ended" for note in rig.notes)

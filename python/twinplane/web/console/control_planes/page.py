@@ -95,9 +95,7 @@ async def create(visit: Visit) -> Response:
     try:
         labels = read_labels(typed["labels"])
         fields = {**typed, "labels": labels, "name": typed["name"].strip()}
-        made = await visit.run(
-            visit.control.control_planes.create, person.organization_id, region, person.actor, fields
-        )
+        made = await visit.run(visit.control.control_planes.create, person.organization_id, region, visit.actor, fields)
     except (InvalidParameters, NameTaken, LabelsUnreadable) as error:
         return _new(visit, typed, _problems(error), status=400)
     return visit.go(f"/{region}/control-planes/{made.id}", said="created")
@@ -157,7 +155,7 @@ async def change_settings(visit: Visit) -> Response:
         gone = {key: None for key in plane.labels if key not in labels}
         fields: dict[str, object] = {**typed, "labels": {**labels, **gone}}
         await visit.run(
-            visit.control.control_planes.update, person.organization_id, plane.region, person.actor, plane.id, fields
+            visit.control.control_planes.update, person.organization_id, plane.region, visit.actor, plane.id, fields
         )
     except (InvalidParameters, NameTaken, Predefined, LabelsUnreadable) as error:
         return _settings(visit, typed, _problems(error), status=400)
@@ -173,7 +171,7 @@ async def delete(visit: Visit) -> Response:
         return _settings(visit, await _as_typed(plane), problem, status=400)
     try:
         await visit.run(
-            visit.control.control_planes.delete, person.organization_id, plane.region, person.actor, plane.id
+            visit.control.control_planes.delete, person.organization_id, plane.region, visit.actor, plane.id
         )
     except Predefined:
         raise PageError(

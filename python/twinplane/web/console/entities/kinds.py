@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from twinplane.control.masking import SECRET_FIELDS
 from twinplane.registry import EntityType, entity_type, entity_types
 from twinplane.web.console.errors import PageError
 
@@ -51,7 +52,6 @@ KINDS: Mapping[str, Kind] = {
 }
 
 _NAMES = ("name", "username", "target", "group", "prefix", "custom_id")
-_SECRET_NAMES = frozenset({"key", "secret", "password", "client_secret", "payload"})
 
 
 def kind_at(collection: str) -> tuple[EntityType, Kind]:
@@ -71,9 +71,7 @@ def name_of(row: Mapping[str, object]) -> str:
 def is_secret(collection: str, name: str) -> bool:
     """Whether a value must not be shown without being asked for."""
     known = entity_type(collection).fields.get(name)
-    if known is not None and known.encrypted:
-        return True
-    return name in _SECRET_NAMES and collection.endswith(("_credentials", "_secrets", "licenses", "keys"))
+    return (known is not None and known.encrypted) or name in SECRET_FIELDS.get(collection, ())
 
 
 def children_of(collection: str) -> list[tuple[str, str]]:

@@ -13,6 +13,7 @@ from starlette.routing import Route
 from twinplane.control import Actor, Page, Parent, Scope
 from twinplane.control.change import Operation
 from twinplane.control.errors import BatchRefused, ControlError, NotFound, PrimaryKeyViolation
+from twinplane.control.masking import masked
 from twinplane.registry import EntityType, entity_type, plugin_types
 from twinplane.schema import ENTITY, SchemaViolation, Shape
 from twinplane.web.console.entities.consequences import Consequence, consequences
@@ -162,6 +163,7 @@ async def show(visit: Visit) -> Response:
         text=text,
         name_of=name_of,
         is_secret=is_secret,
+        config=masked(subject.collection, subject.row).get("config"),
     )
 
 
@@ -396,7 +398,7 @@ def _scope(visit: Visit) -> Scope:
 
 
 def _actor(visit: Visit) -> Actor:
-    return visit.person.principal.actor
+    return visit.actor
 
 
 def _path(visit: Visit, collection: str, entity_id: str = "") -> str:

@@ -10,8 +10,9 @@ from typing import Any
 
 import yaml
 
+from twinplane.control.masking import masked
 from twinplane.registry import EntityType, entity_type
-from twinplane.web.console.entities.kinds import is_secret, name_of
+from twinplane.web.console.entities.kinds import name_of
 
 HIDDEN = "…"
 """Stands where a secret was left out."""
@@ -44,12 +45,9 @@ def written(form: str, entity: EntityType, row: Mapping[str, Any], *, control_pl
 
 
 def _shown(entity: EntityType, row: Mapping[str, Any]) -> dict[str, Any]:
-    """What was set: no unset values, no times, no secrets."""
-    return {
-        name: HIDDEN if is_secret(entity.name, name) else value
-        for name, value in row.items()
-        if value is not None and name not in _LEFT_OUT
-    }
+    """What was set: no unset values, no times, no secrets at any depth."""
+    kept = masked(entity.name, row, HIDDEN)
+    return {name: value for name, value in kept.items() if value is not None and name not in _LEFT_OUT}
 
 
 def _deck(entity: EntityType, row: Mapping[str, Any]) -> str:

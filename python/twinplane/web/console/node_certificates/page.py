@@ -46,7 +46,7 @@ async def add(visit: Visit) -> Response:
         await visit.run(
             visit.control.certificates.create,
             plane.scope,
-            visit.person.principal.actor,
+            visit.actor,
             f"{typed['cert']}\n" if typed["cert"] else "",
             title=typed["title"],
         )
@@ -63,7 +63,7 @@ async def revoke(visit: Visit) -> Response:
     """Take a certificate away; nodes that use it lose their link at once."""
     plane = await visit.enter()
     wanted = str(visit.request.path_params["certificate"])
-    is_gone = await visit.run(visit.control.certificates.delete, plane.scope, visit.person.principal.actor, wanted)
+    is_gone = await visit.run(visit.control.certificates.delete, plane.scope, visit.actor, wanted)
     return visit.go(f"{visit.base}/node-certificates", said="deleted" if is_gone else "unchanged")
 
 

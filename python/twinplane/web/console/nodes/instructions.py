@@ -100,11 +100,11 @@ def _docker(settings: dict[str, str], identity: Identity, authority: str) -> Ins
     common = f'docker run -d -v "$PWD/node:/node:ro" -p 8000:8000 -p 8443:8443 \\\n{environment} \\\n'
     return Instructions(
         "Docker",
-        "The files lie beside the container, readable by the user that it runs as.",
+        "The files belong to the user that the container runs as (10001; 1000 for Kong), and to nobody else.",
         (
             Step(
                 "Write the certificate",
-                f"mkdir -p node && cd node\n{_files(identity, authority)}\nchmod 644 node.key && cd ..",
+                f"umask 077 && mkdir -p node && cd node\n{_files(identity, authority)}\nsudo chown 10001 . * && cd ..",
             ),
             Step(
                 "Start a twinplane node",

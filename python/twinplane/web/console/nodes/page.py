@@ -111,7 +111,7 @@ async def make(visit: Visit) -> Response:
         pinned = await visit.run(
             visit.control.certificates.create,
             plane.scope,
-            visit.person.principal.actor,
+            visit.actor,
             identity.certificate,
             title=title,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode
 
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -22,7 +22,6 @@ _ADDRESSES_MAX = 10_000
 _PUT_AWAY_BYTES_MAX = 262_144
 _SECRET_LENGTH_MAX = 512
 _THEMES = ("light", "dark", "")
-_PEER_FIELD = "twinplane-peer"
 
 
 class SignIn:
@@ -47,16 +46,18 @@ class SignIn:
 
     async def sign_in(self, visit: Visit) -> Response:
         """Begin a session with a token; an old one of the same browser ends."""
-        form, peer = visit.form, _peer(visit)
+        form, peer = visit.form, visit.access.client_ip
         wanted, put_away = _local(form.get("next") or "/"), form.get("put_away")[:_PUT_AWAY_BYTES_MAX]
         if self._has_failed_often(peer):
             problem, status = "Too many attempts from this address. Wait a minute, then try again.", 429
         else:
             try:
                 token = form.get("token").strip()[:_SECRET_LENGTH_MAX]
-                secret, session = await visit.run(visit.console.sessions.begin, token)
+                secret, session = await visit.run(visit.console.sessions.begin, token, client_ip=peer)
             except TokenInvalid as error:
                 self._note_failure(peer)
+                if visit.console.accesses is not None:
+                    visit.console.accesses.token_refused(visit.access, _reason(error))
                 problem, status = _problem(error), 401
             else:
                 old = read_cookie(visit.request)
@@ -71,6 +72,8 @@ class SignIn:
     async def sign_out(self, visit: Visit) -> Response:
         """End the session."""
         await visit.run(visit.console.sessions.end, read_cookie(visit.request))
+        if visit.console.accesses is not None:
+            visit.console.accesses.session_ended(visit.access, visit.person.principal)
         response = RedirectResponse("/sign-in", 303)
         drop_cookie(response)
         return response
@@ -115,6 +118,10 @@ def _go_on(visit: Visit, wanted: str, put_away: str) -> Response:
     return visit.page("sign_in/resume.html", target=wanted, fields=fields)
 
 
+def _reason(error: TokenInvalid) -> str:
+    return "expired" if isinstance(error, TokenExpired) else "revoked" if isinstance(error, TokenRevoked) else "unknown"
+
+
 def _problem(error: TokenInvalid) -> str:
     if isinstance(error, TokenExpired):
         return "This token has expired. Sign in with another one."
@@ -127,10 +134,6 @@ def _problem(error: TokenInvalid) -> str:
 
 def _local(path: str) -> str:
     """A path of this site; anything else becomes the first page."""
-    parts = urlsplit(path)
-    is_local = path.startswith("/") and not path.startswith(("//", "/\\")) and not parts.scheme and not parts.netloc
-    return path if is_local and path.isprintable() else "/"
-
-
-def _peer(visit: Visit) -> str:
-    return visit.request.headers.get(_PEER_FIELD, "").rpartition(":")[0]
+    # One slash, then neither a second one nor what browsers take for one: it cannot name another host.
+    is_local = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
+    return path if is_local else "/"
