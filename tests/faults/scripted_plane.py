@@ -57,7 +57,12 @@ class ScriptedNode:
         self._config_hash = ""
 
     async def start(self) -> Arrival:
-        """The process, as often as it was killed; the answer is its arrival at the control plane."""
+        """Start the process, as often as it was killed; the answer is its arrival at the control plane."""
+        self.start_alone()
+        return await self._arrived()
+
+    def start_alone(self) -> None:
+        """Start the process, and wait for nothing."""
         settings = {
             "role": "data_plane",
             "prefix": self._directory / "prefix",
@@ -77,7 +82,6 @@ class ScriptedNode:
         (self._directory / "prefix").mkdir(exist_ok=True)
         environ = {f"KONG_{name.upper()}": str(value) for name, value in settings.items()}
         self.process = run_twinplane("data-plane", environ=environ)
-        return await self._arrived()
 
     async def kill(self) -> None:
         """End it as a crash does."""
@@ -116,9 +120,14 @@ class ScriptedNode:
             await self._hear(self._link, answered)
         return answered
 
+    @property
+    def proxy(self) -> Client:
+        """A client of the proxy port."""
+        return Client(self._ports[0])
+
     async def serves(self, path: str) -> str:
         """What the proxy port answers with."""
-        answer = await asyncio.to_thread(Client(self._ports[0]), "GET", path)
+        answer = await asyncio.to_thread(self.proxy, "GET", path)
         message = json.loads(answer.body)["message"]
         return f"{answer.status} {message}"
 

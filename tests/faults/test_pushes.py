@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import struct
+import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.faults.scripted_plane import LIMIT, ScriptedNode, scripted_node
+from tests.faults.scripted_plane import LIMIT, PATIENCE_S, ScriptedNode, scripted_node
+from tests.integration.installation import eventually
 from tests.integration.link_peer import reconfigure
 
 from twinplane.hybrid.hashing import hash_table
@@ -41,6 +44,8 @@ def table(text: str = "first", **changes: Any) -> dict[str, Any]:
             }
         ],
     }
+    for row in (row for collection in rows.values() for row in collection):
+        row |= {"created_at": 1_700_000_000, "updated_at": 1_700_000_000}
     # A twin sends every field.
     whole: dict[str, Any] = json.loads(complete_table(json.dumps({"_format_version": "3.0", **rows}).encode()))
     return whole | changes
@@ -178,6 +183,26 @@ async def test_versions_never_go_back(tmp_path: Path) -> None:
         # A newer publication may be of older content, and begins to count anew.
         assert await served(node, "four", 1, after) == ("200 four", 1, after)
         assert await served(node, "fourteen", 14, now) == ("200 four", 1, after)
+
+
+async def test_a_killed_node_starts_from_a_thousand_routes(tmp_path: Path, figure: Figure) -> None:
+    async with scripted_node(tmp_path, is_twin=True) as node:
+        (route,) = table()["routes"]
+        routes = [
+            route | {"id": f"{ROUTE[:-4]}{number:04}", "name": f"r{number}", "paths": [f"/many/{number}"]}
+            for number in range(1000)
+        ]
+        plugin = table()["plugins"][0] | {"route": None, "service": SERVICE}
+        content = table(routes=routes, plugins=[plugin])
+        assert (await node.push(push(content))).errors == []
+        assert await node.serves("/many/999") == "200 first"
+        await node.plane.stop()
+        await node.kill()
+        began = time.monotonic()
+        node.start_alone()
+        await asyncio.to_thread(eventually, lambda: node.proxy("GET", "/many/999").status == 200, seconds=PATIENCE_S)
+        figure("node killed: serving 1,000 routes again, its control plane away, s", time.monotonic() - began)
+        assert await node.config_hash() == hash_table(content).config
 
 
 @pytest.mark.parametrize("is_twin", [True, False])
