@@ -25,7 +25,7 @@ from twinplane.hybrid.audit_key import AuditKey, Sender
 from twinplane.hybrid.identity import Admission, AdmissionRules, Presented, admit
 from twinplane.store.sql import AuditFilter
 
-SECONDS = 20.0
+SECONDS = 50.0
 
 
 async def until(probe: Callable[[], Any]) -> Any:
@@ -70,8 +70,12 @@ class Port:
                 context.load_cert_chain(path)
         return context
 
-    async def connect(self, leaf: Leaf | None = None) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_connection("127.0.0.1", self.receiver.port, ssl=self.context(leaf or self.node))
+    async def connect(
+        self, leaf: Leaf | None = None, *, address: str = "127.0.0.1"
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection with a certificate, the pinned one or another, from an address of this machine."""
+        context = self.context(leaf or self.node)
+        return await asyncio.open_connection("127.0.0.1", self.receiver.port, ssl=context, local_addr=(address, 0))
 
     def send(self, *datagrams: bytes) -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sending:

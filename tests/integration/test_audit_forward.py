@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
+import sys
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,6 +17,7 @@ from tests.control_room import Platform, open_platform
 from tests.integration.audit_port import until
 from tests.integration.installation import eventually, installation
 
+from twinplane.audit import forward
 from twinplane.audit.cef import parse_extension
 from twinplane.audit.forward import Forwarder, ForwardSettings
 from twinplane.audit.forward_line import RECORD_ELEMENT, forwarded_line
@@ -31,6 +34,8 @@ class Syslog:
 
     def __init__(self, transport: str) -> None:
         self.transport = transport
+        # Whether it takes lines from its connections; where not, they stay in the network.
+        self.is_reading = True
         self.port = 0
         self.lines: list[Line] = []
         self.certificate = Leaf.self_signed("syslog", names=("localhost",))
@@ -51,7 +56,11 @@ class Syslog:
             stack.callback(opened.close)
             self.port = opened.get_extra_info("sockname")[1]
             return
-        server = await asyncio.start_server(self._take, "127.0.0.1", self.port, ssl=self._tls())
+        listening = socket.socket()
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        listening.bind(("127.0.0.1", self.port))
+        server = await asyncio.start_server(self._take, sock=listening, ssl=self._tls())
         stack.callback(server.close)
         self.port = server.sockets[0].getsockname()[1]
 
@@ -61,7 +70,10 @@ class Syslog:
 
     async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._closers[0].callback(writer.transport.abort)
-        framer = Framer(10_000)
+        if not self.is_reading:
+            writer.transport.pause_reading()  # type: ignore[attr-defined]
+            return
+        framer = Framer(20_000)
         with contextlib.suppress(OSError):
             while data := await reader.read(65_536):
                 self.lines += [parse_line(line) for line in framer.feed(data)]
@@ -83,7 +95,9 @@ class Syslog:
 
 
 @contextlib.asynccontextmanager
-async def forwarding(platform: Platform, syslog: Syslog, authority: Path | None = None) -> AsyncIterator[Forwarder]:
+async def forwarding(
+    platform: Platform, syslog: Syslog, authority: Path | None = None, *, silence_s: float = 30.0
+) -> AsyncIterator[Forwarder]:
     settings = ForwardSettings(
         syslog.transport,  # type: ignore[arg-type]
         "localhost" if syslog.transport == "tls" else "127.0.0.1",
@@ -94,6 +108,7 @@ async def forwarding(platform: Platform, syslog: Syslog, authority: Path | None 
         poll_s=0.02,
         sure_after_s=0.3,
         retry_first_s=0.05,
+        silence_s=silence_s,
     )
     forwarder = Forwarder(platform.control.audit, settings)
     running = asyncio.create_task(forwarder.run())
@@ -104,9 +119,9 @@ async def forwarding(platform: Platform, syslog: Syslog, authority: Path | None 
         await asyncio.gather(running, return_exceptions=True)
 
 
-def note(platform: Platform, *numbers: int) -> None:
+def note(platform: Platform, *numbers: int, text: str = FORGERY) -> None:
     organization = platform.principal.organization_id
-    notes = [AuditNote("test", organization, detail={"n": number, "text": FORGERY}) for number in numbers]
+    notes = [AuditNote("test", organization, detail={"n": number, "text": text}) for number in numbers]
     platform.control.audit.append(notes)
 
 
@@ -155,6 +170,50 @@ async def test_a_server_that_was_away_gets_every_record(tmp_path: Path) -> None:
     await syslog.stop()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says what is on its way")
+@pytest.mark.parametrize("transport", ["tcp", "tls"])
+async def test_what_a_silent_server_did_not_take_is_not_noted_as_sent(tmp_path: Path, transport: str) -> None:
+    syslog = Syslog(transport)
+    syslog.is_reading = False
+    await syslog.start()
+    authority = tmp_path / "syslog.pem"
+    authority.write_text(syslog.certificate.certificate)
+    with open_platform(tmp_path / "data") as platform:
+        audit = platform.control.audit
+        begin = audit.last_position()
+        audit.note_forwarded(begin)
+        # More than the server's side of a connection holds, less than what this side takes without waiting.
+        note(platform, *range(40), text="x" * 10_000)
+        async with forwarding(platform, syslog, authority, silence_s=2.0) as forwarder:
+            await until(lambda: forwarder.facts.sent_total >= 40)
+            # The system gives up a connection on which nothing moves, and its lines are sent again.
+            await until(lambda: forwarder.facts.failures_total > 0 and forwarder.facts.sent_total > 40)
+            assert audit.forwarded() == begin
+            syslog.is_reading = True
+            await until(lambda: set(syslog.numbers()) == set(range(40)))
+            await until(lambda: audit.forwarded() >= begin + 40)
+    await syslog.stop()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says what is on its way")
+async def test_not_more_than_a_bound_is_on_its_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forward, "RECORDS_AT_ONCE", 1)
+    monkeypatch.setattr(forward, "UNSURE_MAX", 5)
+    syslog = Syslog("tcp")
+    syslog.is_reading = False
+    await syslog.start()
+    with open_platform(tmp_path) as platform:
+        audit = platform.control.audit
+        audit.note_forwarded(audit.last_position())
+        note(platform, *range(100), text="x" * 10_000)
+        async with forwarding(platform, syslog, silence_s=1.0) as forwarder:
+            await until(lambda: forwarder.facts.failures_total)
+            assert forwarder.facts.sent_total < 100
+            syslog.is_reading = True
+            await until(lambda: set(syslog.numbers()) == set(range(100)))
+    await syslog.stop()
+
+
 async def test_records_that_were_forgotten_meanwhile_are_counted(tmp_path: Path) -> None:
     syslog = Syslog("tcp")
     await syslog.start()
@@ -198,8 +257,6 @@ def test_a_record_in_cef(tmp_path: Path) -> None:
 
 
 def test_a_whole_installation_sends_its_records_on(tmp_path: Path) -> None:
-    import socket
-
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiving:
         receiving.bind(("127.0.0.1", 0))
         receiving.settimeout(0.2)

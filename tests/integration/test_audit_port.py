@@ -14,6 +14,7 @@ from tests.certificates import Leaf
 from tests.integration.audit_port import SECONDS, issued, line, open_port, until
 
 from twinplane.audit.receiver import AuditReceiver, AuditReceiverSettings
+from twinplane.settings import CONTROL_PLANE, load_process_settings
 
 
 async def test_lines_over_tls_are_kept_under_the_identity_of_the_certificate(tmp_path: Path) -> None:
@@ -183,6 +184,11 @@ async def test_hostile_streams_harm_nobody(tmp_path: Path) -> None:
         await port.dropped("too_long")
         records = await until(port.records)
         assert [record.kind for record in records] == ["node.after"]
+        # Numbers that are none, or that no record can hold: what stands behind them is kept all the same.
+        for number in ("9" * 400, "\N{SUPERSCRIPT TWO}", "-1"):
+            long.write(line(1, kind="odd").replace(b'seq="1"', f'seq="{number}"'.encode()) + b"\n")
+        odd = await until(lambda: len(port.records("node.odd")) == 3 and port.records("node.odd"))
+        assert [record.detail["number"] for record in odd] == [None, None, None]
         for start in (b"999999 <", b"12345678", b"9x"):
             reader, writer = await port.connect()
             writer.write(start)
@@ -193,7 +199,8 @@ async def test_hostile_streams_harm_nobody(tmp_path: Path) -> None:
         extra = [await asyncio.open_connection("127.0.0.1", port.receiver.port) for _ in range(3)]
         await until(lambda: port.receiver.facts.refused_total >= 2)
         long.write(line(2, kind="still") + b"\n")
-        await until(lambda: len(port.records()) == 2)
+        await until(lambda: port.records("node.still"))
+        assert port.desk.unwritable_total == 0
         for _, writer in (*silent, *extra):
             writer.transport.abort()
         long.close()
@@ -214,9 +221,11 @@ async def test_strangers_of_one_address_do_not_take_the_room_of_nodes(tmp_path: 
 
 
 async def test_one_certificate_has_its_share_of_connections(tmp_path: Path) -> None:
-    async with open_port(tmp_path, connections_max=128) as port:
-        opened = [await port.connect() for _ in range(34)]
-        await until(lambda: port.receiver.facts.connections == 32)
+    async with open_port(tmp_path, connections_max=16, certificate_connections_max=8) as port:
+        # From several addresses: it is the certificate that counts.
+        opened = [await port.connect(address=f"127.0.0.{1 + number % 2}") for number in range(10)]
+        await until(lambda: port.receiver.facts.refused_total == 2)
+        assert port.receiver.facts.connections == 8
         other = Leaf.self_signed("other")
         plane, actor = port.platform.default, port.platform.principal.actor
         port.platform.control.certificates.create(plane.scope, actor, other.certificate)
@@ -225,6 +234,14 @@ async def test_one_certificate_has_its_share_of_connections(tmp_path: Path) -> N
         await until(port.records)
         for _, one in (*opened, (None, writer)):
             one.transport.abort()
+
+
+def test_by_default_a_fleet_with_one_pair_behind_one_address_fits_beside_others() -> None:
+    limits = AuditReceiverSettings("127.0.0.1", 0)
+    assert 1000 <= limits.certificate_connections_max <= limits.connections_max // 2
+    defaults = load_process_settings(CONTROL_PLANE, {}, {})
+    assert defaults["audit-connections"] == limits.connections_max
+    assert defaults["audit-certificate-connections"] == limits.certificate_connections_max
 
 
 async def test_certificates_of_version_1_and_the_shared_one(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ class Accesses:
 
     def __init__(self, take: Callable[[AuditNote], bool], organization_id: str) -> None:
         """`organization_id` keeps what belongs to nobody: refusals of strangers."""
-        self.repeats = Repeats(take)
+        self.repeats = Repeats(take, organization_id)
         self._organization_id = organization_id
 
     def token_refused(self, access: Access, reason: str) -> None:

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from twinplane.control.audit import AuditNote, AuditRecord
+from twinplane.control.errors import StoreError
 
 GATHER_S = 0.05
 NOTES_AT_ONCE = 500
@@ -21,6 +22,7 @@ class AuditDesk:
     def __init__(self, append: Callable[[Sequence[AuditNote]], Sequence[AuditRecord]], *, notes_max: int) -> None:
         self.dropped_total = 0
         self.kept_total = 0
+        self.unwritable_total = 0
         self._append = append
         self._notes_max = notes_max
         self._waiting: deque[AuditNote] = deque()
@@ -63,21 +65,40 @@ class AuditDesk:
         notes = [self._waiting.popleft() for _ in range(min(NOTES_AT_ONCE, len(self._waiting)))]
         self._has_room.set()
         # A write that has begun is waited for, also where this task ends: its notes must not be written twice.
-        writing = asyncio.ensure_future(asyncio.to_thread(self._append, notes))
+        writing = asyncio.ensure_future(asyncio.to_thread(self._keep, notes))
         is_cancelled = False
         while not writing.done():
             try:
                 await asyncio.wait({writing})
             except asyncio.CancelledError:
                 is_cancelled = True
-        error = writing.exception()
+        left, error = writing.result()
         if error is not None:
-            _log.error("audit_not_written notes=%d detail=%s", len(notes), error)
-            self._waiting.extendleft(reversed(notes))
-        else:
-            self.kept_total += len(notes)
+            _log.error("audit_not_written notes=%d detail=%s", len(left), error)
+            self._waiting.extendleft(reversed(left))
         if is_cancelled:
             raise asyncio.CancelledError
         if error is not None:
             await asyncio.sleep(RETRY_S)
         return error is None
+
+    def _keep(self, notes: Sequence[AuditNote]) -> tuple[Sequence[AuditNote], StoreError | None]:
+        """Keep notes in a thread. Those that the store cannot keep now come back; one that it never can is dropped."""
+        try:
+            self._append(notes)
+        except StoreError as error:
+            return notes, error
+        except Exception as error:
+            if len(notes) == 1:
+                self.unwritable_total += 1
+                _log.exception("audit_note_unwritable kind=%s detail=%s", notes[0].kind, error)
+                return [], None
+        else:
+            self.kept_total += len(notes)
+            return [], None
+        # A bad one among them must not keep the others waiting: it is looked for by halves, in their order.
+        middle = len(notes) // 2
+        left, failure = self._keep(notes[:middle])
+        if failure is not None:
+            return [*left, *notes[middle:]], failure
+        return self._keep(notes[middle:])

@@ -19,15 +19,21 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from twinplane.audit.forward_line import Form, forwarded_line
+from twinplane.audit.unsent import unacknowledged, watch_silence
 from twinplane.control.audit import AuditRecord, AuditTrail
 from twinplane.control.errors import StoreError
 
 RECORDS_AT_ONCE = 200
 POLL_S = 1.0
-# Nothing is said back: a connection that stood for so long after a record was sent has carried it.
+# Nothing is said back: a connection that stood for so long after all of it was acknowledged has carried a record.
 SURE_AFTER_S = 2.0
 CONNECT_S = 10.0
 WRITE_S = 30.0
+# So many groups are sent before all that is on its way has to arrive: this bounds what may come twice.
+UNSURE_MAX = 50
+_DRAIN_PAUSE_S = 0.01
+# So long may a connection carry nothing of what was given to it, before it is given up.
+SILENCE_S = 30.0
 RETRY_FIRST_S = 1.0
 RETRY_MAX_S = 60.0
 _DATAGRAM_PAUSE_S = 0.001
@@ -47,6 +53,7 @@ class ForwardSettings:
     poll_s: float = POLL_S
     sure_after_s: float = SURE_AFTER_S
     retry_first_s: float = RETRY_FIRST_S
+    silence_s: float = SILENCE_S
 
 
 @dataclass(slots=True)
@@ -97,7 +104,7 @@ class Forwarder:
         """Send what is there and what comes, until the channel fails."""
         settings = self._settings
         position = await asyncio.to_thread(self._trail.forwarded)
-        unsure: deque[tuple[float, int]] = deque()
+        unsure = _Unsure(self._settings.sure_after_s)
         try:
             while True:
                 channel.check()
@@ -106,14 +113,15 @@ class Forwarder:
                     self._note_missed(records[0].position - position - 1)
                     await self._send(channel, records)
                     position = records[-1].position
-                    unsure.append((time.monotonic(), position))
+                    unsure.sent(position)
                 else:
                     await asyncio.sleep(settings.poll_s)
-                await self._note_sure(unsure)
+                await self._drain(channel, unsure)
+                await self._note_sure(channel, unsure)
         finally:
             # A write that was under way when this task ends is not repeated for long: a record may come twice.
             with contextlib.suppress(StoreError):
-                await self._note_sure(unsure)
+                await self._note_sure(channel, unsure)
 
     async def _send(self, channel: _Channel, records: Sequence[AuditRecord]) -> None:
         for record in records:
@@ -121,10 +129,19 @@ class Forwarder:
                 await channel.send(forwarded_line(record, self._settings.form, hostname=self._settings.hostname))
             self.facts.sent_total += 1
 
-    async def _note_sure(self, unsure: deque[tuple[float, int]]) -> None:
-        moment, sure = time.monotonic() - self._settings.sure_after_s, None
-        while unsure and unsure[0][0] <= moment:
-            sure = unsure.popleft()[1]
+    async def _drain(self, channel: _Channel, unsure: _Unsure) -> None:
+        """Wait where much is on its way. Raises TimeoutError where it does not arrive."""
+        if unsure.groups >= UNSURE_MAX:
+            async with asyncio.timeout(self._settings.silence_s):
+                while not channel.has_arrived():
+                    channel.check()
+                    await asyncio.sleep(_DRAIN_PAUSE_S)
+
+    async def _note_sure(self, channel: _Channel, unsure: _Unsure) -> None:
+        now = time.monotonic()
+        if channel.has_arrived():
+            unsure.arrived(now)
+        sure = unsure.take_sure(now)
         if sure is not None:
             await asyncio.to_thread(self._trail.note_forwarded, sure)
 
@@ -148,12 +165,48 @@ class Forwarder:
                 transport.close()
             return
         async with asyncio.timeout(CONNECT_S):
-            reader, writer = await asyncio.open_connection(settings.host, settings.port, ssl=self._context)
-        stream = _Stream(reader, writer)
+            reader, writer = await asyncio.open_connection(settings.host, settings.port)
+            carrier = writer.transport
+            try:
+                watch_silence(carrier, settings.silence_s)
+                if self._context is not None:
+                    await writer.start_tls(self._context, server_hostname=settings.host)
+            except BaseException:
+                carrier.abort()
+                raise
+        stream = _Stream(reader, writer, carrier)
         try:
             yield stream
         finally:
             stream.close()
+
+
+class _Unsure:
+    """What was sent and may not have arrived."""
+
+    def __init__(self, sure_after_s: float) -> None:
+        self.groups = 0
+        self._sure_after_s = sure_after_s
+        self._position = 0
+        self._arrived: deque[tuple[float, int]] = deque()
+
+    def sent(self, position: int) -> None:
+        """A group up to this position was sent."""
+        self.groups += 1
+        self._position = position
+
+    def arrived(self, now: float) -> None:
+        """All that was sent has arrived."""
+        if self.groups:
+            self.groups = 0
+            self._arrived.append((now, self._position))
+
+    def take_sure(self, now: float) -> int | None:
+        """The position up to which records arrived so long ago that the connection has told of none that was lost."""
+        sure = None
+        while self._arrived and self._arrived[0][0] <= now - self._sure_after_s:
+            sure = self._arrived.popleft()[1]
+        return sure
 
 
 class _Channel(Protocol):
@@ -163,12 +216,19 @@ class _Channel(Protocol):
     def check(self) -> None:
         """Raises OSError where the other end is gone."""
 
+    def has_arrived(self) -> bool:
+        """Whether nothing is known to be still on its way."""
+
 
 class _Stream:
     """Counted lines on a connection (RFC 6587, RFC 5425)."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, carrier: asyncio.WriteTransport
+    ) -> None:
+        """`carrier` is the connection itself, below TLS where there is that."""
         self._writer = writer
+        self._carrier = carrier
         self._gone = asyncio.ensure_future(_until_end(reader))
 
     async def send(self, line: bytes) -> None:
@@ -181,6 +241,14 @@ class _Stream:
         """Raises OSError where the other end is gone."""
         if self._gone.done():
             raise ConnectionResetError("the syslog server has closed the connection")
+
+    def has_arrived(self) -> bool:
+        """Whether the other end has acknowledged every byte."""
+        if self._gone.done() or self._carrier.is_closing():
+            return False
+        # In the order that bytes take: TLS, the transport, the system.
+        waiting = self._writer.transport.get_write_buffer_size() or self._carrier.get_write_buffer_size()
+        return not waiting and not unacknowledged(self._carrier)
 
     def close(self) -> None:
         """End it; what is written still leaves."""
@@ -213,6 +281,10 @@ class _Datagrams(asyncio.DatagramProtocol):
         error, self._error = self._error, None
         if error is not None:
             raise error
+
+    def has_arrived(self) -> bool:
+        """Nothing tells of datagrams that did not."""
+        return True
 
     def error_received(self, error: Exception) -> None:
         """The network says that a datagram did not arrive."""

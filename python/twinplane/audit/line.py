@@ -14,6 +14,7 @@ LINE_BYTES_MAX = 8192
 VALUE_LENGTH_MAX = 1024
 ELEMENTS_MAX = 16
 PARAMETERS_MAX = 64
+NUMBER_DIGITS_MAX = 15
 
 # No enterprise number belongs to the project; this one is set aside for such use (RFC 5612).
 ORIGIN_ELEMENT = "twinplane@32473"
@@ -94,6 +95,11 @@ def timestamp(at: float) -> str:
     """A moment as RFC 3339 with milliseconds, in UTC."""
     moment = datetime.datetime.fromtimestamp(at, datetime.UTC)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+
+
+def read_number(text: str) -> int | None:
+    """The number of a line; None where it is none, or longer than records hold."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= NUMBER_DIGITS_MAX else None
 
 
 def parse_line(raw: bytes) -> Line:

@@ -19,7 +19,15 @@ from twinplane.audit.cef import parse_extension
 from twinplane.audit.desk import AuditDesk
 from twinplane.audit.framing import FrameBroken, Framer
 from twinplane.audit.keys import HeldKey, KeyRing
-from twinplane.audit.line import AUTH_ELEMENT, EVENT_ELEMENT, ORIGIN_ELEMENT, Line, LineInvalid, parse_line
+from twinplane.audit.line import (
+    AUTH_ELEMENT,
+    EVENT_ELEMENT,
+    ORIGIN_ELEMENT,
+    Line,
+    LineInvalid,
+    parse_line,
+    read_number,
+)
 from twinplane.audit.rate import Bucket
 from twinplane.audit.signature import is_signed_by
 from twinplane.audit.tls import Pair, TlsRefused, TlsStream, server_context
@@ -51,7 +59,8 @@ class AuditReceiverSettings:
     port: int
     advertised_port: int = 0
     line_bytes_max: int = 8192
-    connections_max: int = 1024
+    connections_max: int = 4096
+    certificate_connections_max: int = 1024
     lines_per_second: int = 200
     check_interval_s: float = CHECK_INTERVAL_S
     settle_s: float = SETTLE_S
@@ -180,12 +189,12 @@ class AuditReceiver:
         return strangers >= _STRANGERS_MAX
 
     def _check_share(self, peer: _Peer) -> None:
-        """No certificate takes the room of the others. Raises TlsRefused."""
-        share = max(_STRANGERS_MAX, self._settings.connections_max // 4)
-        assert peer.presented is not None
-        known = [one for _, one in self._known_peers() if one.ip == peer.ip]
-        mine = peer.presented.fingerprint
-        if sum(1 for one in known if one.presented is not None and one.presented.fingerprint == mine) > share:
+        """No certificate takes the room of the others, from however many addresses. Raises TlsRefused."""
+        mine = peer.presented and peer.presented.certificate
+        known = (one.presented for _, one in self._known_peers())
+        count = sum(1 for presented in known if presented is not None and presented.certificate == mine)
+        if count > self._settings.certificate_connections_max:
+            self.facts.refused_total += 1
             raise TlsRefused("too many connections with this certificate")
 
     async def _serve(self, stream: TlsStream, peer: _Peer) -> None:
@@ -274,10 +283,9 @@ class AuditReceiver:
         if not is_signed_by(line, held.key.secret):
             self.facts.dropped["wrong_signature"] += 1
             return None
-        number = line.value(ORIGIN_ELEMENT, "seq")
+        number = read_number(line.value(ORIGIN_ELEMENT, "seq"))
         boot = line.value(ORIGIN_ELEMENT, "boot")
-        is_number = number.isascii() and number.isdigit() and len(number) < 16
-        if not is_number or not self._ring.take(held, boot[:64], int(number), now):
+        if number is None or not self._ring.take(held, boot[:64], number, now):
             self.facts.dropped["replayed"] += 1
             return None
         self.facts.lost_total = self._ring.lost_total
@@ -396,8 +404,7 @@ def _note(line: Line, sender: Sender, ip: str, transport: str) -> AuditNote:
         result = said.pop("result", "unknown")
         # The moment of CEF is the line's own.
         said.pop("rt", None)
-        number = ours.get("seq", "")
-        detail |= {"boot": ours.get("boot", "")[:64], "number": int(number) if number.isdigit() else None}
+        detail |= {"boot": ours.get("boot", "")[:64], "number": read_number(ours.get("seq", ""))}
     else:
         detail |= {"app": line.app, "message_id": line.message_id, "priority": line.priority}
         said = {f"{name}.{key}": value for name, values in line.elements.items() for key, value in values.items()}

@@ -26,12 +26,15 @@ class Repeats:
     def __init__(
         self,
         take: Callable[[AuditNote], bool],
+        organization_id: str,
         *,
         period_s: float = PERIOD_S,
         names_max: int = KINDS_MAX,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`organization_id` keeps the count of those for whom there are no more names."""
         self.untold_total = 0
+        self._organization_id = organization_id
         self._take = take
         self._period_s = period_s
         self._names_max = names_max
@@ -44,13 +47,19 @@ class Repeats:
         if known is not None:
             known.count += 1
         elif len(self._known) >= self._names_max:
-            # Who comes from ever new addresses is only counted: the count is told with the next period.
+            # Who comes from ever new addresses is only counted, under nobody's name; it is told with the next period.
             self.untold_total += 1
-            rest = self._known.setdefault(_REST, _Repeated(replace(note, detail={"of": "many senders"}), self._clock()))
-            rest.count += 1
+            self._rest().count += 1
         else:
             self._known[name] = _Repeated(note, self._clock())
             self._take(note)
+
+    def _rest(self) -> _Repeated:
+        rest = self._known.get(_REST)
+        if rest is None:
+            many = AuditNote("audit.repeats", self._organization_id, "unknown", detail={"of": "many senders"})
+            rest = self._known[_REST] = _Repeated(many, self._clock())
+        return rest
 
     async def run(self) -> None:
         """Tell counts whose period is over, until cancelled; then those that are left."""

@@ -50,7 +50,12 @@ class AuditPart:
         """How everything here fares, without what names an organization."""
         trail, desk = self.control.audit, self.desk
         counters: dict[str, Any] = {
-            "records": {"kept": desk.kept_total, "dropped": desk.dropped_total, "forgotten": trail.forgotten_total},
+            "records": {
+                "kept": desk.kept_total,
+                "dropped": desk.dropped_total,
+                "unwritable": desk.unwritable_total,
+                "forgotten": trail.forgotten_total,
+            },
             "repeats_untold": self.accesses.repeats.untold_total,
             "port": None,
             "forward": None,
@@ -132,6 +137,7 @@ def _make_receiver(
         advertised_port=advertised and advertised + place,
         line_bytes_max=settings["audit-line-limit"],
         connections_max=settings["audit-connections"],
+        certificate_connections_max=settings["audit-certificate-connections"],
         lines_per_second=settings["audit-rate"],
     )
     return AuditReceiver(control, desk, receiver_settings, admit=admit)

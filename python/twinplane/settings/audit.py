@@ -23,7 +23,14 @@ AUDIT_PORT: tuple[Setting, ...] = (
         "audit-advertised-port", PORT, "0", "Port that nodes are told to send audit lines to. 0 is the listening one."
     ),
     Setting("audit-line-limit", SIZE, "8k", "Longest audit line taken; a longer one is dropped and counted."),
-    Setting("audit-connections", integer(1, 100_000), "1024", "TCP connections of the audit port at a time."),
+    Setting("audit-connections", integer(1, 100_000), "4096", "TCP connections of the audit port at a time."),
+    Setting(
+        "audit-certificate-connections",
+        integer(1, 100_000),
+        "1024",
+        "Those of them with one certificate, from whatever addresses: a pair that a whole fleet shares needs one for"
+        " each node.",
+    ),
     Setting(
         "audit-rate",
         integer(1, 1_000_000, unit="lines a second"),

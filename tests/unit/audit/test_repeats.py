@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from twinplane.audit.repeats import Repeats
 from twinplane.control.audit import AuditNote
+from twinplane.control.scope import Actor
 
 NOTE = AuditNote("token.refused", "o", detail={"reason": "missing"})
 
@@ -23,7 +26,7 @@ class Desk:
 
 def test_repeats_are_counted_and_told_when_their_period_is_over() -> None:
     desk = Desk()
-    repeats = Repeats(desk.take, clock=desk.clock)
+    repeats = Repeats(desk.take, "installation", clock=desk.clock)
     for _ in range(5):
         repeats.note("a", NOTE)
     repeats.note("b", NOTE)
@@ -38,9 +41,11 @@ def test_repeats_are_counted_and_told_when_their_period_is_over() -> None:
 
 def test_ever_new_names_cost_bounded_memory_and_are_counted() -> None:
     desk = Desk()
-    repeats = Repeats(desk.take, names_max=10, clock=desk.clock)
+    repeats = Repeats(desk.take, "installation", names_max=10, clock=desk.clock)
     for number in range(1000):
-        repeats.note(number, NOTE)
+        repeats.note(number, replace(NOTE, actor=Actor("user", str(number), "somebody"), client_ip="192.0.2.1"))
     assert (len(desk.notes), repeats.untold_total, len(repeats._known)) == (10, 990, 11)
     repeats.tell(until=float("inf"))
-    assert [note.detail for note in desk.notes[10:]] == [{"of": "many senders", "repeated": 990}]
+    # Of many, so under nobody's name.
+    told = AuditNote("audit.repeats", "installation", "unknown", detail={"of": "many senders", "repeated": 990})
+    assert desk.notes[10:] == [told]
