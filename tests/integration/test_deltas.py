@@ -470,7 +470,7 @@ async def test_a_node_without_rows_is_sent_the_whole(place: Place) -> None:
         {"epoch": "another", "revision": 3, "digest": "0" * 64},
         {"epoch": None, "revision": 3, "digest": "0" * 64},
         {"epoch": "0000000000001-aabbccdd", "revision": 10**6, "digest": "0" * 64},
-        {"epoch": "another", "revision": -1, "digest": 5},
+        {"epoch": "another", "revision": 0, "digest": 5},
         {"epoch": 7, "revision": "x", "digest": "?"},
     ],
 )

@@ -106,6 +106,9 @@ LATER = {
     "a name twice": (masked(BINARY, b'{"type":"error","type":"error"}'), "duplicate_name"),
     "too long": (masked(BINARY, b'{"type":"' + b"x" * 1_048_576 + b'"}'), "payload_too_large"),
     "claims too much": (claimed(BINARY, 2**62), "frame_too_large"),
+    "a revision beyond all": (masked(BINARY, b'{"type":"applied","revision":9223372036854775808}'), "report_invalid"),
+    "a revision below all": (masked(BINARY, b'{"type":"applied","revision":-1}'), "report_invalid"),
+    "a revision that is no number": (masked(BINARY, b'{"type":"applied","revision":true}'), "report_invalid"),
     "pings without end": (masked(PING, ZERO_HASH.encode()) * 5_000, "frame_rate"),
     "reports without end": (masked(BINARY, b'{"type":"error","error":{}}') * 5_000, "frame_rate"),
     "bytes without end": (masked(BINARY, b'{"type":"applied","x":"' + b"x" * 1_000_000 + b'"}') * 50, "byte_rate"),
@@ -218,6 +221,33 @@ async def test_what_is_passed_over_is_counted(watched: Watched, name: str, caplo
     await watched.assert_refused(reason, caplog)
     await node.ping()
     await node.receive_kind(PONG)
+
+
+async def test_signs_that_no_text_has_are_no_harm_to_what_others_report(watched: Watched) -> None:
+    error = {
+        "name": "x",
+        "message": "\ud800",
+        "flattened_errors": [
+            {
+                "entity_type": "route\ud800",
+                "entity_id": "\ud800",
+                "errors": [{"field": "a\ud800", "message": "b\ud800\x1b[2J"}],
+            }
+        ],
+    }
+    node = await watched.bad()
+    await node.hello()
+    await node.configuration()
+    await send(node, masked(BINARY, json.dumps({"type": "error", "error": error}).encode()))
+    await watched.assert_good_node_lives()
+
+    def rows() -> dict[str, Any]:
+        return {row.id: row for row in watched.control.nodes.list(watched.plane.scope)}
+
+    await eventually(lambda: bool(rows()[NODE].issues))
+    (issue,) = rows()[NODE].issues
+    assert issue.description == "route .a : b  [2J"
+    assert len(rows()) == 2
 
 
 async def test_another_control_planes_name_is_refused(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:

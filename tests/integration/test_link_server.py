@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import threading
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -22,6 +23,8 @@ from twinplane.control import Actor, ControlPlane, Export, ExportRow
 from twinplane.control.analytics import Reporter
 from twinplane.hybrid import server as server_module
 from twinplane.hybrid import session as session_module
+from twinplane.hybrid.frames import FrameStream
+from twinplane.hybrid.publication import Publication
 from twinplane.hybrid.server import LinkServer, LinkServerSettings
 
 ACTOR = Actor("user", "u", "tester")
@@ -504,7 +507,104 @@ async def test_too_many_connections_are_refused(tmp_path: Path) -> None:
         await running.server.stop()
 
 
+async def test_one_certificate_has_no_more_than_its_share_of_the_links(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with open_platform(tmp_path / "data") as platform:
+        running = Running(platform, tmp_path)
+        settings = LinkServerSettings(running.path, connections_max=8, certificate_share=0.25)
+        running.server = LinkServer(running.control, running.intake, settings)
+        other = self_signed("other")
+        running.pin(running.plane, other)
+        await running.server.start()
+        first, _ = await running.joined()
+        await running.joined(node_id=str(uuid.uuid4()))
+        for _ in range(5):
+            with pytest.raises(Refused) as refused:
+                await running.connect(node_id=str(uuid.uuid4()))
+            assert refused.value.status == 429
+        assert running.server.facts.refused["too_many"] == 5
+        assert len([each for each in caplog.records if "reason=too_many" in each.getMessage()]) == 1
+        # Another certificate has room, and this one has it again when a link of it goes.
+        await running.joined(headers=running.headers(other), node_id=str(uuid.uuid4()))
+        first.close()
+        await eventually(lambda: running.server.facts.connections == 2)
+        await running.joined(node_id=str(uuid.uuid4()))
+        for node in running.nodes:
+            node.close()
+        await running.server.stop()
+
+
+async def test_links_beyond_all_are_counted_and_logged_in_bounds(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with open_platform(tmp_path / "data") as platform:
+        running = Running(platform, tmp_path)
+        settings = LinkServerSettings(running.path, connections_max=1)
+        running.server = LinkServer(running.control, running.intake, settings)
+        await running.server.start()
+        node, _ = await running.joined()
+        for _ in range(20):
+            with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+                await running.connect(node_id=str(uuid.uuid4()))
+        assert running.server.facts.refused["too_many"] == 20
+        assert len([each for each in caplog.records if "too_many" in each.getMessage()]) == 1
+        node.close()
+        await running.server.stop()
+
+
+async def test_who_waits_for_a_configuration_keeps_nobody_out(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[Any] = []
+    go_on = threading.Event()
+    make = Publication._make
+
+    def slow(self: Publication, version: Any) -> Any:
+        begun.append(version)
+        go_on.wait(30)
+        return make(self, version)
+
+    monkeypatch.setattr(Publication, "_make", slow)
+    try:
+        waiting = [await running.connect(node_id=str(uuid.uuid4())) for _ in range(12)]
+        for node in waiting:
+            await node.hello()
+        await eventually(lambda: bool(begun))
+        # Until all of them are at it.
+        await eventually(lambda: running.server._around.pushing._value == server_module.PUSHES_AT_ONCE - 12)
+        async with asyncio.timeout(10):
+            late = await running.connect(node_id=str(uuid.uuid4()))
+        late.close()
+    finally:
+        go_on.set()
+    for node in waiting:
+        await node.configuration(10)
+    assert len(begun) == 1
+
+
+async def test_a_node_that_does_not_take_its_pongs_is_cut(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(_stream: FrameStream) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(session_module, "PUSH_TIMEOUT_S", 0.3)
+    node, _ = await running.joined()
+    monkeypatch.setattr(FrameStream, "send_pong", never)
+    await node.ping()
+    assert await node.ended(10)
+
+
 # --- telemetry ---
+
+
+async def test_a_node_that_does_not_take_answers_is_cut(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "SEND_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(running.intake, "take", lambda *_batch: b"x" * 50_000_000)
+    headers = running.headers(sni=running.sni("tp0")) | {"Twinplane-Link": "1"}
+    node = await running.connect(headers, path="/v1/analytics/batches")
+    await node.send(BINARY, b"batch")
+    await eventually(lambda: running.server.facts.connections == 1)
+    await eventually(lambda: running.server.facts.connections == 0)
 
 
 async def test_batches_are_handed_on_with_who_sent_them(running: Running) -> None:

@@ -250,6 +250,8 @@ def _link_settings(settings: ProcessSettings, socket: Path) -> LinkServerSetting
         socket,
         payload_bytes_max=settings["max-payload"],
         frames_per_second=settings["link-frame-rate"],
+        connections_max=settings["links-max"],
+        certificate_share=settings["link-share"],
         rpc=settings["cluster-rpc"] or settings["cluster-rpc-sync"],
         rpc_sync=settings["cluster-rpc-sync"],
         ocsp=_ocsp_settings(settings),

@@ -7,12 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from twinplane.control import NodeIssue
+from twinplane.hybrid.strict_json import said_text
 
 DOCS_PAGE: Final = "docs/reference/compatibility.md"
 LOST: Final = "warning"
 WITHHELD: Final = "error"
 UPGRADE: Final = "upgrade the node, or take it out of the configuration"
 _RESOURCES_MAX: Final = 1000
+_MESSAGE_MAX: Final = 1200
 
 PLUGIN_MISSING: Final = "plugin_missing"
 PLUGIN_VERSION: Final = "plugin_version"
@@ -118,8 +120,8 @@ def refusal_issues(message: str, flattened: Sequence[Any]) -> tuple[NodeIssue, .
                 field = _text(error.get("field"))
                 place = f"{kind}.{field}" if field else kind
                 issues.append(node_issue(CONFIG_REFUSED, f"{place}: {_text(error.get('message'))}", resources))
-    return tuple(merged(issues)) or (node_issue(CONFIG_REFUSED, message),)
+    return tuple(merged(issues)) or (node_issue(CONFIG_REFUSED, said_text(message, _MESSAGE_MAX)),)
 
 
 def _text(value: object) -> str:
-    return value[:200] if isinstance(value, str) else ""
+    return said_text(value, 200)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,6 +25,8 @@ from websockets.uri import WebSocketURI
 from twinplane.hybrid.errors import FrameBroken, PeerGone, PeerSilent, UpgradeRefused
 
 _READ_BYTES: Final = 65_536
+SEND_TIMEOUT_S: Final = 60.0
+"""How long a peer is waited for to take what it is sent."""
 TEXT, BINARY, PING, PONG, CLOSE = Opcode.TEXT, Opcode.BINARY, Opcode.PING, Opcode.PONG, Opcode.CLOSE
 
 
@@ -172,6 +175,15 @@ class FrameStream:
             await self._writer.drain()
         except OSError as error:
             raise PeerGone(str(error)) from error
+
+
+async def taken(sending: Awaitable[None], timeout_s: float) -> None:
+    """Send within a limit. Raises PeerSilent where the peer does not take it; nothing more can be sent to it then."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            await sending
+    except TimeoutError:
+        raise PeerSilent(f"what was sent was not taken within {timeout_s:g} s") from None
 
 
 def server_frame(data: bytes) -> bytes:

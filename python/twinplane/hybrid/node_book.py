@@ -11,9 +11,15 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 
 from twinplane.control import Control, NodeHello, NodeIssue, NodePing, NodeReport, Scope
+from twinplane.control.errors import StoreBusy, StoreUnreadable, StoreUnwritable
 
 GATHER_S = 0.05
 REPORTS_AT_ONCE = 200
+REPORTS_KEPT_MAX = 10_000
+"""Reports that wait for a store that is away; of more nodes than that, the newest are kept."""
+AWAY_S = 1.0
+# What the store says that cannot be written now, whatever is to be written.
+_AWAY = (StoreBusy, StoreUnreadable, StoreUnwritable)
 _log = logging.getLogger(__name__)
 
 
@@ -48,7 +54,9 @@ class NodeBook:
             while True:
                 await self._noted.wait()
                 await asyncio.sleep(GATHER_S)
-                await self._write()
+                if not await self._write():
+                    await asyncio.sleep(AWAY_S)
+                    self._noted.set()
         finally:
             await self._write()
 
@@ -58,21 +66,59 @@ class NodeBook:
         self._reports[key] = report if before is None else _newer(before, report)
         self._noted.set()
 
-    async def _write(self) -> None:
+    async def _write(self) -> bool:
+        """Write what was gathered; False where the store is away, and what it did not take is kept."""
         self._noted.clear()
         reports, self._reports = list(self._reports.values()), {}
         loop = asyncio.get_running_loop()
         for start in range(0, len(reports), REPORTS_AT_ONCE):
-            await loop.run_in_executor(self._executor, self._write_some, reports[start : start + REPORTS_AT_ONCE])
+            some = reports[start : start + REPORTS_AT_ONCE]
+            left = await loop.run_in_executor(self._executor, self._write_some, some)
+            if left:
+                self._keep([*left, *reports[start + len(some) :]])
+                return False
+        return True
 
-    def _write_some(self, reports: Sequence[NodeReport]) -> None:
+    def _keep(self, reports: Sequence[NodeReport]) -> None:
+        """Put reports back, behind what came meanwhile."""
+        kept = {(report.scope, report.node_id): report for report in reports}
+        for key, report in self._reports.items():
+            before = kept.pop(key, None)
+            kept[key] = report if before is None else _newer(before, report)
+        dropped = max(0, len(kept) - REPORTS_KEPT_MAX)
+        for key in list(kept)[:dropped]:
+            del kept[key]
+        if dropped:
+            _log.error("node_reports_dropped count=%d", dropped)
+        self._reports = kept
+
+    def _write_some(self, reports: Sequence[NodeReport]) -> Sequence[NodeReport]:
+        """Write reports down; the answer is those that a store that is away did not take."""
         try:
-            unknown = self._control.nodes.record_reports(reports)
-        except Exception:
-            # The store cannot be written now. Links go on; the next ping of each node is written again.
-            _log.exception("nodes_not_recorded count=%d", len(reports))
-            return
-        for report in unknown:
+            self._record(reports)
+        except _AWAY as error:
+            _log.warning("nodes_not_recorded count=%d detail=%s", len(reports), error)
+            return reports
+        except Exception as error:
+            # One of them cannot be written: the others do not go with it.
+            _log.warning("nodes_recorded_singly count=%d detail=%s", len(reports), error)
+            return self._write_singly(reports)
+        return ()
+
+    def _write_singly(self, reports: Sequence[NodeReport]) -> Sequence[NodeReport]:
+        for position, report in enumerate(reports):
+            try:
+                self._record([report])
+            except _AWAY as error:
+                _log.warning("nodes_not_recorded count=%d detail=%s", len(reports) - position, error)
+                return reports[position:]
+            except Exception:
+                control_plane_id = report.scope.control_plane_id
+                _log.exception("node_not_recorded control_plane=%s node=%s", control_plane_id, report.node_id)
+        return ()
+
+    def _record(self, reports: Sequence[NodeReport]) -> None:
+        for report in self._control.nodes.record_reports(reports):
             _log.warning("node_unknown control_plane=%s node=%s", report.scope.control_plane_id, report.node_id)
 
 

@@ -41,7 +41,7 @@ class Shipment:
 
 
 class Publication:
-    """A configuration at one revision. Safe for several threads."""
+    """A configuration at one revision. Safe for several threads: none waits for what another makes."""
 
     def __init__(
         self,
@@ -58,8 +58,7 @@ class Publication:
         self._now = now
         self._shipments: dict[NodeVersion | None, Shipment] = {}
         self._deltas: dict[int, Shipment | None] = {}
-        self._making = threading.Lock()
-        self._making_delta = threading.Lock()
+        self._keeping = threading.Lock()
 
     @classmethod
     def of(cls, export: Export, *, now: float) -> Publication:
@@ -103,11 +102,8 @@ class Publication:
 
     def shipment(self, version: NodeVersion | None) -> Shipment:
         """What a node of that version is sent; None is a twinplane node, which knows everything."""
-        with self._making:
-            found = self._shipments.get(version)
-            if found is None:
-                found = self._shipments[version] = self._make(version)
-            return found
+        found = self._shipments.get(version)
+        return self._shipments.setdefault(version, self._make(version)) if found is None else found
 
     def made(self, version: NodeVersion | None) -> Shipment | None:
         """The same, where it has been made already."""
@@ -115,12 +111,14 @@ class Publication:
 
     def delta(self, base: int, find: FindDelta) -> Shipment | None:
         """What a twinplane node is sent that has an earlier revision; None where it needs the whole."""
-        with self._making_delta:
-            if base not in self._deltas:
-                while len(self._deltas) >= BASES_MAX:
-                    del self._deltas[next(iter(self._deltas))]
-                self._deltas[base] = self._make_delta(base, find)
-            return self._deltas[base]
+        with self._keeping:
+            if base in self._deltas:
+                return self._deltas[base]
+        made = self._make_delta(base, find)
+        with self._keeping:
+            while len(self._deltas) >= BASES_MAX:
+                del self._deltas[next(iter(self._deltas))]
+            return self._deltas.setdefault(base, made)
 
     def _make_delta(self, base: int, find: FindDelta) -> Shipment | None:
         known = self._arrived_by

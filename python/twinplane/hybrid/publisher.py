@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from twinplane.control import Control
 from twinplane.control.epoch import is_outdated
+from twinplane.control.errors import StoreError
 from twinplane.hybrid.publication import Publication
 
 # The hash of a smaller table is as soon computed as written down.
@@ -24,14 +25,27 @@ class Publisher:
 
     def __init__(self, control: Control) -> None:
         self._control = control
+        # Hashes that are not written down yet, by control plane: the newest of each.
+        self._owed: dict[str, tuple[int, str]] = {}
 
     def publish(self, control_plane_id: str, before: Publication | None) -> Publication:
         """The newest configuration. Raises NotFound for a control plane that went."""
         publication = self._made(control_plane_id, before)
         if publication is not before and publication.table_bytes >= _NOTED_FROM_BYTES:
-            nodes = self._control.nodes
-            nodes.record_expected_hash(control_plane_id, publication.revision, publication.config_hash)
+            self._owed[control_plane_id] = publication.revision, publication.config_hash
+            self._record_hashes()
         return publication
+
+    def _record_hashes(self) -> None:
+        """Write down hashes of what was published; what the store does not take now is written down later."""
+        for control_plane_id, (revision, config_hash) in list(self._owed.items()):
+            try:
+                self._control.nodes.record_expected_hash(control_plane_id, revision, config_hash)
+            except StoreError as error:
+                _log.warning("hash_not_recorded control_plane=%s detail=%s", control_plane_id, error)
+                return
+            if self._owed.get(control_plane_id) == (revision, config_hash):
+                self._owed.pop(control_plane_id, None)
 
     def _made(self, control_plane_id: str, before: Publication | None) -> Publication:
         export = self._control.export
@@ -43,6 +57,7 @@ class Publisher:
 
     def behind(self, positions: Mapping[str, tuple[str, int]]) -> list[str]:
         """Which control planes the store has newer publications of than these."""
+        self._record_hashes()
         found = self._control.export.positions(list(positions))
         return [plane for plane, position in positions.items() if found.get(plane, position) != position]
 

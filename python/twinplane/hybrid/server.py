@@ -8,11 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
-import os
-import socket
-import struct
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -23,18 +19,19 @@ from websockets.http11 import Request
 
 from twinplane.control import Control
 from twinplane.control.analytics import Reporter
-from twinplane.hybrid.audit_key import AUDIT_HEADER, AUDIT_VERSION, KeyOffice, LinkWitness, Sender
+from twinplane.hybrid.audit_key import AUDIT_HEADER, AUDIT_VERSION, KeyOffice, LinkWitness
 from twinplane.hybrid.channel import Channel
 from twinplane.hybrid.errors import FrameBroken, FrameInvalid, IdentityRefused, LinkError, PayloadTooLarge
-from twinplane.hybrid.frames import BINARY, PING, FrameStream, Upgrade
+from twinplane.hybrid.frames import BINARY, PING, SEND_TIMEOUT_S, FrameStream, Upgrade, taken
 from twinplane.hybrid.gatekeeper import Gatekeeper
 from twinplane.hybrid.guard import FRAMES_PER_SECOND, FrameBudget, RefusalLog
 from twinplane.hybrid.identity import Admission, Presented, Use, read_presented
+from twinplane.hybrid.link import Link, is_same_user, message_body, refusal_text, single_headers
+from twinplane.hybrid.making import Workshop
 from twinplane.hybrid.node_book import NodeBook
 from twinplane.hybrid.ocsp import OcspSettings
 from twinplane.hybrid.publication import Publication
 from twinplane.hybrid.publisher import Publisher
-from twinplane.hybrid.refusals import NO_CERTIFICATE
 from twinplane.hybrid.rpc.hello import RPC_PATH, SUBPROTOCOL
 from twinplane.hybrid.rpc.server import RpcSession, RpcSurroundings, SyncShelf
 from twinplane.hybrid.session import ConfigSession, PushFacts, Surroundings
@@ -58,6 +55,8 @@ PUSH_DELAY_S = 0.05
 CHECK_INTERVAL_S = 20.0
 LOOK_INTERVAL_S = 2.0
 CONNECTIONS_MAX = 5000
+CERTIFICATE_SHARE = 0.5
+TOO_MANY = "too_many"
 PUSHES_AT_ONCE = 64
 # The largest frame that a node may send: a batch of telemetry, or a basic_info.
 RECEIVED_BYTES_MAX = 4_194_304
@@ -83,6 +82,8 @@ class LinkServerSettings:
     look_interval_s: float = LOOK_INTERVAL_S
     """Time between looks at the store for what other processes wrote."""
     connections_max: int = CONNECTIONS_MAX
+    certificate_share: float = CERTIFICATE_SHARE
+    """The part of all links that one certificate may have."""
     frames_per_second: float = FRAMES_PER_SECOND
     """Frames taken from one node."""
     rpc: bool = False
@@ -90,6 +91,11 @@ class LinkServerSettings:
     rpc_sync: bool = False
     """Whether nodes of a version whose deltas are known are offered them."""
     ocsp: OcspSettings | None = None
+
+    @property
+    def links_of_certificate_max(self) -> int:
+        """How many links one certificate may have."""
+        return max(1, int(self.connections_max * self.certificate_share))
 
 
 @dataclass(slots=True)
@@ -127,18 +133,22 @@ class LinkServer:
         self._workers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="link")
         # Telemetry must not hold up configuration, so it has a thread of its own; the event store takes turns anyway.
         self._intake = ThreadPoolExecutor(max_workers=2, thread_name_prefix="intake")
+        # What is sent takes its time to make: who comes meanwhile is let in by the others.
+        self._making = ThreadPoolExecutor(max_workers=2, thread_name_prefix="making")
         self.gatekeeper = Gatekeeper(control, self._workers, settings.ocsp)
         self._removed = asyncio.Event()
         self._book = NodeBook(control, self._workers)
         self._channels: dict[str, Channel] = {}
         self._settling: dict[str, asyncio.Task[None]] = {}
-        self._links: dict[asyncio.Task[None], _Link] = {}
+        self._links: dict[asyncio.Task[None], Link] = {}
+        # Links of each certificate that was let in.
+        self._held: dict[str, int] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._unsubscribe: list[Callable[[], None]] = []
         self._server: asyncio.Server | None = None
         self._around = Surroundings(
             self._book,
-            self._workers,
+            Workshop(self._making),
             asyncio.Semaphore(PUSHES_AT_ONCE),
             settings.payload_bytes_max,
             find_delta=lambda plane, epoch, base, until: control.export.delta(plane, epoch, base, until=until),
@@ -148,7 +158,7 @@ class LinkServer:
         self._publisher = Publisher(control)
         shelf = SyncShelf(lambda plane: control.export.payload(plane, with_disabled=True), self._workers)
         self._rpc_around = RpcSurroundings(
-            self._book, self._workers, shelf, settings.payload_bytes_max, settings.rpc_sync
+            self._book, self._making, shelf, settings.payload_bytes_max, settings.rpc_sync
         )
 
     async def start(self) -> None:
@@ -189,17 +199,20 @@ class LinkServer:
         await asyncio.gather(*self._tasks, *self._settling.values(), return_exceptions=True)
         await asyncio.to_thread(self._workers.shutdown)
         await asyncio.to_thread(self._intake.shutdown)
+        await asyncio.to_thread(self._making.shutdown)
         self._settings.socket_path.unlink(missing_ok=True)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        is_ours = _is_same_user(writer.get_extra_info("socket"))
+        is_ours = is_same_user(writer.get_extra_info("socket"))
         if not is_ours or len(self._links) >= self._settings.connections_max:
-            _log.error("connection_refused reason=%s", "too_many" if is_ours else "foreign_user")
+            self.facts.refused_total += 1
+            detail = f"{len(self._links)} links are open" if is_ours else "a process of another user"
+            self._refusals.note(TOO_MANY if is_ours else "foreign_user", detail, peer="unknown", who="")
             writer.transport.abort()
             return
-        link = self._links[task] = _Link()
+        link = self._links[task] = Link()
         self.facts.connections = len(self._links)
         try:
             await self._serve(reader, writer, link)
@@ -214,11 +227,12 @@ class LinkServer:
             _log.exception("link_broken %s", link.who())
         finally:
             self._links.pop(task, None)
+            self._give_back(link)
             self.facts.connections = len(self._links)
             self._leave(link)
             writer.transport.abort()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, link: _Link) -> None:
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, link: Link) -> None:
         upgrade = Upgrade(reader, writer, bytes_max=RECEIVED_BYTES_MAX)
         request = await upgrade.read(IO_TIMEOUT_S)
         if request is None:
@@ -226,18 +240,22 @@ class LinkServer:
         path, query = parse_connect_path(request.path)
         if path not in LINK_PATHS or (path == RPC_PATH and not self._settings.rpc):
             status = 200 if path == "/health" else 404
-            await upgrade.refuse(status, "" if status == 200 else _message("Not found"), "application/json")
+            await upgrade.refuse(status, "" if status == 200 else message_body("Not found"), "application/json")
             return
         use: Use = "cp0" if path in (CONFIG_PATH, RPC_PATH) else "tp0"
         try:
-            presented = read_presented(_single_headers(request))
+            presented = read_presented(single_headers(request))
             link.presented, link.use = presented, use
             admission = await self.gatekeeper.admit(presented, use)
         except IdentityRefused as error:
             self._note_refusal(error, request, link)
-            await upgrade.refuse(401, _message(_refusal_text(error)), "application/json")
+            await upgrade.refuse(401, message_body(refusal_text(error)), "application/json")
             return
         link.admission = admission
+        # From here on there is no wait before it counts: two at once cannot both be the last.
+        if not self._has_room(presented.fingerprint, link):
+            await upgrade.refuse(429, message_body("too many links of this certificate"), "application/json")
+            return
         if path == RPC_PATH:
             await self._serve_rpc(upgrade, request, presented, admission, link)
             return
@@ -257,13 +275,31 @@ class LinkServer:
         else:
             await self._serve_telemetry(stream, query, admission, is_decoded=path == TELEMETRY_PATH and is_twin)
 
+    def _has_room(self, fingerprint: str, link: Link) -> bool:
+        """Count one more link of a certificate, unless it has its share: the others are to have theirs."""
+        limit, held = self._settings.links_of_certificate_max, self._held.get(fingerprint, 0)
+        if held >= limit:
+            self.facts.refused_total += 1
+            detail = f"{held} links of this certificate are open"
+            self._refusals.note(TOO_MANY, detail, peer=link.peer(), who=link.who())
+            return False
+        self._held[fingerprint] = held + 1
+        link.holds = fingerprint
+        return True
+
+    def _give_back(self, link: Link) -> None:
+        if link.holds is not None:
+            self._held[link.holds] -= 1
+            if not self._held[link.holds]:
+                del self._held[link.holds]
+
     async def _serve_config(
         self,
         stream: FrameStream,
         query: NodeQuery,
         presented: Presented,
         admission: Admission,
-        link: _Link,
+        link: Link,
         *,
         is_twin: bool,
         key_office: KeyOffice | None,
@@ -283,12 +319,12 @@ class LinkServer:
         await session.run(lambda: self._join(session, link))
 
     async def _serve_rpc(
-        self, upgrade: Upgrade, request: Request, presented: Presented, admission: Admission, link: _Link
+        self, upgrade: Upgrade, request: Request, presented: Presented, admission: Admission, link: Link
     ) -> None:
-        offered = _single_headers(request).get("Sec-Websocket-Protocol", "")
+        offered = single_headers(request).get("Sec-Websocket-Protocol", "")
         if SUBPROTOCOL not in [name.strip() for name in offered.split(",")]:
             self._refusals.note("subprotocol_missing", offered, peer=link.peer(), who=link.who(), node=link.node())
-            await upgrade.refuse(400, _message(f"the subprotocol {SUBPROTOCOL} is needed"), "application/json")
+            await upgrade.refuse(400, message_body(f"the subprotocol {SUBPROTOCOL} is needed"), "application/json")
             return
         stream = await upgrade.accept(request, {"Sec-WebSocket-Protocol": SUBPROTOCOL})
         if stream is None:
@@ -308,7 +344,7 @@ class LinkServer:
 
         await session.run(greeted, lambda: self._join(session, link))
 
-    def _join(self, session: ConfigSession | RpcSession, link: _Link) -> None:
+    def _join(self, session: ConfigSession | RpcSession, link: Link) -> None:
         link.session = session
         self._channel(session.control_plane_id).join(session)
         sender = link.sender()
@@ -327,10 +363,10 @@ class LinkServer:
             # Batches are as large as traffic makes them, and each waits for its answer: only frames are counted.
             budget.take(0)
             if message.opcode is PING:
-                await stream.send_pong()
+                await taken(stream.send_pong(), SEND_TIMEOUT_S)
             elif message.opcode is BINARY and is_decoded:
                 answer = await loop.run_in_executor(self._intake, self._telemetry.take, reporter, message.data)
-                await stream.send_binary(answer)
+                await taken(stream.send_binary(answer), SEND_TIMEOUT_S)
 
     async def _check_always(self) -> None:
         """Hold live links to what is true now: at intervals, and at once after a certificate was removed."""
@@ -354,7 +390,7 @@ class LinkServer:
         # It may have been an authority.
         self._removed.set()
 
-    def _note_refusal(self, error: IdentityRefused, request: Request, link: _Link) -> None:
+    def _note_refusal(self, error: IdentityRefused, request: Request, link: Link) -> None:
         self.facts.refused_total += 1
         detail = f"{error.detail} path={request.path[:200]}"
         self._refusals.note(error.code, detail, peer=link.peer(), who=link.who(), node=link.node())
@@ -367,10 +403,10 @@ class LinkServer:
                 fingerprint=shown.fingerprint if shown else "",
             )
 
-    def _note_passed_over(self, reason: str, link: _Link) -> None:
+    def _note_passed_over(self, reason: str, link: Link) -> None:
         self._refusals.note(reason, "", peer=link.peer(), who=link.who(), node=link.node())
 
-    def _note_refused_frame(self, error: FrameInvalid | FrameBroken | PayloadTooLarge, link: _Link) -> None:
+    def _note_refused_frame(self, error: FrameInvalid | FrameBroken | PayloadTooLarge, link: Link) -> None:
         self.facts.refused_total += 1
         self._refusals.note(error.code, str(error), peer=link.peer(), who=link.who(), node=link.node())
 
@@ -382,7 +418,7 @@ class LinkServer:
             )
         return channel
 
-    def _leave(self, link: _Link) -> None:
+    def _leave(self, link: Link) -> None:
         if link.session is None:
             return
         _log.info("node_disconnected %s", link.who())
@@ -432,84 +468,3 @@ class LinkServer:
 
     def _in_workers(self, call: Callable[..., _R], *args: object) -> Awaitable[_R]:
         return asyncio.get_running_loop().run_in_executor(self._workers, call, *args)
-
-
-class _Link:
-    """One connection, from its first byte on."""
-
-    def __init__(self) -> None:
-        self.presented: Presented | None = None
-        self.use: Use = "cp0"
-        self.admission: Admission | None = None
-        self.query: NodeQuery | None = None
-        self.stream: FrameStream | None = None
-        self.session: ConfigSession | RpcSession | None = None
-
-    def node(self) -> str:
-        """What the peer calls itself; empty where it has not said so."""
-        return self.query.node_id if self.query is not None else ""
-
-    def peer(self) -> str:
-        """What tells this peer from others: its certificate, its address where it shows none."""
-        if self.presented is None:
-            return "unknown"
-        return self.presented.fingerprint or self.presented.ip
-
-    def ip(self) -> str:
-        """Where the peer is."""
-        return self.presented.ip if self.presented is not None else ""
-
-    def sender(self) -> Sender | None:
-        """Which node it is, once it was let in and has said so."""
-        if self.query is None or self.admission is None or self.presented is None:
-            return None
-        scope, certificate = self.admission.control_plane.scope, self.admission.certificate_id
-        return Sender(
-            scope.organization_id, scope.control_plane_id, self.query.node_id, certificate, self.presented.fingerprint
-        )
-
-    def cut(self, reason: str) -> None:
-        if self.stream is not None:
-            _log.warning("link_cut reason=%s %s", reason, self.who())
-            self.stream.abort()
-
-    def who(self) -> str:
-        parts = []
-        if self.query is not None:
-            parts.append(f"node={self.query.node_id}")
-        if self.admission is not None:
-            parts.append(f"control_plane={self.admission.control_plane.id}")
-        if self.presented is not None:
-            certificate = self.presented.fingerprint[:16] or "none"
-            parts.append(f"ip={self.presented.ip} sni={self.presented.server_name} certificate={certificate}")
-        return " ".join(parts)
-
-
-def _message(text: str) -> str:
-    return json.dumps({"message": text})
-
-
-def _refusal_text(error: IdentityRefused) -> str:
-    if error.code == NO_CERTIFICATE:
-        return "no client certificate provided in request"
-    return "client certificate authentication failed"
-
-
-def _single_headers(request: Request) -> dict[str, str]:
-    """Header fields by name; repeated ones joined, as one list."""
-    joined: dict[str, str] = {}
-    for name, value in request.headers.raw_items():
-        key = name.title()
-        joined[key] = f"{joined[key]}, {value}" if key in joined else value
-    return joined
-
-
-def _is_same_user(connected: socket.socket | None) -> bool:
-    """Whether the other end of a Unix socket is a process of this user; where that cannot be asked, yes."""
-    option = getattr(socket, "SO_PEERCRED", None)
-    if option is None or connected is None:
-        return True
-    with contextlib.suppress(OSError):
-        _, uid, _ = struct.unpack("3i", connected.getsockopt(socket.SOL_SOCKET, option, 12))
-        return bool(uid == os.getuid())
-    return False

@@ -12,10 +12,8 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import partial
-from operator import attrgetter
 
 from twinplane.control import ExportDelta, NodeHello, NodeIssue, NodePing
 from twinplane.hybrid.audit_key import KeyOffice, Sender, handing_key
@@ -35,8 +33,9 @@ from twinplane.hybrid.compat_issues import (
 )
 from twinplane.hybrid.delta import Resync, decode_resync
 from twinplane.hybrid.errors import FrameInvalid, PeerSilent
-from twinplane.hybrid.frames import BINARY, PING, FrameStream, Message
+from twinplane.hybrid.frames import BINARY, PING, SEND_TIMEOUT_S, FrameStream, Message, taken
 from twinplane.hybrid.identity import Admission, Presented
+from twinplane.hybrid.making import Workshop
 from twinplane.hybrid.node_book import NodeBook
 from twinplane.hybrid.node_conditions import CONDITIONS
 from twinplane.hybrid.progress import Ahead, Change, Nothing, Sent, TwinProgress, Whole
@@ -59,7 +58,7 @@ FIRST_REPORT_S = 1.0
 """How long a twinplane node is waited for to say what it has; one that does not gets the whole."""
 STALE_PINGS = 2
 PUSHES_AGAIN_MAX = 3
-PUSH_TIMEOUT_S = 60.0
+PUSH_TIMEOUT_S = SEND_TIMEOUT_S
 _log = logging.getLogger(__name__)
 
 
@@ -80,7 +79,7 @@ class Surroundings:
     """What all sessions share. `on_ahead` is told of a node that has what this process has not published."""
 
     book: NodeBook
-    executor: Executor
+    workshop: Workshop
     pushing: asyncio.Semaphore
     payload_bytes_max: int
     find_delta: Callable[[str, str, int, int], ExportDelta | None]
@@ -230,7 +229,7 @@ class ConfigSession:
         is_known = applied is not None and applied.config_hash == config_hash
         revision, epoch = (applied.revision, applied.epoch) if applied is not None and is_known else (None, None)
         self._around.book.ping(self._scope, self.query.node_id, NodePing(config_hash, revision, epoch))
-        await self._stream.send_pong()
+        await taken(self._stream.send_pong(), PUSH_TIMEOUT_S)
         if self.is_twin and self._sent is None:
             # What could not be pushed before may be pushed now.
             self._wanted.set()
@@ -333,26 +332,19 @@ class ConfigSession:
 
     async def _shipment(self, publication: Publication) -> Shipment:
         """What this node is sent of a publication, made in a thread where it is not made yet."""
-        loop = asyncio.get_running_loop()
         step = self._progress.next(publication) if self.is_twin else Whole()
         if isinstance(step, Change):
             find = partial(self._around.find_delta, self.control_plane_id)
-            delta = await loop.run_in_executor(self._around.executor, publication.delta, step.base, find)
+            delta = await self._around.workshop.delta(publication, step.base, find)
             if delta is not None and delta.payload_bytes <= self._around.payload_bytes_max:
                 return delta
-        version = None if self.is_twin else self._version
-        shipment = publication.made(version)
-        if shipment is None:
-            shipment = await loop.run_in_executor(self._around.executor, publication.shipment, version)
-        return shipment
+        return await self._around.workshop.shipment(publication, None if self.is_twin else self._version)
 
     async def _push(self, publication: Publication) -> None:
         assert self._info is not None
         why = None
         if not self.is_twin and self._version is not None:
-            loop = asyncio.get_running_loop()
-            uses = await loop.run_in_executor(self._around.executor, attrgetter("uses"), publication)
-            why = why_withheld(uses, self._info, self._version)
+            why = why_withheld(await self._around.workshop.uses(publication), self._info, self._version)
         if why is not None:
             self._note_withheld(why)
             return
@@ -367,12 +359,11 @@ class ConfigSession:
         self._progress.note_sent(publication)
         self._note_pushed(publication)
         try:
-            async with asyncio.timeout(PUSH_TIMEOUT_S):
-                await self._stream.send_ready(shipment.frame)
-        except TimeoutError:
+            await taken(self._stream.send_ready(shipment.frame), PUSH_TIMEOUT_S)
+        except PeerSilent:
             # It holds one of few places: others wait for theirs.
             self.end("push_not_taken")
-            raise PeerSilent(f"the configuration was not taken within {PUSH_TIMEOUT_S:g} s") from None
+            raise
         self._count(shipment)
         if tuple(shipment.issues) != self._lost_issues:
             self._lost_issues = tuple(shipment.issues)

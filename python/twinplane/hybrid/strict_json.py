@@ -43,6 +43,13 @@ def check_names(text: bytes, *written: bytes) -> None:
         raise FrameInvalid("a name twice in one object", "duplicate_name")
 
 
+def said_text(value: object, length_max: int) -> str:
+    """What a peer says, as text of one line that can be written down and shown; empty where it is no text."""
+    text = value[:length_max] if isinstance(value, str) else ""
+    # It is shown to people, in a terminal too.
+    return text if text.isprintable() else "".join(each if each.isprintable() else " " for each in text)
+
+
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):

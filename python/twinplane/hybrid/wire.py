@@ -16,7 +16,7 @@ import orjson
 
 from twinplane.hybrid.errors import FrameInvalid, PayloadTooLarge
 from twinplane.hybrid.hashing import EMPTY_HASH, Hashes
-from twinplane.hybrid.strict_json import check_names, read_strict_object
+from twinplane.hybrid.strict_json import check_names, read_strict_object, said_text
 
 CONFIG_PATH = "/v1/outlet"
 TELEMETRY_PATH = "/v1/analytics/batches"
@@ -38,6 +38,8 @@ _INFLATED_FLOOR = 1_048_576
 BASIC_INFO_BYTES_MAX = 1_048_576
 REPORT_BYTES_MAX = 1_048_576
 PLUGINS_MAX, LABELS_MAX, ISSUES_MAX = 1000, 10, 1000
+# What every reader of JSON takes for the same number.
+REVISION_MAX = 2**53
 _TEXT_MAX = 512
 _VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?")
 _UUID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
@@ -351,7 +353,7 @@ def decode_report(data: bytes) -> Fault | Applied | None:
         revision, epoch, digest = message.get("revision"), message.get("epoch"), message.get("digest")
         return Applied(
             config_hash=_text(message.get("config_hash")),
-            revision=revision if isinstance(revision, int) else None,
+            revision=_revision(revision),
             epoch=_text(epoch) if isinstance(epoch, str) else None,
             issues=[_issue(entry) for entry in issues[:ISSUES_MAX] if isinstance(entry, dict)]
             if isinstance(issues, list)
@@ -359,6 +361,14 @@ def decode_report(data: bytes) -> Fault | Applied | None:
             digest=_text(digest) if isinstance(digest, str) else None,
         )
     return None
+
+
+def _revision(value: object) -> int | None:
+    if not isinstance(value, int):
+        return None
+    if isinstance(value, bool) or not 0 <= value <= REVISION_MAX:
+        raise FrameInvalid("a revision that cannot be", "report_invalid")
+    return value
 
 
 def _fault(error: Mapping[str, Any]) -> Fault:
@@ -409,6 +419,4 @@ def _object(data: bytes) -> dict[str, Any]:
 
 
 def _text(value: object) -> str:
-    text = value[:_TEXT_MAX] if isinstance(value, str) else ""
-    # It is shown to people, in a terminal too.
-    return text if text.isprintable() else "".join(each if each.isprintable() else " " for each in text)
+    return said_text(value, _TEXT_MAX)

@@ -143,6 +143,15 @@ CONTROL_PLANE: tuple[Setting, ...] = (
         "cluster-rpc-sync", SWITCH, "off", "Offer configuration by deltas to nodes of the versions whose form is known."
     ),
     Setting("link-frame-rate", integer(1, 100_000), "100", "Frames a second taken from one node before it is cut."),
+    Setting(
+        "links-max", integer(1, 1_000_000), "5000", "Links open at once. A node has two: configuration and telemetry."
+    ),
+    Setting(
+        "link-share",
+        number(0.001, 1),
+        "0.5",
+        "The part of links-max that one certificate may have; raise it where a large fleet shares one.",
+    ),
     *AUDIT_PORT,
     *FORWARD,
     Setting("parent-fd", integer(-1, 2**20), "-1", "File descriptor whose end stops the process; set by `up`."),

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 import orjson
 
 from twinplane.hybrid.errors import FrameInvalid, LinkError, PayloadTooLarge, PeerGone, PeerSilent
-from twinplane.hybrid.frames import BINARY, PING, PONG, FrameStream
+from twinplane.hybrid.frames import BINARY, PING, PONG, SEND_TIMEOUT_S, FrameStream, taken
 from twinplane.hybrid.rpc.framing import pack, unpack
 from twinplane.hybrid.rpc.jsonrpc import (
     INTERNAL_ERROR,
@@ -91,7 +91,7 @@ class RpcPeer:
                 self._last_heard = time.monotonic()
                 self._on_frame(len(message.data))
                 if message.opcode is PING:
-                    await self._stream.send_pong()
+                    await taken(self._stream.send_pong(), SEND_TIMEOUT_S)
                 elif message.opcode is BINARY:
                     await self._take(message.data)
                 elif message.opcode is not PONG:
@@ -129,7 +129,7 @@ class RpcPeer:
         block = await _maybe_in_thread(pack, text)
         if len(block) > self._bytes_max:
             raise PayloadTooLarge(len(block), self._bytes_max)
-        await self._stream.send_binary(block)
+        await taken(self._stream.send_binary(block), SEND_TIMEOUT_S)
 
     async def _take(self, block: bytes) -> None:
         if len(block) > self._bytes_max:

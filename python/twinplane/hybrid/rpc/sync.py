@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Any, Final
 
 from twinplane.hybrid.errors import FrameInvalid
+from twinplane.hybrid.strict_json import said_text
 from twinplane.hybrid.wire import NodeVersion
 
 GET_DELTA: Final = "kong.sync.v2.get_delta"
@@ -121,8 +122,8 @@ def read_validation_error(params: Sequence[Any]) -> ValidationError:
     name, message, flattened = error.get("name"), error.get("message"), error.get("flattened_errors")
     text = ": ".join(part for part in (name, message) if isinstance(part, str))
     return ValidationError(
-        str(said.get("version"))[:64],
-        text[:_TEXT_MAX],
+        said_text(str(said.get("version")), 64),
+        said_text(text, _TEXT_MAX),
         [each for each in flattened[:100] if isinstance(each, dict)] if isinstance(flattened, list) else (),
     )
 
