@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import http.client
 import json
 import os
@@ -20,6 +21,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+PIPE_BYTES = 1_048_576
 READY_SECONDS = 60.0
 
 
@@ -140,13 +142,17 @@ def run_twinplane(
 ) -> subprocess.Popen[bytes]:
     """The program as a process of its own, its output in a pipe; `before` is a command that runs it."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("TWINPLANE_", "KONG_"))}
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [*before, sys.executable, "-m", "twinplane", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         # The audit port has a fixed number: processes side by side on one machine ask for it by option only.
         env={**clean, "TWINPLANE_AUDIT_LISTEN": "off", **(environ or {})},
     )
+    if process.stdout is not None and hasattr(fcntl, "F_SETPIPE_SZ"):
+        # Nobody reads while it runs: what it logs must have room, or it stands still.
+        fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    return process
 
 
 @contextmanager

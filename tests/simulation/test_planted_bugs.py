@@ -15,9 +15,11 @@ from tests.simulation.world import simulate
 from twinplane.hybrid import progress, session, standing
 from twinplane.hybrid.channel import Channel
 from twinplane.hybrid.client import LinkClient
-from twinplane.hybrid.delta import Delta
+from twinplane.hybrid.delta import Delta, decode_delta
 from twinplane.hybrid.publisher import Publisher
 from twinplane.hybrid.server import LinkServer
+from twinplane.hybrid.table import ConfigTable
+from twinplane.node import config, splice
 from twinplane.node.backlog import Backlog
 from twinplane.node.cache import Stored
 from twinplane.node.config import ConfigKeeper
@@ -115,13 +117,20 @@ def hash_leaves_something_out(patch: Patch) -> None:
 
 
 def change_is_incomplete_and_not_checked(patch: Patch) -> None:
-    def splice(self: Any, delta: Delta, frame: bytes, rows: Any, served: Stored) -> Any:
-        cut = delta.operations[:-1]
-        digest = rows.spliced(cut, delta.head.collections).digest
-        return original(self, Delta(replace(delta.head, digest=digest), cut), frame, rows, served)
+    def incomplete(frame: bytes, text: bytes, served: Stored | None, rows: ConfigTable | None) -> Any:
+        def decode(received: bytes) -> Delta:
+            delta = decode_delta(received)
+            if rows is None:
+                return delta
+            cut = delta.operations[:-1]
+            digest = rows.spliced(cut, delta.head.collections).digest
+            return Delta(replace(delta.head, digest=digest), cut)
 
-    original = ConfigKeeper._splice
-    patch.setattr(ConfigKeeper, "_splice", splice)
+        patch.setattr(splice, "decode_delta", decode)
+        return original(frame, text, served, rows)
+
+    original = splice.splice
+    patch.setattr(config, "splice", incomplete)
 
 
 def restored_store_keeps_its_epoch(patch: Patch) -> None:
