@@ -10,8 +10,6 @@ from markupsafe import Markup
 from twinplane import __version__
 from twinplane.web.console.assets import ROOT, Assets
 
-_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
-
 
 def make_templates(assets: Assets) -> Environment:
     """All templates of the console, with the filters that they use."""
@@ -23,7 +21,7 @@ def make_templates(assets: Assets) -> Environment:
         lstrip_blocks=True,
     )
     environment.globals.update(asset=assets.url, version=__version__)
-    environment.filters.update(moment=moment, span=span, count=count, size=size)
+    environment.filters.update(moment=moment, count=count, size=size)
     return environment
 
 
@@ -34,14 +32,6 @@ def moment(at: float | None) -> Markup:
     when = datetime.datetime.fromtimestamp(at, datetime.UTC)
     text = when.strftime("%Y-%m-%d %H:%M:%S UTC")
     return Markup('<time datetime="{}" title="{}">{}</time>').format(when.isoformat(), text, text)
-
-
-def span(seconds: float) -> str:
-    """A length of time in its largest unit."""
-    for length, unit in _UNITS:
-        if seconds >= length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s"
 
 
 def count(number: float) -> str:

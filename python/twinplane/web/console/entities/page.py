@@ -319,7 +319,6 @@ async def _form(
         status=status,
         subject=subject,
         inputs=inputs,
-        shorthands={name: short.description for name, (_, short) in shape.shorthands.items()} if is_new else {},
         typed=typed,
         problems=problems,
         whole=whole,
