@@ -199,7 +199,7 @@ def test_the_bookshop_is_served_protected_and_accounted_for(program: Path, up: I
         )
         deck("reset", "--force")
         deck("sync", str(BOOKSHOP))
-        # Until the node runs all of it, it may answer 404 (no route yet) or 503 (no target yet): counted like any other.
+        # Until the node runs all of it, it may answer 404 (no route yet) or 503 (no target yet): counted as well.
         probes: Counter[int] = Counter()
 
         def probe() -> bool:

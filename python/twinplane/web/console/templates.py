@@ -10,6 +10,8 @@ from markupsafe import Markup
 from twinplane import __version__
 from twinplane.web.console.assets import ROOT, Assets
 
+_SAME_DAY = datetime.timedelta(hours=20)
+
 
 def make_templates(assets: Assets) -> Environment:
     """All templates of the console, with the filters that they use."""
@@ -21,7 +23,7 @@ def make_templates(assets: Assets) -> Environment:
         lstrip_blocks=True,
     )
     environment.globals.update(asset=assets.url, version=__version__)
-    environment.filters.update(moment=moment, count=count, size=size)
+    environment.filters.update(moment=moment, clock=clock, count=count, size=size)
     return environment
 
 
@@ -32,6 +34,14 @@ def moment(at: float | None) -> Markup:
     when = datetime.datetime.fromtimestamp(at, datetime.UTC)
     text = when.strftime("%Y-%m-%d %H:%M:%S UTC")
     return Markup('<time datetime="{}" title="{}">{}</time>').format(when.isoformat(), text, text)
+
+
+def clock(at: float) -> Markup:
+    """A time of the day, with the date where it is over 20 hours away; scripts turn it into the reader's own time."""
+    when = datetime.datetime.fromtimestamp(at, datetime.UTC)
+    is_far = abs(datetime.datetime.now(datetime.UTC) - when) > _SAME_DAY
+    text, full = when.strftime("%d %b %H:%M:%S" if is_far else "%H:%M:%S"), when.strftime("%Y-%m-%d %H:%M:%S UTC")
+    return Markup('<time class="clock" datetime="{}" title="{}">{}</time>').format(when.isoformat(), full, text)
 
 
 def count(number: float) -> str:

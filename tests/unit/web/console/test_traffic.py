@@ -12,7 +12,7 @@ from tests.unit.web.console.conftest import Browser, Rig
 from twinplane.control import Actor
 from twinplane.control.analytics import RECORD_COLUMNS, Batch, Source
 from twinplane.web.console.changes.diff import lines_of
-from twinplane.web.console.traffic.chart import Chart, Series
+from twinplane.web.console.components.chart import Chart, Series
 from twinplane.web.console.traffic.page import RANGES
 
 ACTOR = Actor("user", "u", "Ada")
@@ -58,6 +58,16 @@ async def test_traffic_is_counted_ranked_and_listed(rig: Rig, signed_in: Browser
     one = (await signed_in.get(f"{rig.plane_path}/traffic/requests/r0")).text
     assert "orders" in one
     assert "9.40 ms" in one
+
+
+async def test_the_overview_counts_server_errors_and_shows_the_last_hour(rig: Rig, signed_in: Browser) -> None:
+    assert "None in the last hour" in (await signed_in.get(rig.plane_path)).text
+    rows = [{"request_id": f"r{number}", "status": status} for number, status in enumerate((200, 200, 404, 500, 503))]
+    _record(rig, *rows)
+    page = (await signed_in.get(rig.plane_path)).text
+    assert "<span>Requests today</span><b>5</b>" in page
+    assert "<span>Server errors today</span><b>2</b>" in page
+    assert page.count('class="chart"') == 1
 
 
 async def test_another_control_planes_traffic_is_out_of_sight(rig: Rig, signed_in: Browser) -> None:

@@ -12,12 +12,15 @@ from starlette.routing import Route
 from twinplane.control import ControlPlane, Node
 from twinplane.control.errors import InvalidParameters, NameTaken, Predefined
 from twinplane.web.console.control_planes.condition import Finding, findings, is_connected
-from twinplane.web.console.control_planes.today import requests_today
+from twinplane.web.console.control_planes.today import last_hour, requests_today
+from twinplane.web.console.entities.kinds import KINDS, name_of
 from twinplane.web.console.errors import PageError
 from twinplane.web.console.place import Place
 from twinplane.web.console.visit import Visit
 
 PAGE_SIZE = 50
+LATEST_CHANGES = 6
+COUNTED = ("services", "routes", "consumers", "plugins", "upstreams", "certificates")
 TYPES = (
     ("CLUSTER_TYPE_CONTROL_PLANE", "Gateway: nodes take their configuration from it"),
     ("CLUSTER_TYPE_K8S_INGRESS_CONTROLLER", "Kubernetes: an ingress controller owns the configuration"),
@@ -107,7 +110,8 @@ async def show_overview(visit: Visit) -> Response:
     visit.section = ""
     found, nodes = await _condition(visit, plane)
     today = (await requests_today(visit, [plane.id])).get(plane.id, (0, 0))
-    counts = {name: await _count(visit, plane, name) for name in ("services", "routes", "consumers", "plugins")}
+    counts = {name: await _count(visit, plane, name) for name in COUNTED}
+    latest = await visit.run(visit.control.history.list, plane.scope, size=LATEST_CHANGES)
     connected = sum(is_connected(node, time.time()) for node in nodes)
     return visit.page(
         "control_planes/overview.html",
@@ -117,6 +121,9 @@ async def show_overview(visit: Visit) -> Response:
         requests=today[0],
         errors=today[1],
         counts=counts,
+        chart=await last_hour(visit, plane.id),
+        latest=[(change, name_of(change.after or change.before or {})) for change in latest],
+        kinds=KINDS,
     )
 
 

@@ -2,10 +2,17 @@
 // Pages work without any of it.
 
 const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
+const HOURS = { hour: "2-digit", minute: "2-digit", second: "2-digit" };
+const clock = new Intl.DateTimeFormat("en-GB", HOURS);
+const calendar = new Intl.DateTimeFormat("en-GB", { day: "2-digit", month: "short", ...HOURS });
 const words = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 
 function sayTimes(root) {
-  for (const element of root.querySelectorAll("time[datetime]")) {
+  for (const element of root.querySelectorAll("time.clock")) {
+    const at = Date.parse(element.dateTime);
+    element.textContent = (Math.abs(at - Date.now()) > 20 * 3600e3 ? calendar : clock).format(at);
+  }
+  for (const element of root.querySelectorAll("time[datetime]:not(.clock)")) {
     const seconds = (Date.parse(element.dateTime) - Date.now()) / 1000;
     const [unit, length] = UNITS.find(([, length]) => Math.abs(seconds) >= length) ?? UNITS[3];
     element.textContent = words.format(Math.round(seconds / length), unit);

@@ -13,14 +13,14 @@ from starlette.routing import Route
 
 from twinplane.control.analytics import Filter, Granularity, MetricsQuery, Operator, Period, RecordsQuery
 from twinplane.control.errors import NotFound
+from twinplane.web.console.components.chart import Chart, Series
 from twinplane.web.console.entities.kinds import name_of
 from twinplane.web.console.errors import PageError
 from twinplane.web.console.place import Place
 from twinplane.web.console.templates import count
-from twinplane.web.console.traffic.chart import Chart, Series
 from twinplane.web.console.visit import Visit
 
-LATEST = 50
+LATEST = 25
 TOP = 8
 RANGES: Mapping[str, tuple[str, int, Granularity]] = {
     "15m": ("15 minutes", 900, Granularity.TEN_SECONDLY),
@@ -80,7 +80,7 @@ async def show(visit: Visit) -> Response:
             ),
         )
     ).rows
-    requests = await _requests(visit, asked)
+    requests = await requests_over_time(visit, asked)
     latencies = await _latencies(visit, asked)
     tops = [
         (title, argument, collection, await _top(visit, asked, dimension, collection))
@@ -175,7 +175,8 @@ def _moments(asked: Asked) -> list[int]:
     return list(range(asked.period.start_us, asked.period.end_us, step))
 
 
-async def _requests(visit: Visit, asked: Asked) -> Chart:
+async def requests_over_time(visit: Visit, asked: Asked) -> Chart:
+    """Requests by status group, a layer each."""
     query = asked.metrics("request_count", by=("status_code_grouped",), timed=True)
     rows = (await visit.run(visit.analytics.metrics, query)).rows
     moments = _moments(asked)

@@ -12,8 +12,8 @@ from typing import Literal
 
 from markupsafe import Markup
 
-WIDTH, HEIGHT = 720, 220
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 8, 10, 24
+WIDTH, HEIGHT = 560, 210
+_LEFT, _RIGHT, _TOP, _BOTTOM = 60, 6, 12, 30
 _LINES = 4
 _TIP = Markup('<rect class="tip" x="{:.1f}" y="{}" width="{:.1f}" height="{}"><title>{}</title></rect>')
 
@@ -47,9 +47,9 @@ class Chart:
         """The drawing."""
         top = _round_up(self._highest())
         parts = [
-            Markup(
-                '<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}" preserveAspectRatio="none">'
-            ).format(WIDTH, HEIGHT, f"{self.title}, a table below has its values")
+            Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">').format(
+                WIDTH, HEIGHT, f"{self.title}, a table below has its values"
+            )
         ]
         parts += self._grid(top)
         parts += self._stack(top) if self.kind == "stack" else self._lines(top)
@@ -78,7 +78,11 @@ class Chart:
             when = datetime.datetime.fromtimestamp(self.moments[place], datetime.UTC)
             span = self.moments[-1] - self.moments[0] if self.moments else 0
             text = when.strftime("%d %b" if span > 172_800 else "%H:%M")
-            parts.append(Markup('<text class="tick middle" x="{}" y="{}">{}</text>').format(x, HEIGHT - 6, text))
+            is_last = x > WIDTH - _LEFT / 2
+            form = Markup('<text class="tick {}" x="{}" y="{}">{}</text>')
+            parts.append(
+                form.format("end" if is_last else "middle", WIDTH - _RIGHT if is_last else x, HEIGHT - 6, text)
+            )
         return parts
 
     def _stack(self, top: float) -> list[Markup]:
@@ -140,7 +144,7 @@ def _round_up(value: float) -> float:
     return next(step * size for step in (1, 2, 4, 6, 8, 10, 20) if step * size >= value)
 
 
-def _spread(count: int, wanted: int = 6) -> list[int]:
+def _spread(count: int, wanted: int = 5) -> list[int]:
     """A few places, evenly apart."""
     if count <= wanted:
         return list(range(count))
