@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use twinplane_model::Id;
 
+use crate::answer::Answer;
 use crate::chain::ChainRun;
 use crate::headers::Headers;
 use crate::scratch::Scratch;
@@ -233,10 +234,21 @@ pub struct Request {
     pub buffered: Option<Bytes>,
     /// Whether `buffered` is the whole body.
     pub is_buffered_whole: bool,
+    /// What a filter allows of a body whose length is not known before it comes.
+    pub body_limit: Option<BodyLimit>,
     /// Bytes received: head and body.
     pub bytes: u64,
     /// Whether the client waits for `100 Continue`.
     pub expects_continue: bool,
+}
+
+/// How much of a body may come. It is counted as it comes, whether or not it is held.
+#[derive(Debug)]
+pub struct BodyLimit {
+    /// The most that is let through.
+    pub bytes: u64,
+    /// What the client is told where more comes before a response has begun.
+    pub refusal: Box<Answer>,
 }
 
 impl Request {

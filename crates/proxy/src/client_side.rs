@@ -37,6 +37,9 @@ pub trait ClientSide {
     /// The next piece of the request's body; none after its end, again and again.
     fn poll_body(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, ClientFault>>;
 
+    /// No more than this of the body is taken; a body that is longer is at fault.
+    fn limit_body(&mut self, bytes_max: u64);
+
     /// Whether the body has come whole.
     fn is_body_ended(&self) -> bool;
 

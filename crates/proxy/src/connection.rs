@@ -48,6 +48,7 @@ struct Connection<S> {
     // Of the request under way.
     body: IncomingBody,
     body_taken: u64,
+    body_bytes_max: u64,
     counts: ByteCounts,
     reply: Reply,
 }
@@ -93,6 +94,7 @@ pub async fn serve_h1<S: AsyncRead + AsyncWrite + Unpin>(
         spare: (Headers::with_capacity(24), Headers::with_capacity(24)),
         body: IncomingBody::Length(0),
         body_taken: 0,
+        body_bytes_max: u64::MAX,
         counts: ByteCounts::default(),
         reply: Reply::default(),
         worker,
@@ -266,13 +268,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         };
         self.body = IncomingBody::of_request(body);
         self.body_taken = 0;
+        self.body_bytes_max = self.worker.settings.start.limits.body_most();
     }
 
     fn body_fault(&mut self, x: &Exchange) -> Option<RequestFault> {
         self.reply.is_head_request = x.request.method.as_bytes() == b"HEAD";
-        let most = self.worker.settings.start.limits.body_bytes_max;
         match x.request.body {
-            Framing::Length(length) if most != 0 && length > most => {
+            Framing::Length(length) if length > self.body_bytes_max => {
                 Some(RequestFault::BodyTooLarge)
             }
             _ => None,

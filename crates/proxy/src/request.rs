@@ -111,6 +111,7 @@ async fn walk<C: ClientSide>(
     if x.service.is_none() {
         return Err(GatewayError::NoService.into());
     }
+    phases::limit_body(x, client);
     worker.touch(x);
     x.times.proxied_us = x.now_us;
     let answered = proxy::ask(worker, x, client, &mut body, timer).await?;

@@ -178,6 +178,17 @@ pub struct Limits {
     pub buffered_body_bytes_max: usize,
 }
 
+impl Limits {
+    /// The longest request body, as a number to compare with.
+    pub const fn body_most(&self) -> u64 {
+        if self.body_bytes_max == 0 {
+            u64::MAX
+        } else {
+            self.body_bytes_max
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

@@ -13,6 +13,11 @@ mod acl {
     mod config;
     pub(crate) mod filter;
 }
+mod bot_detection {
+    mod config;
+    mod crawlers;
+    pub(crate) mod filter;
+}
 mod correlation_id {
     mod config;
     pub(crate) mod filter;
@@ -25,6 +30,11 @@ mod http_log {
     mod config;
     pub(crate) mod filter;
 }
+mod ip_restriction {
+    mod config;
+    pub(crate) mod filter;
+    mod ranges;
+}
 mod key_auth {
     mod config;
     pub(crate) mod filter;
@@ -34,6 +44,14 @@ mod prometheus {
     pub(crate) mod filter;
 }
 mod rate_limiting {
+    mod config;
+    pub(crate) mod filter;
+}
+mod redirect {
+    mod config;
+    pub(crate) mod filter;
+}
+mod request_size_limiting {
     mod config;
     pub(crate) mod filter;
 }

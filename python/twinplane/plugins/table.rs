@@ -5,8 +5,8 @@
 use twinplane_engine::plugin::{BuildFilter, PluginSpec};
 
 use crate::{
-    acl, correlation_id, cors, http_log, key_auth, prometheus, rate_limiting, request_termination,
-    request_transformer,
+    acl, bot_detection, correlation_id, cors, http_log, ip_restriction, key_auth, prometheus,
+    rate_limiting, redirect, request_size_limiting, request_termination, request_transformer,
 };
 
 const fn plugin(
@@ -50,7 +50,12 @@ pub(crate) const TABLE: [PluginSpec; 45] = [
         Some(correlation_id::filter::build),
     ),
     observer("zipkin", 100_000, "3.9.3", None),
-    plugin("bot-detection", 2_500, "3.9.3", None),
+    plugin(
+        "bot-detection",
+        2_500,
+        "3.9.3",
+        Some(bot_detection::filter::build),
+    ),
     plugin("cors", 2_000, "3.9.3", Some(cors::filter::build)),
     plugin("session", 1_900, "3.9.3", None),
     plugin("acme", 1_705, "3.9.3", None),
@@ -61,8 +66,18 @@ pub(crate) const TABLE: [PluginSpec; 45] = [
     plugin("basic-auth", 1_100, "3.9.3", None),
     plugin("hmac-auth", 1_030, "3.9.3", None),
     plugin("grpc-gateway", 998, "3.9.3", None),
-    plugin("ip-restriction", 990, "3.9.3", None),
-    plugin("request-size-limiting", 951, "3.9.3", None),
+    plugin(
+        "ip-restriction",
+        990,
+        "3.9.3",
+        Some(ip_restriction::filter::build),
+    ),
+    plugin(
+        "request-size-limiting",
+        951,
+        "3.9.3",
+        Some(request_size_limiting::filter::build),
+    ),
     plugin("acl", 950, "3.9.3", Some(acl::filter::build)),
     plugin(
         "rate-limiting",
@@ -78,7 +93,7 @@ pub(crate) const TABLE: [PluginSpec; 45] = [
         Some(request_transformer::filter::build),
     ),
     plugin("response-transformer", 800, "3.9.3", None),
-    plugin("redirect", 779, "3.9.3", None),
+    plugin("redirect", 779, "3.9.3", Some(redirect::filter::build)),
     plugin("ai-request-transformer", 777, "3.9.3", None),
     plugin("ai-prompt-template", 773, "3.9.3", None),
     plugin("ai-prompt-decorator", 772, "3.9.3", None),

@@ -16,6 +16,10 @@ RECORDINGS = Path(__file__).resolve().parents[4] / "shared" / "vectors"
 PLUGINS = frozenset(
     {
         "key-auth",
+        "ip-restriction",
+        "bot-detection",
+        "redirect",
+        "request-size-limiting",
         "acl",
         "rate-limiting",
         "cors",

@@ -24,8 +24,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientSide for Connection<S> {
             match taken {
                 Ok(Decoded::Data(data)) => {
                     self.body_taken += data.len() as u64;
-                    let most = self.worker.settings.start.limits.body_bytes_max;
-                    if most != 0 && self.body_taken > most {
+                    if self.body_taken > self.body_bytes_max {
                         return self.fault(RequestFault::BodyTooLarge);
                     }
                     return Poll::Ready(Ok(Some(data)));
@@ -40,6 +39,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientSide for Connection<S> {
                 Poll::Pending => return self.poll_slow(context, RequestFault::TimedOut),
             }
         }
+    }
+
+    fn limit_body(&mut self, bytes_max: u64) {
+        self.body_bytes_max = self.body_bytes_max.min(bytes_max);
     }
 
     fn is_body_ended(&self) -> bool {

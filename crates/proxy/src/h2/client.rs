@@ -31,6 +31,7 @@ pub(crate) struct H2Client {
     worker: Rc<Worker>,
     body: RecvStream,
     is_body_ended: bool,
+    body_taken: u64,
     body_bytes_max: u64,
     respond: SendResponse<Bytes>,
     stream: Option<SendStream<Bytes>>,
@@ -55,7 +56,8 @@ impl H2Client {
             worker: Rc::clone(worker),
             is_body_ended: body.is_end_stream(),
             body,
-            body_bytes_max: limits.body_bytes_max,
+            body_taken: 0,
+            body_bytes_max: limits.body_most(),
             respond,
             stream: None,
             queue: VecDeque::new(),
@@ -122,6 +124,7 @@ impl ClientSide for H2Client {
             Poll::Ready(Some(Ok(data))) => {
                 self.timer.disarm();
                 self.counts.received += data.len() as u64;
+                self.body_taken += data.len() as u64;
                 // The window is given back as the bytes are taken on, so that a slow upstream slows its client.
                 if self
                     .body
@@ -131,7 +134,7 @@ impl ClientSide for H2Client {
                 {
                     return Poll::Ready(Err(ClientFault::Gone));
                 }
-                if self.body_bytes_max != 0 && self.counts.received > self.body_bytes_max {
+                if self.body_taken > self.body_bytes_max {
                     return Poll::Ready(Err(ClientFault::Request(RequestFault::BodyTooLarge)));
                 }
                 self.is_body_ended = self.body.is_end_stream();
@@ -156,6 +159,10 @@ impl ClientSide for H2Client {
                 Poll::Ready(Err(ClientFault::Request(RequestFault::TimedOut)))
             }
         }
+    }
+
+    fn limit_body(&mut self, bytes_max: u64) {
+        self.body_bytes_max = self.body_bytes_max.min(bytes_max);
     }
 
     fn is_body_ended(&self) -> bool {

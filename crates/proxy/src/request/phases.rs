@@ -61,6 +61,7 @@ async fn perform<C: ClientSide>(
 ) -> Result<Outcome, Stop> {
     match effect {
         Effect::RequestBody { bytes_max } => {
+            limit_body(x, client);
             let bytes_max = bytes_max.min(worker.settings.start.limits.buffered_body_bytes_max);
             let is_whole = body.collect(x, client, bytes_max).await?;
             x.request.buffered = Some(body.bytes.clone());
@@ -74,6 +75,13 @@ async fn perform<C: ClientSide>(
             tokio::time::sleep(Duration::from_millis(ms)).await;
             Ok(Outcome::Timer)
         }
+    }
+}
+
+/// Holds the client's body to what filters allow.
+pub(super) fn limit_body<C: ClientSide>(x: &Exchange, client: &mut C) {
+    if let Some(limit) = &x.request.body_limit {
+        client.limit_body(limit.bytes);
     }
 }
 

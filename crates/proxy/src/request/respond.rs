@@ -18,6 +18,7 @@ use super::relay::Relayed;
 use crate::client_side::{ClientSide, ResponseBody};
 use crate::error_page::{self, GatewayError, Page};
 use crate::h1::body::IncomingBody;
+use crate::h1::fault::RequestFault;
 use crate::h1::framing::{self, ResponseFraming};
 use crate::upgrade::Tunnel;
 use crate::worker::Worker;
@@ -190,6 +191,11 @@ pub(super) async fn error<C: ClientSide>(
 ) -> bool {
     let snapshot = Rc::clone(&x.snapshot);
     chain::finish(x, &snapshot);
+    // A body that was too long for a filter is refused in its words.
+    let is_too_large = matches!(error, GatewayError::Request(RequestFault::BodyTooLarge));
+    if let Some(limit) = x.request.body_limit.take().filter(|_| is_too_large) {
+        return answer(worker, x, client, &limit.refusal, false).await;
+    }
     let worded = error_page::word(error, x, worker.settings.https_port);
     answer(worker, x, client, &worded.answer, worded.is_of_server).await
 }
