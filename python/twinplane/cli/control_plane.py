@@ -9,13 +9,12 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import AsyncIterator
 from pathlib import Path
 
-import uvicorn
 import uvloop
 
 from twinplane.api import admin
+from twinplane.cli.asgi import serving
 from twinplane.cli.errors import StartError
 from twinplane.cli.front_door import FrontDoor
 from twinplane.cli.process import lock_directory, log_to_stderr, make_directory
@@ -32,6 +31,7 @@ from twinplane.settings.regions import Layout, read_layout
 log = logging.getLogger("control_plane")
 
 GRACE_MS = 10_000
+_GRACE_S = GRACE_MS // 1000
 _BACKLOG = 2048
 
 
@@ -57,14 +57,15 @@ async def _serve(settings: ProcessSettings, layout: Layout) -> int:
         premises = await open_premises(stack, settings, layout, sockets)
         if premises.token_keeper is not None and layout.global_store is not None:
             _ensure_admin_token(premises.token_keeper, layout.global_store / "admin.token")
-        await stack.enter_async_context(_uvicorn(premises.application, _unix_socket(sockets / "api.sock")))
+        listener = _unix_socket(sockets / "api.sock")
+        await stack.enter_async_context(serving(premises.application, [listener], grace_s=_GRACE_S))
         if premises.console is not None:
             # Event streams never end by themselves: the server would wait for them.
             stack.callback(premises.console.end_streams)
         if settings["admin-port"] is not None:
             face = _admin_app(premises.regions[0], settings)
             stack.callback(face.close)
-            await stack.enter_async_context(_uvicorn(face, _admin_socket(settings)))
+            await stack.enter_async_context(serving(face, [_admin_socket(settings)], grace_s=_GRACE_S))
         door = FrontDoor(settings, layout, sockets, premises.regions)
         edge = door.open()
         premises.advertise(settings["advertised-port"] or edge.port)
@@ -121,35 +122,3 @@ def _admin_socket(settings: ProcessSettings) -> socket.socket:
         listener.close()
         raise StartError(f"the Admin API cannot listen on port {settings['admin-port']}: {error.strerror}") from error
     return listener
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without signal handlers: the process has its own."""
-
-    @contextlib.contextmanager
-    def capture_signals(self):  # type: ignore[no-untyped-def]
-        yield
-
-
-@contextlib.asynccontextmanager
-async def _uvicorn(application: object, listener: socket.socket) -> AsyncIterator[None]:
-    """An ASGI application on a listening socket, for as long as the block runs."""
-    config = uvicorn.Config(
-        application,  # type: ignore[arg-type]
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        date_header=True,
-        timeout_graceful_shutdown=GRACE_MS // 1000,
-    )
-    server = _Server(config)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    try:
-        yield
-    finally:
-        server.should_exit = True
-        await serving
-        listener.close()

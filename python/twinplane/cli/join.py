@@ -45,7 +45,7 @@ def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     client = PlatformClient(host, port, authority, token, is_tls=True)
     make_directory(directory)
     try:
-        control_plane = _find_control_plane(client, settings["control-plane"])
+        control_plane = find_control_plane(client, settings["control-plane"])
         identity = _node_identity(directory)
         _pin(client, control_plane["id"], identity, f"node on {socket.gethostname()}"[:100])
     except OSError as error:
@@ -66,12 +66,12 @@ def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     return 0
 
 
-def join_node(client: PlatformClient, directory: Path, *, domain: str, ports: Ports) -> None:
-    """Make `directory` ready for the node of `up`: certificates, and a `kong.conf` with its ports.
+def join_node(client: PlatformClient, directory: Path, *, domain: str, ports: Ports, address: str) -> None:
+    """Make `directory` ready for the node of `up`: certificates, and a `kong.conf` with its ports on `address`.
 
     Idempotent: a certificate that is there and still pinned is kept.
     """
-    control_plane = _find_control_plane(client, "default")
+    control_plane = find_control_plane(client, "default")
     _pin(client, control_plane["id"], _node_identity(directory), "node of twinplane up")
     authority = Authority(directory.parent)
     authority.leaf(directory / "proxy.pem", [*LOOPBACK_NAMES, f"*.{domain}"])
@@ -79,7 +79,7 @@ def join_node(client: PlatformClient, directory: Path, *, domain: str, ports: Po
     dial = f"localhost:{ports.platform}"
     settings = {
         **_link_settings(control_plane, directory, dial=dial, trusted=["system", str(authority.certificate_path)]),
-        "proxy_listen": f"0.0.0.0:{ports.proxy} reuseport, 0.0.0.0:{ports.proxy_ssl} http2 ssl reuseport",
+        "proxy_listen": f"{address}:{ports.proxy} reuseport, {address}:{ports.proxy_ssl} http2 ssl reuseport",
         "status_listen": f"127.0.0.1:{ports.status}",
         "ssl_cert": directory / "proxy.pem",
         "ssl_cert_key": directory / "proxy.key",
@@ -114,8 +114,8 @@ def _write_conf(directory: Path, settings: Mapping[str, Any], head: str) -> None
     write_whole(directory / "kong.conf", text.encode(), 0o600)
 
 
-def _find_control_plane(client: PlatformClient, name: str) -> dict[str, Any]:
-    """By name or id. Raises StartError where there is none, or more than one."""
+def find_control_plane(client: PlatformClient, name: str) -> dict[str, Any]:
+    """A control plane, by name or id. Raises StartError where there is none, or more than one."""
     page = client.call("GET", f"/v2/control-planes?{quote('filter[name][eq]', safe='=')}={quote(name, safe='')}")
     found: list[dict[str, Any]] = page["data"]
     if not found:

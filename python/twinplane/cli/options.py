@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 
 from twinplane.settings import Setting
+from twinplane.settings.setting import SWITCH
 
 
 def add_options(parser: argparse.ArgumentParser, table: Sequence[Setting]) -> None:
@@ -15,9 +16,12 @@ def add_options(parser: argparse.ArgumentParser, table: Sequence[Setting]) -> No
             parser.add_argument("--parent-fd", help=argparse.SUPPRESS)
             continue
         shown = f" (default: {setting.default})" if setting.default else ""
-        parser.add_argument(
-            f"--{setting.name}", metavar=setting.kind.name, help=(setting.doc + shown).replace("%", "%%")
-        )
+        text = (setting.doc + shown).replace("%", "%%")
+        if setting.kind is SWITCH:
+            # `--demo` is `--demo on`.
+            parser.add_argument(f"--{setting.name}", metavar=setting.kind.name, nargs="?", const="on", help=text)
+        else:
+            parser.add_argument(f"--{setting.name}", metavar=setting.kind.name, help=text)
 
 
 def given_options(options: argparse.Namespace) -> Mapping[str, str | None]:

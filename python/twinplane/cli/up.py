@@ -12,19 +12,23 @@ import os
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twinplane.cli.child import Child
 from twinplane.cli.errors import StartError
-from twinplane.cli.join import join_node
+from twinplane.cli.join import find_control_plane, join_node
 from twinplane.cli.platform_client import PlatformClient
 from twinplane.cli.process import lock_directory, make_directory
 from twinplane.cli.signals import Stop, stop_on_signals
 from twinplane.node.authority import write_whole
 from twinplane.settings import ProcessSettings
 
+if TYPE_CHECKING:
+    from twinplane.cli.demo import Demo
+
 READY_SECONDS = 60.0
 _POLL_SECONDS = 0.05
+_DEMO_TOLD = "a shop of nine services and ten callers; the proxy listens on loopback only"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,7 @@ class _Installation:
         self._control_plane = Child("control-plane", self._control_plane_arguments(), directory / "control-plane.log")
         conf = self._node_directory / "kong.conf"
         self._data_plane = Child("data-plane", ["-c", str(conf)], self._node_directory / "data-plane.log")
+        self._demo = _demo(settings, directory)
 
     async def run(self) -> int:
         stop = stop_on_signals()
@@ -76,12 +81,16 @@ class _Installation:
             started.result()
             self._announce()
             await self._supervise(stop)
+            if self._demo is not None:
+                print(self._demo.summary(), flush=True)
         finally:
             self._ports_file.unlink(missing_ok=True)
             print("stopping", flush=True)
             # The node goes first, so that its last telemetry finds the control plane.
             await self._data_plane.stop()
             await self._control_plane.stop()
+            if self._demo is not None:
+                await self._demo.close()
         return 0
 
     async def _start(self) -> None:
@@ -89,18 +98,28 @@ class _Installation:
         client = PlatformClient("localhost", self._ports.platform, self._directory / "ca.pem")
         await self._until_ready(self._control_plane, client.is_healthy)
         make_directory(self._node_directory)
-        token = (self._directory / "admin.token").read_text().strip()
+        known = client.with_token((self._directory / "admin.token").read_text().strip())
+        if self._demo is not None:
+            await self._demo.open()
+            await asyncio.to_thread(self._pour, self._demo, known)
         await asyncio.to_thread(
             join_node,
-            client.with_token(token),
+            known,
             self._node_directory,
             domain=self._settings["domain"],
             ports=self._ports,
+            address=_proxy_address(self._settings),
         )
         await self._data_plane.start()
         status = PlatformClient("127.0.0.1", self._ports.status, None)
         await self._until_ready(self._data_plane, status.is_ready)
         self._write_ports()
+
+    def _pour(self, demo: Demo, client: PlatformClient) -> None:
+        try:
+            demo.pour(client, find_control_plane(client, "default")["id"])
+        except OSError as error:
+            raise StartError(f"the demo could not be put into the control plane: {error}") from error
 
     async def _until_ready(self, child: Child, probe: Any) -> None:
         """Wait until `probe` answers yes; a child that ends meanwhile cannot start."""
@@ -118,6 +137,8 @@ class _Installation:
                 tasks.create_task(child.keep_running(self._write_ports))
                 for child in (self._control_plane, self._data_plane)
             ]
+            if self._demo is not None:
+                watchers.append(tasks.create_task(self._demo.run(self._ports)))
             await stop.wait()
             for watcher in watchers:
                 watcher.cancel()
@@ -163,6 +184,7 @@ class _Installation:
         admin = f"http://localhost:{ports.admin}" if ports.admin is not None else "off"
         lines = [
             "twinplane is up",
+            f"  console        https://localhost:{ports.platform}  (sign in with the token)",
             f"  API            https://localhost:{ports.platform}  (https://us.api.{self._settings['domain']}:{ports.platform})",
             f"  Admin API      {admin}",
             f"  proxy          http://localhost:{ports.proxy}  https://localhost:{ports.proxy_ssl}",
@@ -170,13 +192,20 @@ class _Installation:
             f"  audit lines    {'off' if ports.audit is None else f'localhost:{ports.audit} (TCP, UDP)'}",
             f"  token          {token}",
             f"  CA certificate {ca}",
+            *([f"  demo           {_DEMO_TOLD}"] if self._demo is not None else []),
             f"  logs           {_relative(self._control_plane.log)}  {_relative(self._data_plane.log)}",
             "",
             "try:",
             f'  curl --cacert {ca} -H "Authorization: Bearer $(cat {token})" '
             f"https://localhost:{ports.platform}/v2/control-planes",
         ]
-        if ports.admin is not None:
+        if self._demo is not None:
+            lines += [
+                f'  curl -i -H "apikey: $(cat {_relative(self._demo.key_path)})" http://localhost:{ports.proxy}/orders',
+                f"  curl --cacert {ca} --resolve {self._demo.host}:{ports.proxy_ssl}:127.0.0.1"
+                f" https://{self._demo.host}:{ports.proxy_ssl}/products/1",
+            ]
+        elif ports.admin is not None:
             lines += [
                 f"  curl -X PUT {admin}/services/demo -d url=http://127.0.0.1:{ports.status}/status"
                 f" && curl -X PUT {admin}/services/demo/routes/demo -d paths[]=/demo",
@@ -184,6 +213,20 @@ class _Installation:
             ]
         lines += ["", "Ctrl-C stops it."]
         print("\n".join(lines), flush=True)
+
+
+def _demo(settings: ProcessSettings, directory: Path) -> Demo | None:
+    if not settings["demo"]:
+        return None
+    # What reads declarative files is loaded for a demo only.
+    from twinplane.cli.demo import Demo  # noqa: PLC0415
+
+    return Demo(directory, settings["domain"])
+
+
+def _proxy_address(settings: ProcessSettings) -> str:
+    """Where the node takes the traffic of its users; a demo has none but this machine."""
+    return "127.0.0.1" if settings["demo"] else "0.0.0.0"  # noqa: S104
 
 
 def _relative(path: Path) -> Path:
@@ -216,11 +259,11 @@ def _choose_ports(settings: ProcessSettings) -> Ports:
         port: int = probe.getsockname()[1]
         return port
 
-    everywhere = "0.0.0.0"  # noqa: S104 - where the node takes the traffic of its users
+    proxied = _proxy_address(settings)
     ports = Ports(
         platform=choose("port", "127.0.0.1"),
-        proxy=choose("proxy-port", everywhere),
-        proxy_ssl=choose("proxy-ssl-port", everywhere),
+        proxy=choose("proxy-port", proxied),
+        proxy_ssl=choose("proxy-ssl-port", proxied),
         admin=None if settings["admin-port"] is None else choose("admin-port", "127.0.0.1"),
         status=choose("status-port", "127.0.0.1"),
         audit=None if settings["audit-port"] is None else choose("audit-port", "127.0.0.1"),

@@ -165,6 +165,12 @@ UP: tuple[Setting, ...] = (
     Setting("admin-port", PORT_OR_OFF, "8001", "Admin API on loopback; off turns it off."),
     Setting("status-port", PORT, "8007", "Status, readiness and metrics of the node, on loopback."),
     Setting("audit-port", PORT_OR_OFF, "off", "Port of audit logging, TCP and UDP, on loopback; off turns it off."),
+    Setting(
+        "demo",
+        SWITCH,
+        "off",
+        "Begin with the configuration of a shop, an upstream that answers for it, and callers; proxy on loopback only.",
+    ),
 )
 
 
