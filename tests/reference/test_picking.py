@@ -17,6 +17,7 @@ PEERS = st.lists(
             "address": st.integers(1, 9).map("10.0.0.{}".format),
             "port": st.sampled_from([80, 8080]),
             "weight": st.sampled_from([0, 1, 2, 3, 10, 50, 100, 100, 150]),
+            "is_failover": st.sampled_from([False, False, False, True]),
             "is_healthy": st.sampled_from([True, True, True, False]),
         }
     ),
@@ -28,19 +29,35 @@ ASKS = st.lists(
         {
             "tried": st.lists(st.integers(0, 5), max_size=3),
             "hash": st.none() | st.integers(0, 2**32 - 1),
+            "sticks_to": st.none() | st.integers(0, 5),
+            "after_us": st.sampled_from([0, 1_000, 700_000, 700_000, 4_000_000, 40_000_000]),
             "ends": st.none() | st.integers(0, 20),
+            "took_us": st.none() | st.sampled_from([900, 8_100, 72_900, 656_100]),
         }
     ),
-    max_size=30,
+    max_size=40,
 )
+ALGORITHMS = ("round-robin", "consistent-hashing", "least-connections", "latency", "sticky-sessions")
 
 
-@settings(settings.get_profile("reference"), max_examples=250)
+def _timed(asks: list[dict[str, Any]], count: int) -> list[dict[str, Any]]:
+    """The asks at times that rise, naming only peers that there are."""
+    now_us, timed = 1_000_000, []
+    for ask in asks:
+        now_us += ask["after_us"]
+        sticks_to = ask["sticks_to"] if ask["sticks_to"] is not None and ask["sticks_to"] < count else None
+        tried = [index for index in ask["tried"] if index < count]
+        timed.append({**ask, "now_us": now_us, "sticks_to": sticks_to, "tried": tried})
+    return timed
+
+
+@settings(settings.get_profile("reference"), max_examples=400)
 @given(
-    st.sampled_from(["round-robin", "consistent-hashing", "least-connections"]),
+    st.sampled_from(ALGORITHMS),
     st.integers(0, 2**64 - 1),
     st.sampled_from([10, 1000, 10000]),
     st.sampled_from([0, 0, 0, 33, 50, 99]),
+    st.sampled_from([None, None, 3.0]),
     PEERS,
     ASKS,
 )
@@ -50,24 +67,30 @@ def test_peers_are_picked_as_the_plain_statement_says(
     seed: int,
     slots: int,
     threshold: float,
+    slow_factor: float | None,
     peers: list[dict[str, Any]],
     asks: list[dict[str, Any]],
 ) -> None:
-    asks = [ask | {"tried": [index for index in ask["tried"] if index < len(peers)]} for ask in asks]
+    asks = _timed(asks, len(peers))
     answer = engine.decide(
-        "pick", algorithm=algorithm, seed=seed, slots=slots, threshold_percent=threshold, peers=peers, asks=asks
+        "pick",
+        algorithm=algorithm,
+        seed=seed,
+        slots=slots,
+        threshold_percent=threshold,
+        slow_factor=slow_factor,
+        peers=peers,
+        asks=[{name: value for name, value in ask.items() if name != "after_us"} for ask in asks],
     )
-    balancer = picking.Balancer(algorithm, seed, slots, threshold, peers)
-    picked: list[int | None] = []
-    for ask in asks:
-        ended = picked[ask["ends"]] if ask["ends"] is not None and ask["ends"] < len(picked) else None
+    balancer = picking.Balancer(algorithm, seed, slots, threshold, slow_factor, peers)
+    samples = algorithm == "latency" or slow_factor is not None
+    for at, (ask, picked) in enumerate(zip(asks, answer, strict=True)):
+        ended = answer[ask["ends"]] if ask["ends"] is not None and ask["ends"] < at else None
         if ended is not None:
-            balancer.active[ended] = max(balancer.active[ended] - 1, 0)
-        chosen = balancer.pick(ask["tried"], ask["hash"])
-        if chosen is not None:
-            balancer.active[chosen] += 1
-        picked.append(chosen)
-    assert answer == picked
+            balancer.end(ended, ask["took_us"] if samples else None, ask["now_us"])
+        assert picked in (balancer.pick(ask) or {None}), (at, ask)
+        if picked is not None:
+            balancer.load[picked].active += 1
 
 
 @settings(settings.get_profile("reference"))

@@ -9,6 +9,7 @@ from tools.generate.plugin_configs import has_behaviour
 
 from twinplane.registry import EntityType, PluginType, entity_types, plugin_types
 from twinplane.schema import Field, Shape
+from twinplane.schema.facts import OneOf
 
 _ENTITIES, _PLUGINS = "docs/reference/entities", "docs/reference/plugins"
 _HEAD = "<!-- Generated from python/twinplane/{source} by `make generate`; do not edit. -->\n"
@@ -59,7 +60,7 @@ def _rows(shape: Shape, prefix: str) -> Iterator[str]:
 
 
 def _type(known: Field) -> str:
-    choices = [rule.values for rule in known.rules if type(rule).__name__ == "OneOf"]  # type: ignore[attr-defined]
+    choices = [(*rule.values, *rule.enterprise) for rule in known.rules if isinstance(rule, OneOf)]
     if choices:
         return ", ".join(f"`{choice}`" for choice in choices[0])
     if known.kind in {"array", "set"} and known.elements is not None:

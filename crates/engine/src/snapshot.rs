@@ -147,6 +147,8 @@ pub struct TargetEntry {
     pub port: u16,
     /// Share of requests.
     pub weight: u32,
+    /// Whether it stands in only while the others are down.
+    pub is_failover: bool,
 }
 
 /// A consumer with its groups, its own plugins and its prepared identity headers.

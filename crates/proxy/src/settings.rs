@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde::Deserialize;
+use twinplane_engine::balancer::SlowRule;
 use twinplane_engine::router::Calculation;
 
 use crate::error::StartError;
@@ -89,6 +90,9 @@ pub struct StartSettings {
     /// Idle connections to upstreams.
     #[serde(default)]
     pub upstream_keepalive: KeepaliveSettings,
+    /// When slow targets are passed over; null: never.
+    #[serde(default)]
+    pub slow_targets: Option<SlowTargetSettings>,
     /// Limits of connections and messages.
     #[serde(default)]
     pub limits: Limits,
@@ -148,6 +152,17 @@ impl Default for KeepaliveSettings {
             idle_timeout_s: 60,
         }
     }
+}
+
+/// When a target is passed over for being slow.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SlowTargetSettings {
+    /// Multiple of the median time to an answer of its fellows.
+    pub factor: f32,
+    /// Seconds that it is passed over.
+    #[serde(deserialize_with = "seconds")]
+    pub pause_s: u64,
 }
 
 /// Limits of connections and messages. Zero sets no bound where it says so.
@@ -289,6 +304,8 @@ pub struct Settings {
     pub start: StartSettings,
     /// Which headers are added.
     pub header_switches: HeaderSwitches,
+    /// When slow targets are passed over.
+    pub slow_rule: Option<SlowRule>,
     /// `1.1 twinplane/0.1.0`
     pub via: Box<str>,
     /// Networks whose forwarded headers are believed.
@@ -334,6 +351,10 @@ impl Settings {
         let port_maps = port_maps(&start.port_maps, &mut faults);
         let settings = Self {
             header_switches: header_switches(&start.headers, &start.headers_upstream, &mut faults),
+            slow_rule: start.slow_targets.map(|slow| SlowRule {
+                factor: slow.factor,
+                pause_us: slow.pause_s.saturating_mul(1_000_000),
+            }),
             via: format!("1.1 {}", start.version).into(),
             trusted: networks(&start.trusted_ips, &mut faults),
             is_unix_trusted: start.trusted_ips.iter().any(|entry| entry == "unix:"),

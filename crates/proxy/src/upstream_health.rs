@@ -15,26 +15,21 @@ pub(crate) fn rows(snapshot: &Snapshot, book: &HealthBook) -> Vec<Value> {
             let before = rows.len();
             rows.extend(own.map(|(key, health)| {
                 let address = std::net::SocketAddr::new(key.address, key.port).to_string();
-                row(upstream, target, &address, health.is_available())
+                row(upstream, target, &address, health)
             }));
             if rows.len() == before {
                 let name = format!("{}:{}", target.host, target.port);
-                rows.push(row(
-                    upstream,
-                    target,
-                    &name,
-                    PeerHealth::default().is_available(),
-                ));
+                rows.push(row(upstream, target, &name, &PeerHealth::default()));
             }
         }
     }
     rows
 }
 
-fn row(upstream: &UpstreamEntry, target: &TargetEntry, address: &str, is_available: bool) -> Value {
+fn row(upstream: &UpstreamEntry, target: &TargetEntry, address: &str, known: &PeerHealth) -> Value {
     let health = match (
         upstream.policy.passive == Thresholds::default(),
-        is_available,
+        known.is_available(),
     ) {
         (true, true) => "healthchecks_off",
         (_, true) => "healthy",
@@ -48,5 +43,6 @@ fn row(upstream: &UpstreamEntry, target: &TargetEntry, address: &str, is_availab
         "weight": target.weight,
         "address": address,
         "health": health,
+        "rests_total": known.load.rests_total(),
     })
 }

@@ -129,3 +129,74 @@ fn a_target_that_fell_out_stays_out_through_swaps_without_traffic() {
     gateway.server.apply(payload.as_bytes()).expect("applied");
     assert_eq!(gateway.ask(GET).status(), 503);
 }
+
+#[test]
+fn a_sticky_cookie_leads_back_until_its_target_is_out() {
+    let (one, two) = (named("1", 40), named("2", 40));
+    let rules = json!({"algorithm": "sticky-sessions", "sticky_sessions_cookie": "tie", "sticky_sessions_cookie_path": "/x"});
+    let gateway = Gateway::start(json!({}), &pool(&[(&one, 100), (&two, 100)], &rules), &[]);
+    let first = gateway.ask(GET);
+    let cookie = first.header("set-cookie").expect("a cookie").to_owned();
+    let (pair, attributes) = cookie.split_once("; ").expect("attributes");
+    assert_eq!(attributes, "Path=/x; Same-Site=Lax; HttpOnly");
+    for _ in 0..5 {
+        let again = with_header(&gateway, &format!("Cookie: a=b; {pair}"));
+        assert_eq!(again.text(), first.text());
+        assert_eq!(again.header("set-cookie"), None);
+    }
+    // A cookie that no peer has is answered with one that a peer has.
+    let unknown = with_header(&gateway, "Cookie: tie=ffffffff");
+    assert!(unknown.header("set-cookie").is_some());
+    // The target fails one request, by which it is out: the session goes on at the other one.
+    let (held, name) = if first.text() == "1" {
+        (&one, "2")
+    } else {
+        (&two, "1")
+    };
+    let mut script = 0;
+    loop {
+        held.next(reply("HTTP/1.1 500 X\r\nContent-Length: 1\r\n\r\nX"));
+        let answer = with_header(&gateway, &format!("Cookie: {pair}"));
+        script += 1;
+        if answer.status() == 500 || script > 60 {
+            break;
+        }
+    }
+    let moved = with_header(&gateway, &format!("Cookie: {pair}"));
+    assert_eq!(moved.text(), name);
+    let renewed = moved.header("set-cookie").expect("another cookie");
+    assert!(renewed.starts_with("tie=") && !renewed.starts_with(pair));
+}
+
+#[test]
+fn a_failover_target_is_asked_only_while_the_others_are_out() {
+    let (own, standby) = (Upstream::start(), named("s", 10));
+    let mut configuration = pool(&[(&own, 100), (&standby, 100)], &json!({}));
+    configuration["targets"][1]["failover"] = json!(true);
+    let gateway = Gateway::start(json!({}), &configuration, &[]);
+    for _ in 0..6 {
+        assert_eq!(gateway.ask(GET).text(), "ok");
+    }
+    own.next(reply("HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n"));
+    assert_eq!(gateway.ask(GET).status(), 500);
+    for _ in 0..3 {
+        assert_eq!(gateway.ask(GET).text(), "s");
+    }
+}
+
+#[test]
+fn a_sticky_upstream_without_a_cookie_name_is_refused_by_name() {
+    let one = named("1", 1);
+    let gateway = Gateway::start(json!({}), &pool(&[(&one, 100)], &json!({})), &[]);
+    let broken = pool(&[(&one, 100)], &json!({"algorithm": "sticky-sessions"}));
+    let error = gateway
+        .server
+        .apply(broken.to_string().as_bytes())
+        .expect_err("refused");
+    let told = error.to_json();
+    assert!(
+        told.contains("upstreams") && told.contains("sticky_sessions_cookie"),
+        "{told}"
+    );
+    assert_eq!(gateway.ask(GET).text(), "1");
+}

@@ -45,6 +45,7 @@ Count = Annotated[int | None, Between(0, 255)]
 Headers = dict[HeaderName, list[str]]
 
 DEFAULT_PORT = 8000
+_UNHASHED = ("least-connections", "latency", "sticky-sessions")
 _OK = [200, 201, 202, 203, 204, 205, 206, 207, 208, 226, 300, 301, 302, 303, 304, 305, 306, 307, 308]
 
 
@@ -124,7 +125,7 @@ class Healthchecks(Record):
 def _choose_algorithm(algorithm: Any, body: dict[str, Any]) -> None:
     """Only consistent hashing hashes: other algorithms put the hash input aside."""
     body["algorithm"] = "round-robin" if algorithm is None else algorithm
-    if algorithm in ("least-connections", "latency"):
+    if algorithm in _UNHASHED:
         body["hash_on"] = "none"
 
 
@@ -132,9 +133,9 @@ def _choose_hash(hash_on: Any, body: dict[str, Any]) -> None:
     """A hash input implies consistent hashing, and none implies round robin."""
     body["hash_on"] = "none" if hash_on is None else hash_on
     if hash_on in (None, "none"):
-        if body.get("algorithm") not in ("least-connections", "latency"):
+        if body.get("algorithm") not in _UNHASHED:
             body["algorithm"] = "round-robin"
-    elif body.get("algorithm") not in ("least-connections", "latency"):
+    elif body.get("algorithm") not in _UNHASHED:
         body["algorithm"] = "consistent-hashing"
 
 
@@ -151,7 +152,9 @@ class Upstream(Entity, collection="upstreams", endpoint_key="name"):
     name: Annotated[str, Unique(), Check(bad_upstream_name), "Host name by which services name it."]
     updated_at: UpdatedAt = None
     algorithm: Annotated[
-        Literal["consistent-hashing", "least-connections", "round-robin", "latency"] | None, "How a target is picked."
+        str | None,
+        one_of("consistent-hashing", "least-connections", "round-robin", "latency", enterprise=("sticky-sessions",)),
+        "How a target is picked.",
     ] = "round-robin"
     hash_on: Annotated[HashInput | None, "What consistent hashing hashes."] = "none"
     hash_fallback: Annotated[HashInput | None, "What is hashed where the first input is absent."] = "none"
@@ -201,6 +204,7 @@ class Upstream(Entity, collection="upstreams", endpoint_key="name"):
         when("hash_on", Match("^uri_capture$")).then("hash_on_uri_capture", Required()),
         when("hash_fallback", Match("^uri_capture$")).then("hash_fallback_uri_capture", Required()),
         distinct("hash_on_uri_capture", "hash_fallback_uri_capture"),
+        when("algorithm", Match("^sticky%-sessions$")).then("sticky_sessions_cookie", Required(), enterprise=True),
     )
 
 

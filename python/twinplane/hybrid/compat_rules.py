@@ -256,15 +256,24 @@ def _plain_tls_services(table: Row) -> Touched:
                 yield "service", row
 
 
-def _round_robin(table: Row) -> Touched:
-    for row in table.get("upstreams") or ():
-        if row.get("algorithm") == "latency":
-            row["algorithm"] = "round-robin"
-            yield "upstream", row
+def _round_robin(algorithm: str) -> Callable[[Row], Touched]:
+    def apply(table: Row) -> Touched:
+        for row in table.get("upstreams") or ():
+            if row.get("algorithm") == algorithm:
+                row["algorithm"] = "round-robin"
+                yield "upstream", row
+
+    return apply
 
 
 # In the order in which they are applied, newest version first. Without a code nothing is lost.
 REWRITES: Sequence[Rewrite] = (
+    Rewrite(
+        "3.11",
+        "algorithm_unknown:sticky-sessions",
+        "the algorithm sticky-sessions is not known; round-robin is sent",
+        _round_robin("sticky-sessions"),
+    ),
     Rewrite(
         "3.9",
         "provider_unknown:huggingface",
@@ -306,6 +315,9 @@ REWRITES: Sequence[Rewrite] = (
         "3.2", "service_tls_unsupported", "services of protocol tls cannot verify their upstreams", _plain_tls_services
     ),
     Rewrite(
-        "3.2", "algorithm_unknown:latency", "the algorithm latency is not known; round-robin is sent", _round_robin
+        "3.2",
+        "algorithm_unknown:latency",
+        "the algorithm latency is not known; round-robin is sent",
+        _round_robin("latency"),
     ),
 )

@@ -61,6 +61,7 @@ def node_core_settings(settings: NodeSettings, node_id: str, certificates: Seque
             "max_requests": settings["upstream_keepalive_max_requests"],
             "idle_timeout_s": settings["upstream_keepalive_idle_timeout"],
         },
+        "slow_targets": _slow_targets(settings),
         "limits": {**LIMITS, "body_bytes_max": settings["nginx_http_client_max_body_size"]},
         "dns": _dns(settings),
         "port_maps": {str(listening): seen for seen, listening in settings.port_maps},
@@ -176,6 +177,12 @@ def _client_certificate(settings: NodeSettings) -> dict[str, str] | None:
 
 def _words(words: Sequence[str] | None) -> list[str]:
     return [] if not words or tuple(words) == ("off",) else list(words)
+
+
+def _slow_targets(settings: NodeSettings) -> dict[str, Any] | None:
+    if settings["slow_target_factor"] is None:
+        return None
+    return {"factor": settings["slow_target_factor"], "pause_s": settings["slow_target_pause"]}
 
 
 def _dns(settings: NodeSettings) -> dict[str, Any]:

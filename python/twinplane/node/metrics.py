@@ -88,6 +88,9 @@ def health_samples(rows: Sequence[Mapping[str, Any]]) -> Iterator[Sample]:
             }
             is_state = str(row.get("health", "")).lower() == state
             yield Sample("kong_upstream_target_health", "gauge", labels, float(is_state))
+        if rests := row.get("rests_total"):
+            own = {name: str(row.get(name, "")) for name in ("upstream", "target", "address")}
+            yield Sample("twinplane_target_rests_total", "counter", own, float(rests))
 
 
 def _kind(name: str) -> str:

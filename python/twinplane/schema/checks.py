@@ -115,8 +115,11 @@ class Conditional:
     then_field: str
     then_match: tuple[Match, ...]
     error: str | None = None
+    enterprise: bool = False
 
     def served(self) -> dict[str, Any]:
+        if self.enterprise:
+            return {}
         then_match: dict[str, Any] = {}
         for match in self.then_match:
             then_match.update(_served_match(match))
@@ -308,9 +311,9 @@ class When:
     field: str
     match: Match
 
-    def then(self, field: str, *matches: Match, error: str | None = None) -> Conditional:
-        """Another field must match."""
-        return Conditional(self.field, self.match, field, matches, error)
+    def then(self, field: str, *matches: Match, error: str | None = None, enterprise: bool = False) -> Conditional:
+        """Another field must match. With `enterprise` the schema that is served does not tell."""
+        return Conditional(self.field, self.match, field, matches, error, enterprise)
 
     def then_at_least_one_of(self, *fields: str, error: str | None = None) -> ConditionalAtLeastOneOf:
         """One of these must be set; `%s` in the error stands for their names."""

@@ -93,21 +93,26 @@ def not_in(*values: Any) -> NotOneOf:
 
 @dataclass(frozen=True, slots=True)
 class OneOf(Rule):
-    """The value must be one of these. `Literal[…]` as a field's type says the same."""
+    """The value must be one of these. `Literal[…]` as a field's type says the same.
+
+    Those of `enterprise` are taken too, but schemas and errors, which are those of an open node, do not name them.
+    """
 
     values: tuple[Any, ...]
+    enterprise: tuple[Any, ...] = ()
     rank = 3
 
     def served(self) -> dict[str, Any]:
         return {"one_of": list(self.values)}
 
     def violation(self, value: Any) -> str | None:
-        return None if value in self.values else f"expected one of: {_listed(self.values)}"
+        known = value in self.values or value in self.enterprise
+        return None if known else f"expected one of: {_listed(self.values)}"
 
 
-def one_of(*values: Any) -> OneOf:
+def one_of(*values: Any, enterprise: tuple[Any, ...] = ()) -> OneOf:
     """The value must be one of these."""
-    return OneOf(values)
+    return OneOf(values, enterprise)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,8 +50,8 @@ def _field(field: Field) -> dict[str, Any]:
 
 def _rule(rule: facts.Rule) -> dict[str, Any]:
     match rule:
-        case facts.OneOf(values):
-            return {"enum": list(values)}
+        case facts.OneOf(values, enterprise):
+            return {"enum": [*values, *enterprise]}
         case facts.Between(low, high):
             return {"minimum": low, "maximum": high}
         case facts.GreaterThan(bound):

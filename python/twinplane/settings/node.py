@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from twinplane.settings.audit import AUDIT_NODE
+from twinplane.settings.balancing import BALANCING
 from twinplane.settings.conf_file import SEARCHED, read_conf_file, read_environment
 from twinplane.settings.forward_proxy import read_proxy_server
 from twinplane.settings.listeners import LISTENERS, PORT_MAPS
@@ -39,7 +40,6 @@ from twinplane.settings.tls import SUITES, TLS_VERSIONS, TlsChoice
 
 _PROXY_LISTEN = "0.0.0.0:8000 reuseport backlog=16384, 0.0.0.0:8443 http2 ssl reuseport backlog=16384"
 _MS_MAX = 2**31 - 2
-_SECONDS_MAX = 10 * 365 * 86400
 
 
 def _accepted(name: str, doc: str, *, secret: bool = False, kind: Kind[Any] = TEXT) -> Setting:
@@ -287,22 +287,7 @@ SETTINGS: tuple[Setting, ...] = (
         "Authorities trusted for upstreams, plugins and the control plane.",
     ),
     Setting("lua_ssl_verify_depth", integer(0, 64), "1", "Longest chain of issuers accepted."),
-    Setting("dns_resolver", LIST, "", "Name servers, as address[:port]. Default: those of the system."),
-    Setting("dns_hostsfile", PATH, "/etc/hosts", "Hosts file looked at first."),
-    Setting("dns_order", LIST, "LAST,SRV,A,CNAME", "Record types asked for. A and AAAA are looked up; SRV is not."),
-    Setting(
-        "dns_valid_ttl", integer(0, _SECONDS_MAX, unit="seconds"), "", "Time to live used in place of the record's own."
-    ),
-    Setting(
-        "dns_stale_ttl",
-        integer(0, _SECONDS_MAX, unit="seconds"),
-        "3600",
-        "How long an expired answer may still be used.",
-    ),
-    Setting(
-        "dns_not_found_ttl", integer(0, _SECONDS_MAX, unit="seconds"), "30", "How long an absent name is remembered."
-    ),
-    Setting("dns_error_ttl", integer(0, _SECONDS_MAX, unit="seconds"), "1", "How long a failed look-up is remembered."),
+    *BALANCING,
     # Accepted and without effect
     _accepted("plugins", "All bundled plugins are always loaded."),
     _accepted("vaults", "Accepted."),

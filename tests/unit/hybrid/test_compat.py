@@ -125,6 +125,13 @@ def test_entities_lose_what_came_later() -> None:
     assert set(lost) == {"cors", "u", "s"}
 
 
+def test_sticky_sessions_are_round_robin_to_nodes_before_3_11() -> None:
+    table, lost = lowered("3.9.3", upstreams=[{"id": "u", "algorithm": "sticky-sessions"}])
+    assert (table["upstreams"], lost) == ([{"id": "u", "algorithm": "round-robin"}], ["u"])
+    table, lost = lowered("3.11.0.1", upstreams=[{"id": "u", "algorithm": "sticky-sessions"}])
+    assert (table["upstreams"], lost) == ([{"id": "u", "algorithm": "sticky-sessions"}], [])
+
+
 def test_one_issue_gathers_all_that_it_is_about() -> None:
     table = {"plugins": [dict(plugin("cors", {"private_network": True}), id=str(number)) for number in range(5)]}
     (issue,) = lower_table(table, version("3.4.0"))

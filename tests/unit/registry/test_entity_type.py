@@ -88,6 +88,16 @@ def test_hashing_an_upstream_chooses_its_algorithm() -> None:
     assert least["hash_on"] == "none"
 
 
+def test_sticky_sessions_are_taken_though_the_open_schema_does_not_name_them() -> None:
+    upstreams = entity_type("upstreams")
+    sticky = {"name": "u", "algorithm": "sticky-sessions", "hash_on": "ip", "sticky_sessions_cookie": "tie"}
+    row = upstreams.prepare_insert(sticky, now=NOW)
+    assert (row["algorithm"], row["hash_on"]) == ("sticky-sessions", "none")
+    assert "sticky_sessions_cookie" in refused("upstreams", {"name": "u", "algorithm": "sticky-sessions"})
+    told = refused("upstreams", {"name": "u", "algorithm": "random"})["algorithm"]
+    assert told == "expected one of: consistent-hashing, least-connections, round-robin, latency"
+
+
 def test_targets_are_spelled_out() -> None:
     body = {"upstream": {"id": "00000000-0000-4000-8000-000000000001"}, "target": "[::1]"}
     row = entity_type("targets").prepare_insert(body, now=NOW)

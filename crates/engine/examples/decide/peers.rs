@@ -5,8 +5,10 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use twinplane_engine::balancer::{
-    Algorithm, Ask, Balancer, Peer, PeerHealth, PeerState, Policy, Report, Thresholds,
+    Algorithm, Ask, Balancer, Peer, PeerHealth, PeerState, Policy, Report, SlowRule, Thresholds,
 };
+
+const SLOW_PAUSE_US: u64 = 30_000_000;
 
 #[derive(Deserialize)]
 pub(crate) struct Pick {
@@ -14,6 +16,7 @@ pub(crate) struct Pick {
     seed: u64,
     slots: u32,
     threshold_percent: f64,
+    slow_factor: Option<f32>,
     peers: Vec<GivenPeer>,
     asks: Vec<GivenAsk>,
 }
@@ -25,15 +28,20 @@ struct GivenPeer {
     address: IpAddr,
     port: u16,
     weight: u32,
+    is_failover: bool,
     is_healthy: bool,
 }
 
-/// A request: the peers that it has tried, what it hashes to, and which earlier request ends before it.
+/// A request: the peers that it has tried, what it hashes to (or the peer whose number its cookie holds), when it comes,
+/// which earlier request ends before it, and after how long.
 #[derive(Deserialize)]
 struct GivenAsk {
     tried: Vec<usize>,
     hash: Option<u32>,
+    sticks_to: Option<usize>,
+    now_us: u64,
     ends: Option<usize>,
+    took_us: Option<u64>,
 }
 
 impl Pick {
@@ -43,6 +51,7 @@ impl Pick {
                 "consistent-hashing" => Algorithm::ConsistentHashing,
                 "least-connections" => Algorithm::LeastConnections,
                 "latency" => Algorithm::Latency,
+                "sticky-sessions" => Algorithm::StickySessions,
                 _ => Algorithm::RoundRobin,
             },
             slots: self.slots,
@@ -50,19 +59,26 @@ impl Pick {
             ..Policy::default()
         };
         let peers = self.peers.iter().map(GivenPeer::peer).collect();
-        let balancer = Balancer::build(peers, &policy, self.seed);
+        let rule = self.slow_factor.map(|factor| SlowRule {
+            factor,
+            pause_us: SLOW_PAUSE_US,
+        });
+        let balancer = Balancer::build(peers, &policy, self.seed).with_slow_rule(rule);
         let mut picks: Vec<Option<usize>> = Vec::new();
         for ask in &self.asks {
             let ended = ask.ends.and_then(|at| picks.get(at).copied().flatten());
             if let Some(at) = ended {
-                balancer.end(&balancer.peers()[at], None, 0);
+                balancer.end(&balancer.peers()[at], ask.took_us, ask.now_us);
             }
             let tried = ask.tried.iter().map(|at| &balancer.peers()[*at]);
             let tried: Vec<(IpAddr, u16)> = tried.map(|peer| (peer.address, peer.port)).collect();
             let picked = balancer.pick(&Ask {
                 tried: &tried,
-                hash: ask.hash,
-                now_us: 0,
+                hash: ask
+                    .sticks_to
+                    .and_then(|at| balancer.sticky_number(at))
+                    .or(ask.hash),
+                now_us: ask.now_us,
             });
             if let Some(peer) = picked {
                 balancer.begin(peer);
@@ -84,6 +100,7 @@ impl GivenPeer {
             address: self.address,
             port: self.port,
             weight: self.weight,
+            is_failover: self.is_failover,
             health: Arc::new(health),
         }
     }

@@ -4,8 +4,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::ring::Ring;
+use super::sticky;
 use super::wheel::{Wheel, next_random};
-use super::{Algorithm, PeerHealth, Policy};
+use super::{Algorithm, PeerHealth, Policy, SlowRule};
 
 /// One address that requests can go to.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub struct Peer {
     pub port: u16,
     /// Share of requests, relative to the other peers; 0 gets none.
     pub weight: u32,
+    /// Whether it stands in only while the others are down.
+    pub is_failover: bool,
     /// What is known of it, for all workers together.
     pub health: Arc<PeerHealth>,
 }
@@ -29,7 +32,7 @@ pub struct Peer {
 pub struct Ask<'a> {
     /// Peers that failed this request already.
     pub tried: &'a [(IpAddr, u16)],
-    /// What the request hashes to; none: its properties say nothing.
+    /// What the request hashes to, or the number in its sticky cookie; none: its properties say nothing.
     pub hash: Option<u32>,
     /// Now, on the monotonic clock.
     pub now_us: u64,
@@ -38,7 +41,8 @@ pub struct Ask<'a> {
 #[derive(Debug)]
 enum Order {
     Turns,
-    Ring(Ring),
+    Ring { own: Ring, failover: Ring },
+    Sticky(Box<[u32]>),
     LeastConnections,
     Latency { random: Cell<u64> },
 }
@@ -49,7 +53,10 @@ pub struct Balancer {
     peers: Vec<Peer>,
     threshold_percent: f64,
     total_weight: u64,
+    has_failover: bool,
+    slow: Option<SlowRule>,
     wheel: Wheel,
+    failover_wheel: Wheel,
     order: Order,
 }
 
@@ -58,19 +65,33 @@ impl Balancer {
     pub fn build(peers: Vec<Peer>, policy: &Policy, seed: u64) -> Self {
         let order = match policy.algorithm {
             Algorithm::RoundRobin => Order::Turns,
-            Algorithm::ConsistentHashing => Order::Ring(Ring::build(&peers, policy.slots)),
+            Algorithm::ConsistentHashing => Order::Ring {
+                own: Ring::build(&peers, false, policy.slots),
+                failover: Ring::build(&peers, true, policy.slots),
+            },
+            Algorithm::StickySessions => Order::Sticky(sticky::numbers(&peers)),
             Algorithm::LeastConnections => Order::LeastConnections,
             Algorithm::Latency => Order::Latency {
                 random: Cell::new(seed),
             },
         };
         Self {
-            wheel: Wheel::build(peers.iter().map(|peer| peer.weight), seed),
+            wheel: Wheel::build(weights(&peers, false), seed),
+            failover_wheel: Wheel::build(weights(&peers, true), seed),
             threshold_percent: policy.threshold_percent,
-            total_weight: peers.iter().map(|peer| u64::from(peer.weight)).sum(),
+            total_weight: weight_of(peers.iter().filter(|peer| !peer.is_failover)),
+            has_failover: peers.iter().any(|peer| peer.is_failover),
+            slow: None,
             order,
             peers,
         }
+    }
+
+    /// The same balancer, which lets slow peers rest.
+    #[must_use]
+    pub fn with_slow_rule(mut self, rule: Option<SlowRule>) -> Self {
+        self.slow = rule;
+        self
     }
 
     /// All peers, those without weight too.
@@ -86,45 +107,88 @@ impl Balancer {
 
     /// As [`Self::pick`]: the peer's place in [`Self::peers`].
     pub fn pick_at(&self, ask: &Ask<'_>) -> Option<usize> {
-        if !self.is_healthy() {
+        let is_failover = !self.is_own_group_healthy();
+        if is_failover && !self.has_failover {
             return None;
         }
-        let is_in = |at: usize| self.peers[at].weight > 0 && self.peers[at].health.is_available();
+        let is_in = |at: usize| {
+            let peer = &self.peers[at];
+            peer.is_failover == is_failover && peer.weight > 0 && peer.health.is_available()
+        };
         let is_untried = |at: usize| {
             let peer = &self.peers[at];
             !ask.tried.contains(&(peer.address, peer.port))
         };
-        let mut at = self.choose(ask, |at| is_in(at) && is_untried(at));
+        let mut at = None;
+        if self.slow.is_some() {
+            let is_quick = |at: usize| !self.peers[at].health.load.rests(ask.now_us);
+            at = self.choose(ask, is_failover, |at| {
+                is_in(at) && is_untried(at) && is_quick(at)
+            });
+        }
+        at = at.or_else(|| self.choose(ask, is_failover, |at| is_in(at) && is_untried(at)));
         if at.is_none() && !ask.tried.is_empty() {
-            at = self.choose(ask, is_in);
+            at = self.choose(ask, is_failover, is_in);
         }
         at
     }
 
-    fn choose(&self, ask: &Ask<'_>, is_usable: impl Fn(usize) -> bool) -> Option<usize> {
+    fn choose(
+        &self,
+        ask: &Ask<'_>,
+        is_failover: bool,
+        is_usable: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
+        let wheel = if is_failover {
+            &self.failover_wheel
+        } else {
+            &self.wheel
+        };
         match (&self.order, ask.hash) {
-            (Order::Ring(ring), Some(hash)) => ring.find(hash, is_usable),
-            (Order::Turns | Order::Ring(_), _) => self.wheel.next(is_usable),
-            (Order::LeastConnections, _) => self.least_busy(is_usable),
+            (Order::Ring { own, failover }, Some(hash)) => {
+                let ring = if is_failover { failover } else { own };
+                ring.find(hash, is_usable)
+            }
+            (Order::Sticky(numbers), Some(number)) => {
+                let held =
+                    (0..self.peers.len()).find(|at| numbers[*at] == number && is_usable(*at));
+                held.or_else(|| wheel.next(is_usable))
+            }
+            (Order::Turns | Order::Ring { .. } | Order::Sticky(_), _) => wheel.next(is_usable),
+            (Order::LeastConnections, _) => self.least_busy(wheel, is_usable),
             (Order::Latency { random }, _) => self.faster_of_two(random, ask.now_us, is_usable),
         }
     }
 
-    /// Whether enough of the weight is available.
-    pub fn is_healthy(&self) -> bool {
+    /// The number of the peer at this place in clients' cookies, where sessions are sticky.
+    pub fn sticky_number(&self, at: usize) -> Option<u32> {
+        match &self.order {
+            Order::Sticky(numbers) => numbers.get(at).copied(),
+            _ => None,
+        }
+    }
+
+    /// Whether enough of the weight is available, failover peers aside; and any of it at all, where those wait.
+    fn is_own_group_healthy(&self) -> bool {
         // Without a threshold one peer is enough, which picking finds out by itself.
-        if self.threshold_percent <= 0.0 {
+        if self.threshold_percent <= 0.0 && !self.has_failover {
             return true;
         }
-        let available: u64 = self
-            .peers
-            .iter()
-            .filter(|peer| peer.health.is_available())
-            .map(|peer| u64::from(peer.weight))
-            .sum();
+        let own = self.peers.iter().filter(|peer| !peer.is_failover);
+        let available = weight_of(own.filter(|peer| peer.health.is_available()));
         #[expect(clippy::cast_precision_loss, reason = "weights are small")]
         let percent = available as f64 / self.total_weight.max(1) as f64 * 100.0;
         percent > self.threshold_percent
+    }
+
+    /// Whether the upstream as a whole takes requests.
+    pub fn is_healthy(&self) -> bool {
+        let mut usable = self
+            .peers
+            .iter()
+            .filter(|peer| peer.weight > 0 && peer.health.is_available());
+        let is_own = self.is_own_group_healthy();
+        usable.any(|peer| peer.is_failover != is_own)
     }
 
     /// The request goes to this peer. To be followed by [`Self::end`].
@@ -138,15 +202,26 @@ impl Balancer {
     pub fn end(&self, peer: &Peer, latency_us: Option<u64>, now_us: u64) {
         match (&self.order, latency_us) {
             (Order::LeastConnections, _) => peer.health.load.end(),
-            (Order::Latency { .. }, Some(latency_us)) => {
+            (Order::Latency { .. }, Some(latency_us)) if self.slow.is_none() => {
                 peer.health.load.sample(latency_us, now_us);
             }
             _ => {}
         }
+        if let (Some(rule), Some(latency_us)) = (&self.slow, latency_us) {
+            peer.health.load.sample(latency_us, now_us);
+            peer.health.load.count_sample();
+            if let Some(at) = self
+                .peers
+                .iter()
+                .position(|other| std::ptr::eq(other, peer))
+            {
+                rule.judge(&self.peers, at, now_us);
+            }
+        }
     }
 
     /// The peer with the fewest open requests for its weight; of equal ones the one whose turn is next.
-    fn least_busy(&self, is_usable: impl Fn(usize) -> bool) -> Option<usize> {
+    fn least_busy(&self, wheel: &Wheel, is_usable: impl Fn(usize) -> bool) -> Option<usize> {
         let open = |at: usize| u64::from(self.peers[at].health.load.active()) + 1;
         let weight = |at: usize| u64::from(self.peers[at].weight);
         let mut usable = (0..self.peers.len()).filter(|at| is_usable(*at));
@@ -159,7 +234,7 @@ impl Balancer {
                 best
             }
         });
-        self.wheel.next(|at| {
+        wheel.next(|at| {
             is_usable(at) && open(at).saturating_mul(weight(best)) <= open(best) * weight(at)
         })
     }
@@ -217,6 +292,21 @@ impl Balancer {
             }
         }
     }
+}
+
+fn weights(peers: &[Peer], is_failover: bool) -> impl Iterator<Item = u32> + Clone {
+    let weight = move |peer: &Peer| {
+        if peer.is_failover == is_failover {
+            peer.weight
+        } else {
+            0
+        }
+    };
+    peers.iter().map(weight)
+}
+
+fn weight_of<'a>(peers: impl Iterator<Item = &'a Peer>) -> u64 {
+    peers.map(|peer| u64::from(peer.weight)).sum()
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! What a request hashes to, by the upstream's rules.
 use super::Algorithm;
-use super::policy::{HashSource, Policy};
+use super::policy::{HashSource, Policy, StickyCookie};
 use super::ring::hash;
+use super::sticky;
 use crate::exchange::Exchange;
 use crate::text::Text;
 
@@ -16,6 +17,12 @@ pub struct HashInput {
 
 /// Hashes the request where the upstream asks for it. Called once a request: retries hash alike.
 pub fn hash_input(policy: &Policy, x: &Exchange) -> HashInput {
+    if let Some(rule) = &policy.sticky {
+        return HashInput {
+            hash: cookie(x, &rule.name).and_then(sticky::number),
+            set_cookie: None,
+        };
+    }
     if policy.algorithm != Algorithm::ConsistentHashing {
         return HashInput::default();
     }
@@ -66,6 +73,14 @@ fn of_source(source: &HashSource, x: &Exchange) -> Option<HashInput> {
             .capture(name)
             .and_then(|value| hashed(value.as_bytes())),
     }
+}
+
+/// `Set-Cookie` that ties the client to the peer of this number.
+pub fn sticky_cookie(rule: &StickyCookie, number: u32) -> Text {
+    let StickyCookie { name, path } = rule;
+    Text::from(format!(
+        "{name}={number:08x}; Path={path}; Same-Site=Lax; HttpOnly"
+    ))
 }
 
 fn cookie<'a>(x: &'a Exchange, name: &str) -> Option<&'a [u8]> {

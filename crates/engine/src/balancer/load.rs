@@ -13,6 +13,11 @@ pub struct PeerLoad {
     active: AtomicU32,
     /// Average in microseconds (single precision) above, milliseconds of the last sample (wrapping) below; 0: no sample.
     latency: AtomicU64,
+    /// Answers since the peer last came back from a rest.
+    samples: AtomicU32,
+    /// Monotonic microsecond up to which it is passed over for being slow.
+    rests_until_us: AtomicU64,
+    rests_total: AtomicU32,
 }
 
 fn pack(average_us: f32, at_ms: u32) -> u64 {
@@ -78,6 +83,33 @@ impl PeerLoad {
         let _ = self
             .latency
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, update);
+    }
+
+    /// Counts an answer towards those that a judgement of slowness needs.
+    pub(super) fn count_sample(&self) {
+        self.samples.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Answers since the last rest.
+    pub(super) fn samples(&self) -> u32 {
+        self.samples.load(Ordering::Relaxed)
+    }
+
+    /// The peer is passed over until then.
+    pub(super) fn rest_until(&self, until_us: u64) {
+        self.rests_until_us.store(until_us, Ordering::Relaxed);
+        self.samples.store(0, Ordering::Relaxed);
+        self.rests_total.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether it is passed over now.
+    pub fn rests(&self, now_us: u64) -> bool {
+        now_us < self.rests_until_us.load(Ordering::Relaxed)
+    }
+
+    /// How often it was sent to rest.
+    pub fn rests_total(&self) -> u32 {
+        self.rests_total.load(Ordering::Relaxed)
     }
 
     /// A new peer begins where the others are, so that it is not flooded.

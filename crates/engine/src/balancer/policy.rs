@@ -15,6 +15,17 @@ pub enum Algorithm {
     LeastConnections,
     /// To the peer that answered fastest lately.
     Latency,
+    /// In turn, and to the same peer from then on.
+    StickySessions,
+}
+
+/// The cookie that ties a client to a peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StickyCookie {
+    /// Its name.
+    pub name: Box<str>,
+    /// Path it is set for.
+    pub path: Box<str>,
 }
 
 /// Which property of a request is hashed.
@@ -64,6 +75,8 @@ pub struct Policy {
     pub hash_on: HashSource,
     /// What is hashed where the first is absent.
     pub hash_fallback: HashSource,
+    /// Ties clients to peers, where the algorithm does.
+    pub sticky: Option<StickyCookie>,
     /// Length of the ring.
     pub slots: u32,
     /// Percentage of the weight that must be available; at or under it no peer is given out.
@@ -84,6 +97,7 @@ impl Policy {
             Some("consistent-hashing") => Algorithm::ConsistentHashing,
             Some("least-connections") => Algorithm::LeastConnections,
             Some("latency") => Algorithm::Latency,
+            Some("sticky-sessions") => Algorithm::StickySessions,
             Some(other) => return Err(format!("algorithm: '{other}' is not known to this node")),
         };
         let passive = &upstream.healthchecks.passive;
@@ -95,6 +109,7 @@ impl Policy {
             algorithm,
             hash_on: primary_source(upstream)?,
             hash_fallback: fallback_source(upstream)?,
+            sticky: sticky_cookie(upstream, algorithm)?,
             slots: upstream
                 .slots
                 .and_then(|slots| u32::try_from(slots).ok())
@@ -140,6 +155,24 @@ fn sorted(statuses: Option<&[i64]>) -> Box<[u16]> {
         .collect();
     sorted.sort_unstable();
     sorted.into()
+}
+
+fn sticky_cookie(
+    upstream: &Upstream,
+    algorithm: Algorithm,
+) -> Result<Option<StickyCookie>, String> {
+    if algorithm != Algorithm::StickySessions {
+        return Ok(None);
+    }
+    let path = upstream.sticky_sessions_cookie_path.as_deref();
+    Ok(Some(StickyCookie {
+        name: upstream
+            .sticky_sessions_cookie
+            .as_deref()
+            .map(Box::from)
+            .ok_or("sticky_sessions_cookie: the name of the cookie is missing")?,
+        path: path.unwrap_or("/").into(),
+    }))
 }
 
 fn primary_source(upstream: &Upstream) -> Result<HashSource, String> {

@@ -27,14 +27,19 @@ pub(super) struct Ring {
 }
 
 impl Ring {
-    pub(super) fn build(peers: &[Peer], slots: u32) -> Self {
+    /// The ring of those peers that stand in for others, or of those that do not.
+    pub(super) fn build(peers: &[Peer], is_failover: bool, slots: u32) -> Self {
         let length = slots.max(POINTS_MIN);
-        let total: u64 = peers.iter().map(|peer| u64::from(peer.weight)).sum();
-        let mut targets: Vec<u32> = peers.iter().map(|peer| peer.target).collect();
+        let members = || peers.iter().filter(|peer| peer.is_failover == is_failover);
+        let total: u64 = members().map(|peer| u64::from(peer.weight)).sum();
+        let mut targets: Vec<u32> = members().map(|peer| peer.target).collect();
         targets.sort_unstable();
         targets.dedup();
         let points = targets.len() as u64 * POINTS_PER_TARGET;
-        let mut order: Vec<(u32, &Peer)> = (0..).zip(peers).collect();
+        let mut order: Vec<(u32, &Peer)> = (0..)
+            .zip(peers)
+            .filter(|(_, peer)| peer.is_failover == is_failover)
+            .collect();
         order.sort_by_key(|(_, peer)| (&peer.host, peer.port, peer.address));
         let mut owners = BTreeMap::new();
         for (index, peer) in order {

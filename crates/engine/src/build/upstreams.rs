@@ -25,6 +25,7 @@ pub(super) fn build(table: &ConfigTable, faults: &mut Vec<Fault>) -> Vec<Upstrea
             host: host.into(),
             port,
             weight: u32::try_from(weight).unwrap_or(0),
+            is_failover: row.failover.unwrap_or(false),
         });
     }
     let rows = table.upstreams.iter().zip(targets);

@@ -113,6 +113,9 @@ pub(super) async fn ask<C: ClientSide>(
                     &destination,
                     Outcome::Status(answered.status_line.status),
                 );
+                if let Some(cookie) = peers::sticky_cookie(x, &destination, hash) {
+                    x.response.headers.append("Set-Cookie", cookie);
+                }
                 answered.peer = destination.peer.take();
                 if let Some(peer) = &mut answered.peer {
                     peer.answered(x.now_us - began_us, x.now_us);

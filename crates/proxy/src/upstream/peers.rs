@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use twinplane_engine::balancer::{Ask, Balancer, Outcome, Peer, PeerKey};
+use twinplane_engine::balancer::{self, Ask, Balancer, Outcome, Peer, PeerKey};
 use twinplane_engine::exchange::{Exchange, Scheme};
 use twinplane_engine::snapshot::{Local, ServiceTarget, Snapshot, TargetEntry, UpstreamEntry};
 use twinplane_engine::text::Text;
@@ -210,6 +210,15 @@ pub async fn next(
     }
 }
 
+/// The cookie that ties the client to the peer that answered, unless it came with it.
+pub fn sticky_cookie(x: &Exchange, destination: &Destination, held: Option<u32>) -> Option<Text> {
+    let used = destination.peer.as_ref()?;
+    let number = used.built.balancer.sticky_number(used.at)?;
+    let entry = x.snapshot.upstreams.get(used.upstream as usize)?;
+    let rule = entry.policy.sticky.as_ref()?;
+    (held != Some(number)).then(|| balancer::sticky_cookie(rule, number))
+}
+
 /// Tells an upstream's health rules how an attempt went.
 pub fn report(x: &Exchange, destination: &Destination, outcome: Outcome) {
     let Some(used) = &destination.peer else {
@@ -377,7 +386,8 @@ fn build(
         .iter()
         .any(|target| target.host.parse::<IpAddr>().is_err());
     Built {
-        balancer: Balancer::build(peers, &entry.policy, worker.random()),
+        balancer: Balancer::build(peers, &entry.policy, worker.random())
+            .with_slow_rule(worker.settings.slow_rule),
         addresses,
         checked_ms: Cell::new(now_ms),
         has_names,
@@ -403,6 +413,7 @@ fn peer(
         address,
         port: target.port,
         weight: target.weight,
+        is_failover: target.is_failover,
         health: worker.state.health.of(key),
     }
 }

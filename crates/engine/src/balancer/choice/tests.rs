@@ -8,6 +8,7 @@ fn peer(last: u8, weight: u32) -> Peer {
         address: IpAddr::from([10, 0, 0, last]),
         port: 80,
         weight,
+        is_failover: false,
         health: Arc::new(PeerHealth::default()),
     }
 }
@@ -33,11 +34,12 @@ fn with_threshold(peers: Vec<Peer>, threshold_percent: f64) -> Balancer {
     Balancer::build(peers, &policy, 7)
 }
 
-const ALL: [Algorithm; 4] = [
+const ALL: [Algorithm; 5] = [
     Algorithm::RoundRobin,
     Algorithm::ConsistentHashing,
     Algorithm::LeastConnections,
     Algorithm::Latency,
+    Algorithm::StickySessions,
 ];
 
 fn counted(balancer: &Balancer, asks: impl Iterator<Item = Ask<'static>>) -> Vec<usize> {
@@ -216,4 +218,125 @@ fn the_faster_peer_gets_more_and_a_new_one_starts_at_the_average() {
         .latency_us(1_000_000)
         .unwrap();
     assert!((4_900.0..5_100.0).contains(&start), "{start}");
+}
+
+#[test]
+fn failover_peers_stand_in_only_while_all_others_are_down() {
+    for algorithm in ALL {
+        let peers = vec![
+            peer(1, 100),
+            peer(2, 100),
+            Peer {
+                is_failover: true,
+                ..peer(3, 100)
+            },
+        ];
+        let balancer = balancer(peers, algorithm);
+        let own = counted(&balancer, (0..40).map(|at| hashed(at * 0x0500_0001)));
+        assert_eq!(own[2], 0, "{algorithm:?}");
+        put_out(&balancer.peers()[0]);
+        assert_eq!(counted(&balancer, (0..9).map(hashed)), [0, 9, 0]);
+        put_out(&balancer.peers()[1]);
+        assert_eq!(counted(&balancer, (0..9).map(hashed)), [0, 0, 9]);
+        assert!(balancer.is_healthy());
+        put_out(&balancer.peers()[2]);
+        assert!(balancer.pick(&Ask::default()).is_none());
+        assert!(!balancer.is_healthy());
+    }
+}
+
+#[test]
+fn failover_peers_stand_in_for_a_group_under_its_threshold() {
+    let standby = Peer {
+        is_failover: true,
+        ..peer(3, 1)
+    };
+    let balancer = with_threshold(vec![peer(1, 5), peer(2, 5), standby], 50.0);
+    assert_eq!(counted(&balancer, asks(4)), [2, 2, 0]);
+    put_out(&balancer.peers()[1]);
+    assert_eq!(counted(&balancer, asks(4)), [0, 0, 4]);
+}
+
+#[test]
+fn a_session_sticks_to_its_peer_while_that_is_in() {
+    let balancer = balancer(
+        vec![peer(1, 1), peer(2, 1), peer(3, 1)],
+        Algorithm::StickySessions,
+    );
+    assert_eq!(counted(&balancer, asks(9)), [3, 3, 3]);
+    let number = balancer.sticky_number(1).unwrap();
+    assert_eq!(
+        counted(&balancer, (0..9).map(|_| hashed(number))),
+        [0, 9, 0]
+    );
+    put_out(&balancer.peers()[1]);
+    let elsewhere = counted(&balancer, (0..8).map(|_| hashed(number)));
+    assert_eq!(elsewhere, [4, 0, 4]);
+}
+
+#[test]
+fn a_slow_peer_rests_and_comes_back() {
+    let rule = SlowRule {
+        factor: 3.0,
+        pause_us: 30_000_000,
+    };
+    let balancer = balancer(
+        vec![peer(1, 1), peer(2, 1), peer(3, 1)],
+        Algorithm::RoundRobin,
+    )
+    .with_slow_rule(Some(rule));
+    let mut now_us = 1_000_000;
+    for _ in 0..10 {
+        for (at, latency_us) in [20_000, 25_000, 400_000].into_iter().enumerate() {
+            now_us += 500_000;
+            balancer.end(&balancer.peers()[at], Some(latency_us), now_us);
+        }
+    }
+    let at = |now_us| {
+        move |_: usize| Ask {
+            now_us,
+            ..Ask::default()
+        }
+    };
+    assert_eq!(counted(&balancer, (0..8).map(at(now_us))), [4, 4, 0]);
+    assert_eq!(balancer.peers()[2].health.load.rests_total(), 1);
+    assert!(balancer.peers()[2].health.is_available());
+    assert_eq!(
+        counted(&balancer, (0..9).map(at(now_us + 30_000_000))),
+        [3, 3, 3]
+    );
+}
+
+#[test]
+fn slow_peers_serve_where_no_other_is_left_and_never_rest_all_at_once() {
+    let rule = SlowRule {
+        factor: 2.0,
+        pause_us: 30_000_000,
+    };
+    let peers = vec![peer(1, 1), peer(2, 1), peer(3, 1), peer(4, 1)];
+    let balancer = balancer(peers, Algorithm::RoundRobin).with_slow_rule(Some(rule));
+    let mut now_us = 1_000_000;
+    for _ in 0..20 {
+        for (at, latency_us) in [1_000, 500_000, 600_000, 700_000].into_iter().enumerate() {
+            now_us += 500_000;
+            balancer.end(&balancer.peers()[at], Some(latency_us), now_us);
+        }
+    }
+    let resting = balancer
+        .peers()
+        .iter()
+        .filter(|peer| peer.health.load.rests(now_us));
+    assert!(resting.count() <= 2);
+    for at in 0..3 {
+        put_out(&balancer.peers()[at]);
+    }
+    balancer.peers()[3]
+        .health
+        .load
+        .rest_until(now_us + 1_000_000);
+    let ask = Ask {
+        now_us,
+        ..Ask::default()
+    };
+    assert!(balancer.pick(&ask).is_some());
 }

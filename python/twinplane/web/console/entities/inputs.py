@@ -216,7 +216,7 @@ def _options(known: Field) -> list[tuple[str, str]]:
     if rule is None:
         return []
     unset = [] if known.required else [(UNSET, "not set")]
-    return [*unset, *((_plain(value), _plain(value)) for value in rule.values)]
+    return [*unset, *((_plain(value), _plain(value)) for value in (*rule.values, *rule.enterprise))]
 
 
 def _hint(known: Field, kind: InputKind) -> str:

@@ -1,0 +1,45 @@
+"""The settings of a node about names of upstreams and about targets that do badly."""
+
+from __future__ import annotations
+
+from twinplane.settings.setting import LIST, PATH, Kind, Setting, integer
+
+_SECONDS_MAX = 10 * 365 * 86400
+
+
+def _read_factor(text: str) -> float | None:
+    try:
+        factor = 0.0 if text == "off" else float(text)
+    except ValueError:
+        factor = float("nan")
+    if text != "off" and not 1.5 <= factor <= 1000:
+        raise ValueError(f"expected off or a number from 1.5 to 1000, got '{text}'")
+    return factor or None
+
+
+BALANCING: tuple[Setting, ...] = (
+    Setting(
+        "slow_target_factor",
+        Kind("off or number 1.5..1000", _read_factor),
+        "off",
+        "A target that takes longer to answer than so many times the median of its upstream's targets is passed over"
+        " for a while, as long as others are there.",
+    ),
+    Setting("slow_target_pause", integer(1, 86400, unit="seconds"), "30", "How long a slow target is passed over."),
+    Setting("dns_resolver", LIST, "", "Name servers, as address[:port]. Default: those of the system."),
+    Setting("dns_hostsfile", PATH, "/etc/hosts", "Hosts file looked at first."),
+    Setting("dns_order", LIST, "LAST,SRV,A,CNAME", "Record types asked for. A and AAAA are looked up; SRV is not."),
+    Setting(
+        "dns_valid_ttl", integer(0, _SECONDS_MAX, unit="seconds"), "", "Time to live used in place of the record's own."
+    ),
+    Setting(
+        "dns_stale_ttl",
+        integer(0, _SECONDS_MAX, unit="seconds"),
+        "3600",
+        "How long an expired answer may still be used.",
+    ),
+    Setting(
+        "dns_not_found_ttl", integer(0, _SECONDS_MAX, unit="seconds"), "30", "How long an absent name is remembered."
+    ),
+    Setting("dns_error_ttl", integer(0, _SECONDS_MAX, unit="seconds"), "1", "How long a failed look-up is remembered."),
+)
