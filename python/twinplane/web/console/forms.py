@@ -56,8 +56,13 @@ class Form:
         return [value for key, value in self._pairs if key == name]
 
     def below(self, prefix: str) -> Mapping[str, str]:
-        """Fields whose names begin with a prefix, without it; the last value counts."""
-        return {key.removeprefix(prefix): value for key, value in self._pairs if key.startswith(prefix)}
+        """Fields whose names begin with a prefix, without it; several values of one name are lines of one text."""
+        found: dict[str, str] = {}
+        for key, value in self._pairs:
+            if key.startswith(prefix):
+                name = key.removeprefix(prefix)
+                found[name] = f"{found[name]}\n{value}" if found.get(name) else value
+        return found
 
     def __contains__(self, name: object) -> bool:
         return any(key == name for key, _ in self._pairs)

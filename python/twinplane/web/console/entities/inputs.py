@@ -1,6 +1,7 @@
 """From a schema to the inputs of a form: what is asked for, what stands in it, what is wrong with it. Pure.
 
-Every field becomes an input named by its dotted path. Lists of plain values are lines of text, maps are lines of
+Every field becomes an input named by its dotted path. Lists of plain values are lines of text, sets of
+known values are ticks, maps are lines of
 `key: value`, records are groups, lists of records are numbered groups; what has no fixed form is JSON.
 """
 
@@ -212,6 +213,9 @@ def _one_of(known: Field) -> OneOf | None:
 
 
 def _options(known: Field) -> list[tuple[str, str]]:
+    if known.kind == "set" and known.elements is not None:
+        rule = _one_of(known.elements)
+        return [(_plain(value), _plain(value)) for value in rule.values] if rule else []
     rule = _one_of(known)
     if rule is None:
         return []
@@ -225,7 +229,9 @@ def _hint(known: Field, kind: InputKind) -> str:
         return f"{_plain(between.low)} to {_plain(between.high)}"
     if kind == "lines" and known.elements is not None:
         rule = _one_of(known.elements)
-        return f"One a line: {', '.join(map(_plain, rule.values))}" if rule else "One a line"
+        if rule is None:
+            return "One a line"
+        return "" if known.kind == "set" else f"One a line: {', '.join(map(_plain, rule.values))}"
     return "One a line, as key: value" if kind == "map" else ""
 
 

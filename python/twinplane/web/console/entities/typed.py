@@ -31,6 +31,8 @@ def changed(new: Mapping[str, Any], old: Mapping[str, Any], shape: Shape) -> dic
             below = changed(value, before, known.record) if known.record is not None else {}
             if below:
                 patch[name] = below
+        elif known is not None and known.kind == "set" and _same_set(value, before):
+            continue
         elif not _same(value, before):
             patch[name] = value
     return patch
@@ -46,6 +48,11 @@ def _same(value: Any, before: Any) -> bool:
         return len(value) == len(before) and all(map(_same_group, value, before))
     is_equal: bool = value == before
     return is_equal and isinstance(value, bool) == isinstance(before, bool)
+
+
+def _same_set(value: Any, before: Any) -> bool:
+    is_known = isinstance(value, list) and isinstance(before, list)
+    return is_known and sorted(map(repr, value)) == sorted(map(repr, before))
 
 
 def _same_group(value: Any, before: Any) -> bool:
