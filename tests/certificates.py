@@ -50,8 +50,8 @@ class Leaf:
         key, request, certificate = (directory / end for end in ("v1.key", "v1.csr", "v1.pem"))
         extensions = directory / "none.cnf"
         extensions.write_text("")
-        curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-384", "-nodes", "-keyout", key]
-        sign = ["-req", "-in", request, "-signkey", key, "-out", certificate, "-extfile", extensions]
+        curve: list[str | Path] = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-384", "-nodes", "-keyout", key]
+        sign: list[str | Path] = ["-req", "-in", request, "-signkey", key, "-out", certificate, "-extfile", extensions]
         for words in (["req", *curve, "-out", request, "-subj", f"/CN={name}"], ["x509", *sign]):
             subprocess.run(["openssl", *words], check=True, capture_output=True)
         if x509.load_pem_x509_certificate(certificate.read_bytes()).version is not x509.Version.v1:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import re
+import threading
+import time
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,9 @@ from tests.conformance.proxy.scripted_upstream import Arrival, Upstreams
 pytest.importorskip("twinplane._dataplane", reason="the core is not built")
 
 from tests.conformance.proxy.running_node import RunningNode, running  # needs the core
+
+from twinplane.node.log_sinks import Surroundings
+from twinplane.node.logs import LogDelivery
 
 _FENCED = re.compile(r"```yaml\n(.*?)```", re.DOTALL)
 
@@ -120,6 +125,35 @@ def _check_body(where: str, wanted: Mapping[str, Any], name: str, actual: bytes)
         assert actual.decode() == wanted[name], where
     if f"{name}_has" in wanted:
         assert wanted[f"{name}_has"] in actual.decode(), where
+
+
+@contextlib.contextmanager
+def delivering(node: RunningNode, surroundings: Surroundings | None = None) -> Iterator[LogDelivery]:
+    """The log plugins of a gateway deliver to their sinks for as long as the block runs."""
+    delivery = LogDelivery(node.core.drain, surroundings or Surroundings())  # type: ignore[arg-type]
+    delivery.configure(node.table)
+    is_over = threading.Event()
+
+    def move() -> None:
+        while not is_over.wait(0.01):
+            delivery.flush()
+
+    mover = threading.Thread(target=move)
+    mover.start()
+    try:
+        yield delivery
+    finally:
+        is_over.set()
+        mover.join()
+        delivery.close(5)
+
+
+def eventually(test: Callable[[], bool], *, within_s: float = 20.0) -> None:
+    """Wait until a test holds; fails when time is over."""
+    end = time.monotonic() + within_s
+    while not test():
+        assert time.monotonic() < end, "it never came to be"
+        time.sleep(0.01)
 
 
 def check_example(test_file: str) -> None:

@@ -21,7 +21,7 @@ def join_table(collections: Iterable[tuple[str, Sequence[bytes]]]) -> bytes:
 
 def cut_collection(text: bytes, name: str) -> list[bytes] | None:
     """The rows of one collection, undecoded; None for a text that is of another form."""
-    if not text.startswith(_HEAD):
+    if not text.startswith((_HEAD + b"\n", _HEAD + b"}")):
         return None
     mark = b'\n,"' + name.encode() + b'":[\n'
     begin = text.find(mark)

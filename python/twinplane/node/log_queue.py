@@ -10,11 +10,10 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 _log = logging.getLogger(__name__)
-_THREADS_MAX = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +27,8 @@ class QueueLimits:
     max_retry_time_s: float = 60.0
     initial_retry_delay_s: float = 0.01
     max_retry_delay_s: float = 60.0
-    concurrency_limit: int = 1
-    """Batches under way at a time; -1 is as many as the node allows."""
+    threads: int = 1
+    """Batches under way at a time."""
 
 
 @dataclass(slots=True)
@@ -42,31 +41,43 @@ class QueueFacts:
     """Entries whose batch was given up."""
     retries_total: int = 0
 
+    def add(self, other: QueueFacts) -> None:
+        """Count what another queue counted."""
+        self.delivered_total += other.delivered_total
+        self.dropped_total += other.dropped_total
+        self.failed_total += other.failed_total
+        self.retries_total += other.retries_total
 
-Deliver = Callable[[list[bytes]], None]
-"""Sends a batch; raises an OSError where that fails."""
+
+class Delivery(Protocol):
+    """What a queue hands its batches to: the one who sends."""
+
+    def __call__(self, batch: list[bytes]) -> int:
+        """Send a batch: how many of its entries were taken, where others never can be.
+
+        Raises OSError where trying again may help.
+        """
+
+    def close(self) -> None:
+        """Let go of what the calling thread holds; each one calls it when it ends."""
 
 
 class LogQueue:
     """Entries on their way to one sink."""
 
-    def __init__(
-        self, name: str, limits: QueueLimits, deliver: Deliver, *, finish: Callable[[], None] | None = None
-    ) -> None:
-        """`finish` is called by each thread when it ends."""
+    def __init__(self, name: str, limits: QueueLimits, deliver: Delivery) -> None:
         self.facts = QueueFacts()
         self._name = name
         self._limits = limits
         self._deliver = deliver
-        self._finish = finish
         self._entries: deque[bytes] = deque()
         self._bytes = 0
         self._first_at = 0.0
         self._changed = threading.Condition()
         self._is_closing = False
         self._is_stopped = threading.Event()
-        count = _THREADS_MAX if limits.concurrency_limit == -1 else 1
-        self._threads = [threading.Thread(target=self._work, name=f"log-{name}", daemon=True) for _ in range(count)]
+        named = f"log-{name}"
+        self._threads = [threading.Thread(target=self._work, name=named, daemon=True) for _ in range(limits.threads)]
         for thread in self._threads:
             thread.start()
 
@@ -77,6 +88,10 @@ class LogQueue:
         """Queue an entry. Never blocks; drops the oldest ones where there is no room."""
         limits = self._limits
         with self._changed:
+            if limits.max_bytes and len(entry) > limits.max_bytes:
+                # No room that others could make would do.
+                self._note_dropped()
+                return
             if not self._entries:
                 self._first_at = time.monotonic()
             self._entries.append(entry)
@@ -109,8 +124,7 @@ class LogQueue:
     def _work(self) -> None:
         while (batch := self._next_batch()) is not None:
             self._deliver_retrying(batch)
-        if self._finish is not None:
-            self._finish()
+        self._deliver.close()
 
     def _next_batch(self) -> list[bytes] | None:
         """A full batch, or what has waited for the coalescing delay; None when the queue is closed and empty."""
@@ -142,10 +156,11 @@ class LogQueue:
         delay = limits.initial_retry_delay_s
         while True:
             try:
-                self._deliver(batch)
-            except OSError as error:
+                taken = self._deliver(batch)
+            except (OSError, ValueError) as error:
                 _log.warning("log_batch_failed sink=%s entries=%d detail=%s", self._name, len(batch), error)
                 is_late = time.monotonic() - began + delay > limits.max_retry_time_s
+                # Once the queue has ended nothing is tried again.
                 if is_late or self._is_stopped.wait(delay):
                     _log.error("log_batch_given_up sink=%s entries=%d", self._name, len(batch))
                     with self._changed:
@@ -155,5 +170,6 @@ class LogQueue:
                 delay = min(delay * 2, limits.max_retry_delay_s)
             else:
                 with self._changed:
-                    self.facts.delivered_total += len(batch)
+                    self.facts.delivered_total += taken
+                    self.facts.failed_total += len(batch) - taken
                 return

@@ -39,6 +39,7 @@ from twinplane.node.http import HttpServer
 from twinplane.node.journal import JournaledCache
 from twinplane.node.license_gate import LicenseGate
 from twinplane.node.link_settings import read_endpoint, read_forward_proxy, read_link_tls
+from twinplane.node.log_sinks import Surroundings
 from twinplane.node.logs import LogDelivery
 from twinplane.node.pauses import watch_pauses
 from twinplane.node.renewal import read_pem
@@ -201,7 +202,7 @@ class Node:
         def drain(kind: str) -> bytes:
             return started[-1].drain(kind)  # type: ignore[arg-type]
 
-        delivery = LogDelivery(drain, _tls_context(settings))
+        delivery = LogDelivery(drain, _log_surroundings(settings))
         keeper = ConfigKeeper(
             apply,
             self._declared or self._cache(),
@@ -402,6 +403,18 @@ def _issues(told: Sequence[Mapping[str, Any]]) -> list[Issue]:
 def _faults(error: ApplyError) -> list[dict[str, Any]]:
     faults: list[dict[str, Any]] = orjson.loads(error.args[0])
     return faults
+
+
+def _log_surroundings(settings: NodeSettings) -> Surroundings:
+    """What log plugins find on this node."""
+    return Surroundings(
+        tls=_tls_context(settings),
+        verifies_tcp=settings["log_tls_verify"],
+        syslog_socket=settings["syslog_socket"],
+        entries_max=settings["log_queue_entries"],
+        bytes_max=settings["log_queue_bytes"] or None,
+        threads_max=settings["log_queue_threads"],
+    )
 
 
 def _tls_context(settings: NodeSettings) -> ssl.SSLContext:

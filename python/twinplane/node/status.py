@@ -18,7 +18,7 @@ from twinplane.hybrid.client import LinkFacts
 from twinplane.hybrid.hashing import EMPTY_HASH
 from twinplane.hybrid.wire import Issue
 from twinplane.node.http import HttpAnswer, HttpRequest, json_answer
-from twinplane.node.log_queue import QueueFacts
+from twinplane.node.logs import LogFacts
 from twinplane.node.metrics import CONTENT_TYPE, Sample, exposition, health_samples
 from twinplane.node.renewal import RenewalFacts
 from twinplane.node.telemetry import TelemetryFacts
@@ -59,7 +59,7 @@ class StatusFacts:
     """`applied` and `refused` configurations since the start, how many were `deltas`, and `resyncs`."""
     link: LinkFacts | None = None
     telemetry: TelemetryFacts | None = None
-    logs: Callable[[], QueueFacts] | None = None
+    logs: Callable[[], LogFacts] | None = None
     certificate_expires_at: Callable[[], float | None] = lambda: None
     renewals: Callable[[], Mapping[str, RenewalFacts]] = dict
     """What became of new certificates, by name."""
@@ -216,12 +216,7 @@ class StatusApi:
                 Sample("twinplane_telemetry_lost_records_total", "counter", {}, telemetry.lost_records),
             ]
         if facts.logs is not None:
-            logs = facts.logs()
-            outcomes = {"delivered": logs.delivered_total, "dropped": logs.dropped_total, "failed": logs.failed_total}
-            samples += [
-                Sample("twinplane_log_entries_total", "counter", {"outcome": outcome}, value)
-                for outcome, value in outcomes.items()
-            ]
+            samples += facts.logs().samples()
         if audit := facts.audit():
             samples += [
                 Sample("twinplane_audit_events_total", "counter", {"outcome": outcome}, audit[outcome])

@@ -4,6 +4,7 @@ mod body;
 mod entities;
 mod json;
 mod log_entry;
+mod log_plugin;
 mod lua;
 mod number;
 mod table;
@@ -23,6 +24,10 @@ mod correlation_id {
     pub(crate) mod filter;
 }
 mod cors {
+    mod config;
+    pub(crate) mod filter;
+}
+mod file_log {
     mod config;
     pub(crate) mod filter;
 }
@@ -67,6 +72,18 @@ mod request_transformer {
     mod header_changes;
     mod query_changes;
     mod template;
+}
+mod syslog {
+    mod config;
+    pub(crate) mod filter;
+}
+mod tcp_log {
+    mod config;
+    pub(crate) mod filter;
+}
+mod udp_log {
+    mod config;
+    pub(crate) mod filter;
 }
 
 use twinplane_engine::plugin::PluginTable;

@@ -14,7 +14,8 @@ pub(crate) struct CustomField {
 pub(crate) fn custom_field(path: &str, source: &str) -> Result<CustomField, BuildError> {
     let value = constant(source).ok_or_else(|| {
         BuildError::Unavailable(format!(
-            "its Lua for '{path}' is more than a constant, and this node runs no Lua"
+            "its Lua for '{path}' is more than a constant, and this node runs no Lua; \
+             what it computes belongs in a plugin in Python"
         ))
     })?;
     Ok(CustomField {

@@ -5,8 +5,9 @@
 use twinplane_engine::plugin::{BuildFilter, PluginSpec};
 
 use crate::{
-    acl, bot_detection, correlation_id, cors, http_log, ip_restriction, key_auth, prometheus,
-    rate_limiting, redirect, request_size_limiting, request_termination, request_transformer,
+    acl, bot_detection, correlation_id, cors, file_log, http_log, ip_restriction, key_auth,
+    prometheus, rate_limiting, redirect, request_size_limiting, request_termination,
+    request_transformer, syslog, tcp_log, udp_log,
 };
 
 const fn plugin(
@@ -109,11 +110,11 @@ pub(crate) const TABLE: [PluginSpec; 45] = [
     observer("http-log", 12, "3.9.3", Some(http_log::filter::build)),
     observer("statsd", 11, "3.9.3", None),
     observer("datadog", 10, "3.9.3", None),
-    observer("file-log", 9, "3.9.3", None),
-    observer("udp-log", 8, "3.9.3", None),
-    observer("tcp-log", 7, "3.9.3", None),
+    observer("file-log", 9, "3.9.3", Some(file_log::filter::build)),
+    observer("udp-log", 8, "3.9.3", Some(udp_log::filter::build)),
+    observer("tcp-log", 7, "3.9.3", Some(tcp_log::filter::build)),
     observer("loggly", 6, "3.9.3", None),
-    observer("syslog", 4, "3.9.3", None),
+    observer("syslog", 4, "3.9.3", Some(syslog::filter::build)),
     plugin("grpc-web", 3, "3.9.3", None),
     plugin(
         "request-termination",

@@ -16,6 +16,7 @@ from twinplane.settings.balancing import BALANCING
 from twinplane.settings.conf_file import SEARCHED, read_conf_file, read_environment
 from twinplane.settings.forward_proxy import read_proxy_server
 from twinplane.settings.listeners import LISTENERS, PORT_MAPS
+from twinplane.settings.logs import LOGS
 from twinplane.settings.serving import port_maps, serving_mistakes, serving_warnings, tls_choice
 from twinplane.settings.setting import (
     ENDPOINT,
@@ -124,6 +125,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("konnect_mode", SWITCH, "off", "Report configuration that cannot be applied to the control plane."),
     Setting("analytics_flush_interval", number(0.1, 3600, unit="seconds"), "1", "How often telemetry is sent."),
     *AUDIT_NODE,
+    *LOGS,
     Setting(
         "analytics_buffer_size_limit",
         integer(1, 10_000_000, unit="records"),

@@ -27,6 +27,10 @@ PLUGINS = frozenset(
         "request-termination",
         "correlation-id",
         "http-log",
+        "file-log",
+        "tcp-log",
+        "udp-log",
+        "syslog",
         "prometheus",
     }
 )

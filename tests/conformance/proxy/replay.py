@@ -149,7 +149,8 @@ def _metric_differences(step: Mapping[str, Any], lines: list[str], binding: Bind
 def _sink_differences(recorded: list[Mapping[str, Any]], node: RunningNode, binding: Binding) -> Iterator[str]:
     wanted: list[Any] = []
     for delivery in recorded:
-        wanted += delivery["json"] if isinstance(delivery["json"], list) else [delivery["json"]]
+        entry = delivery["line"] if delivery["kind"] == "file" else delivery["json"]
+        wanted += entry if isinstance(entry, list) else [entry]
     entries = node.log_entries(len(wanted))
     if len(entries) != len(wanted):
         yield f"{len(entries)} log entries instead of {len(wanted)}"

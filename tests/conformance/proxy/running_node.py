@@ -36,6 +36,8 @@ class RunningNode:
     port: int
     tls_port: int
     applied: _dataplane.Applied
+    table: bytes
+    """The configuration it serves."""
 
     def log_entries(self, wanted: int) -> list[Any]:
         """The entries that log plugins have made, once there are as many as wanted or time is over."""
@@ -67,9 +69,10 @@ def running(node: Mapping[str, str], config: Mapping[str, Any]) -> Iterator[Runn
     settings = node_core_settings(load_node_settings(None, environment), _NODE_ID, [_identity()])
     core = _dataplane.Core.start(settings)
     try:
-        applied = core.apply(declarative.load(config, now=time.time()).json())
+        table = declarative.load(config, now=time.time()).json()
+        applied = core.apply(table)
         (_, port, _), (_, tls_port, _) = core.status().listeners
-        yield RunningNode(core, port, tls_port, applied)
+        yield RunningNode(core, port, tls_port, applied, table)
     finally:
         core.stop(0)
 

@@ -16,6 +16,7 @@ from twinplane.hybrid.hashing import EMPTY_HASH
 from twinplane.hybrid.wire import Issue
 from twinplane.node.http import HttpServer
 from twinplane.node.log_queue import QueueFacts
+from twinplane.node.logs import LogFacts
 from twinplane.node.status import StatusApi, StatusFacts
 from twinplane.node.telemetry import TelemetryFacts
 
@@ -70,7 +71,7 @@ class Running:
                 counts=lambda: {"applied": 4, "refused": 1},
                 link=self.link,
                 telemetry=TelemetryFacts(backlog_records=11, lost_records=2),
-                logs=lambda: QueueFacts(delivered_total=8, dropped_total=1),
+                logs=lambda: LogFacts({"http-log": QueueFacts(delivered_total=8, dropped_total=1)}, 3),
                 certificate_expires_at=lambda: 1_800_000_000,
                 conditions=lambda: (Issue("cache_unwritable", "the disk is full"),),
             )
@@ -154,7 +155,9 @@ async def test_metrics_carry_kongs_names(client: httpx.AsyncClient) -> None:
     assert 'kong_node_info{node_id="n1",version="3.9.3"} 1' in lines
     assert 'kong_nginx_connections_total{node_id="n1",subsystem="http",state="waiting"} 2' in lines
     assert "twinplane_telemetry_backlog_records 11" in lines
-    assert 'twinplane_log_entries_total{outcome="delivered"} 8' in lines
+    assert 'twinplane_log_entries_total{plugin="http-log",outcome="delivered"} 8' in lines
+    assert 'twinplane_log_entries_total{plugin="http-log",outcome="dropped"} 1' in lines
+    assert "twinplane_log_entries_waiting 3" in lines
     assert any(line.startswith("kong_upstream_target_health") and 'state="healthy"' in line for line in lines)
     types = [line for line in lines if line.startswith("# TYPE")]
     assert len(types) == len(set(types))

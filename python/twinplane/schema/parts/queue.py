@@ -12,7 +12,7 @@ class Queue(Record):
     max_coalescing_delay: Annotated[float | None, Between(0, 3600), "How long entries wait for others, in seconds."] = 1
     max_entries: Annotated[int | None, Between(1, 1000000), "Entries that may wait; the oldest go first."] = 10000
     max_bytes: Annotated[int | None, "Bytes that may wait."] = None
-    max_retry_time: Annotated[float | None, "How long a batch is tried again, in seconds; -1 for ever."] = 60
+    max_retry_time: Annotated[float | None, "How long a batch is tried again, in seconds; -1: not at all."] = 60
     initial_retry_delay: Annotated[
         float | None, Between(0.001, 1000000), "Pause before the second try, in seconds; it doubles."
     ] = 0.01
