@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import deltas, fleet, matching, propagation, proxying, restarting, routes, storing
+from bench import deltas, fleet, matching, pages, propagation, proxying, restarting, routes, storing
 
 QUESTIONS: dict[str, Callable[[Path], list[str]]] = {
     "proxying": proxying.run,
@@ -17,6 +17,7 @@ QUESTIONS: dict[str, Callable[[Path], list[str]]] = {
     "propagation": propagation.run,
     "deltas": deltas.run,
     "storing": storing.run,
+    "pages": pages.run,
     "fleet": fleet.run,
     "sizes": fleet.run_sizes,
     "restarting": restarting.run,

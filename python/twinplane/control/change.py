@@ -6,7 +6,7 @@ log; a revision is announced after it is on disk. A call that is refused leaves 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -187,11 +187,30 @@ class Changes:
 
     def count(self, scope: Scope, type_name: str) -> int:
         """How many entities of a type there are."""
-        now = self._clock()
+        return self.counts(scope, [type_name])[type_name]
+
+    def counts(self, scope: Scope, type_names: Sequence[str]) -> dict[str, int]:
+        """How many entities of each type there are, read at once."""
         with self._database.reading() as tx:
-            lookup = Lookup(tx.entities, scope, now)
-            entity = lookup.type(type_name)
-            return tx.entities.count_of_type(lookup.realm, lookup.workspace_of(entity), entity.name, now=now)
+            lookup = Lookup(tx.entities, scope, self._clock())
+            at = {name: lookup.workspace_of(lookup.type(name)) for name in type_names}
+            found = tx.entities.counts(lookup.realm, sorted(set(at.values())), list(at), now=lookup.now)
+        return {name: found.get((workspace, name), 0) for name, workspace in at.items()}
+
+    def several(self, scope: Scope, wanted: Mapping[str, Collection[str]]) -> dict[tuple[str, str], Row]:
+        """Entities by type and id, one statement for each type; what is not there is left out."""
+        rows: dict[tuple[str, str], Row] = {}
+        with self._database.reading() as tx:
+            lookup = Lookup(tx.entities, scope, self._clock())
+            for name, ids in wanted.items():
+                if len(ids) > self._settings.page_size_max:
+                    raise LimitExceeded("entities that are read at once", self._settings.page_size_max)
+                if ids:
+                    entity = lookup.type(name)
+                    workspace = lookup.workspace_of(entity)
+                    found = tx.entities.several(lookup.realm, workspace, name, ids=sorted(ids), now=lookup.now)
+                    rows |= {(name, row["id"]): row for row in self._shown(tx, lookup, entity, found)}
+        return rows
 
     def tags(self, scope: Scope, tag: str | None = None, *, size: int = 100, offset: str | None = None) -> Page:
         """Rows {tag, entity_name, entity_id}, of all tags or of one."""

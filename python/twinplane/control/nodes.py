@@ -17,6 +17,7 @@ from twinplane.control.records import (
     NodeIssue,
     NodePing,
     NodeReport,
+    NodeTally,
 )
 from twinplane.control.scope import Scope
 from twinplane.control.settings import ControlSettings
@@ -148,6 +149,28 @@ class Nodes:
         with self._database.reading() as tx:
             rows = tx.nodes.list(_realm(scope), since=since, limit=self._settings.nodes_max)
         return [_shown(row) for row in rows]
+
+    def several(self, scope: Scope, node_ids: Sequence[str]) -> Sequence[Node]:
+        """Nodes by their ids, read at once; those that are not there are left out."""
+        with self._database.reading() as tx:
+            rows = tx.nodes.several(
+                _realm(scope), ids=node_ids, since=self._clock() - self._settings.node_purge_delay_s
+            )
+        return [_shown(row) for row in rows]
+
+    def tallies(
+        self, organization_id: str, control_plane_ids: Sequence[str], *, silent_s: float
+    ) -> Mapping[str, NodeTally]:
+        """How many nodes each control plane has, and how many pinged within `silent_s`; none: left out."""
+        now = self._clock()
+        with self._database.reading() as tx:
+            found = tx.nodes.tallies(
+                organization_id,
+                control_plane_ids,
+                since=now - self._settings.node_purge_delay_s,
+                alive=now - silent_s,
+            )
+        return {plane: NodeTally(*counts) for plane, counts in found.items()}
 
     def get(self, scope: Scope, node_id: str) -> Node:
         """One node. Raises NotFound."""

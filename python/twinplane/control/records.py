@@ -165,6 +165,14 @@ class NodeReport:
 
 
 @dataclass(frozen=True, slots=True)
+class NodeTally:
+    """How many nodes a control plane has, and how many of them are there."""
+
+    known: int
+    alive: int
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """One data plane node as its control plane last saw it."""
 

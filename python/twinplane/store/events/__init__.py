@@ -1,7 +1,7 @@
 """The event store: request records and usage counters. `control` is its only caller."""
 
 from twinplane.store.events.batch import RECORD_COLUMNS, USAGE_COLUMNS, Batch, Source
-from twinplane.store.events.errors import EventStoreUnusable, QueryTooLong
+from twinplane.store.events.errors import EventStoreFailed, EventStoreUnusable, QueryTooLong
 from twinplane.store.events.events import EventStore, EventStoreSettings, LossRow
 from twinplane.store.events.fields import DIMENSIONS, METRICS, RECORD_FIELDS, FieldKind
 from twinplane.store.events.query import (
@@ -25,6 +25,7 @@ __all__ = [
     "USAGE_COLUMNS",
     "Batch",
     "EventStore",
+    "EventStoreFailed",
     "EventStoreSettings",
     "EventStoreUnusable",
     "FieldKind",

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from twinplane.store.errors import StoreError
+
 
 class EventStoreUnusable(Exception):
     """The file cannot be opened: damaged, of a newer format, or held by another process."""
@@ -10,6 +14,16 @@ class EventStoreUnusable(Exception):
         super().__init__(f"{path}: {reason}")
         self.path = path
         self.reason = reason
+
+
+@dataclass
+class EventStoreFailed(StoreError):
+    """The event store cannot be read or written now; what is asked for, or delivered, may be tried again."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the event store cannot be used: {self.reason}"
 
 
 class QueryTooLong(Exception):

@@ -15,7 +15,7 @@ import duckdb
 import orjson
 
 from twinplane.store.events.batch import RECORD_COLUMNS, USAGE_COLUMNS, Batch, Source
-from twinplane.store.events.errors import EventStoreUnusable, QueryTooLong
+from twinplane.store.events.errors import EventStoreFailed, EventStoreUnusable, QueryTooLong
 from twinplane.store.events.query import MetricsQuery, MetricsResult, MetricsRow, RecordsQuery
 from twinplane.store.events.sql import RECORD_RESULT, metrics_statement, records_statement, top_statement
 
@@ -58,6 +58,9 @@ class EventStore:
         self._writing = threading.Lock()
         try:
             self._prepare(str(path))
+        except EventStoreFailed as error:
+            self._connection.close()
+            raise EventStoreUnusable(str(path), error.reason) from error
         except BaseException:
             self._connection.close()
             raise
@@ -155,32 +158,41 @@ class EventStore:
 
     @contextmanager
     def _changing(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        with self._writing:
+        with self._writing, self._cursor() as cursor:
+            cursor.execute("BEGIN")
+            try:
+                yield cursor
+            except BaseException:
+                cursor.execute("ROLLBACK")
+                raise
+            cursor.execute("COMMIT")
+
+    @contextmanager
+    def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor of its own; what the database refuses is told as the store's failure."""
+        try:
             cursor = self._connection.cursor()
             try:
-                cursor.execute("BEGIN")
-                try:
-                    yield cursor
-                except BaseException:
-                    cursor.execute("ROLLBACK")
-                    raise
-                cursor.execute("COMMIT")
+                yield cursor
             finally:
                 cursor.close()
+        except duckdb.InterruptException:
+            raise
+        except duckdb.Error as error:
+            raise EventStoreFailed(str(error)) from error
 
     @contextmanager
     def _asking(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        cursor = self._connection.cursor()
-        timer = threading.Timer(self._settings.query_seconds_max, cursor.interrupt)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield cursor
-        except duckdb.InterruptException as error:
-            raise QueryTooLong(self._settings.query_seconds_max) from error
-        finally:
-            timer.cancel()
-            cursor.close()
+        with self._cursor() as cursor:
+            timer = threading.Timer(self._settings.query_seconds_max, cursor.interrupt)
+            timer.daemon = True
+            timer.start()
+            try:
+                yield cursor
+            except duckdb.InterruptException as error:
+                raise QueryTooLong(self._settings.query_seconds_max) from error
+            finally:
+                timer.cancel()
 
 
 def _tables() -> Iterator[str]:

@@ -127,6 +127,13 @@ class EntityTable:
         at = {**_realm(realm), "w": workspace, "t": type_name, "after": after, "n": limit, "now": now}
         return [_entity(row) for row in self._connection.execute(statements.PAGE, at)]
 
+    def several(
+        self, realm: Realm, workspace: str, type_name: str, *, ids: Sequence[str], now: float
+    ) -> list[EntityRow]:
+        """Entities of a type by their ids; those that are not there are left out."""
+        at = {**_realm(realm), "w": workspace, "t": type_name, "ids": list(ids), "now": now}
+        return [_entity(row) for row in self._connection.execute(statements.SEVERAL, at)]
+
     def page_under(
         self,
         realm: Realm,
@@ -202,10 +209,14 @@ class EntityTable:
             found = self._connection.execute(statements.PAGE_ANY_TAG, at)
         return [_entity(row) for row in found]
 
-    def count_of_type(self, realm: Realm, workspace: str, type_name: str, *, now: float) -> int:
-        """How many entities of a type there are."""
-        at = {**_realm(realm), "w": workspace, "t": type_name, "now": now}
-        found: int = self._connection.execute(statements.COUNT_OF_TYPE, at).scalar_one()
+    def counts(
+        self, realm: Realm, workspaces: Sequence[str], types: Sequence[str], *, now: float
+    ) -> dict[tuple[str, str], int]:
+        """How many entities there are, by workspace and type; types without any are left out."""
+        at = {**_realm(realm), "ws": list(workspaces), "types": list(types)}
+        found = {(row[0], row[1]): row[2] for row in self._connection.execute(statements.COUNTS, at)}
+        for row in self._connection.execute(statements.COUNTS_EXPIRED, {**at, "now": now}):
+            found[row[0], row[1]] -= row[2]
         return found
 
     def page_found(

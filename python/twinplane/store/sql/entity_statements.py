@@ -87,6 +87,7 @@ OWNER = and_(
     REFERENCE.c.id == _E.id,
 )
 
+SEVERAL = select(*COLUMNS).where(OF_TYPE, _E.id.in_(bindparam("ids", expanding=True)), ALIVE)
 PAGE = select(*COLUMNS).where(OF_TYPE, _E.id > bindparam("after"), ALIVE).order_by(_E.id).limit(bindparam("n"))
 # Driven by the index on targets, which has the ids in order: a page costs its size, however many children there are.
 PAGE_UNDER = (
@@ -118,7 +119,14 @@ NAMING = (
     )
 )
 
-COUNT_OF_TYPE = select(func.count()).select_from(ENTITY).where(OF_TYPE, ALIVE)
+# All of them by the key alone, and those whose time is over by their index: no row is read.
+COUNTS = (
+    select(_E.workspace, _E.type, func.count())
+    .where(in_realm(_E), _E.workspace.in_(bindparam("ws", expanding=True)))
+    .where(_E.type.in_(bindparam("types", expanding=True)))
+    .group_by(_E.workspace, _E.type)
+)
+COUNTS_EXPIRED = COUNTS.where(_E.expires_at <= bindparam("now"))
 PAGE_FOUND = (
     select(*COLUMNS)
     .where(OF_TYPE, _E.id > bindparam("after"), ALIVE, _E.body.ilike(bindparam("text"), escape="\\"))

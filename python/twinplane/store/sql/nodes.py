@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, case, delete, func, insert, select, update
 
 from twinplane.store.sql.rows import NodeCertificateRow, NodeRow, Realm
 from twinplane.store.sql.tables import NODE, NODE_CERTIFICATE
@@ -25,6 +25,21 @@ _NODES = (
     .where(_in_realm(_N), _N.last_ping > bindparam("since"))
     .order_by(_N.created_at, _N.id)
     .limit(bindparam("n"))
+)
+_SEVERAL = select(NODE).where(_in_realm(_N), _N.last_ping > bindparam("since"))
+_SEVERAL = _SEVERAL.where(_N.id.in_(bindparam("ids", expanding=True)))
+_TALLIES = (
+    select(
+        _N.control_plane_id,
+        func.count(),
+        func.sum(case((_N.last_ping > bindparam("alive"), 1), else_=0)),
+    )
+    .where(
+        _N.organization_id == bindparam("o"),
+        _N.control_plane_id.in_(bindparam("cs", expanding=True)),
+        _N.last_ping > bindparam("since"),
+    )
+    .group_by(_N.control_plane_id)
 )
 _COUNT_NODES = select(func.count()).select_from(NODE).where(_in_realm(_N))
 _SILENT = select(_N.id).where(_in_realm(_N)).order_by(_N.last_ping, _N.id)
@@ -49,6 +64,18 @@ class NodeTable:
         """Nodes that were seen after `since`, oldest first."""
         found = self._connection.execute(_NODES, {**_realm(realm), "since": since, "n": limit})
         return [NodeRow(**row._mapping) for row in found]
+
+    def several(self, realm: Realm, *, ids: Sequence[str], since: float) -> Sequence[NodeRow]:
+        """Nodes by their ids that were seen after `since`."""
+        found = self._connection.execute(_SEVERAL, {**_realm(realm), "since": since, "ids": list(ids)})
+        return [NodeRow(**row._mapping) for row in found]
+
+    def tallies(
+        self, organization_id: str, control_plane_ids: Sequence[str], *, since: float, alive: float
+    ) -> dict[str, tuple[int, int]]:
+        """By control plane: nodes seen after `since`, and of them those seen after `alive`."""
+        at = {"o": organization_id, "cs": list(control_plane_ids), "since": since, "alive": alive}
+        return {row[0]: (row[1], row[2]) for row in self._connection.execute(_TALLIES, at)}
 
     def add(self, row: NodeRow) -> None:
         """Add a node."""

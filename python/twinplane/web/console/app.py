@@ -123,8 +123,10 @@ class App:
             return await self._page(visit)
         except Exception as error:  # the last place where a failure can be worded
             said = worded(error)
-            if said.status >= 500 and not isinstance(error, PageError):
+            if said.status == 500:
                 _log.exception("page_failed path=%s", request.url.path[:200])
+            elif said.status > 500 and not isinstance(error, PageError):
+                _log.warning("page_not_possible path=%s detail=%s", request.url.path[:200], error)
             return visit.page("frame/error.html", status=said.status, error=said)
 
     async def _page(self, visit: Visit) -> Response:

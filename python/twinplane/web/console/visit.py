@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from twinplane.api.core.workers import Workers
 from twinplane.audit.accesses import Access, Accesses
 from twinplane.control import Actor, Control, ControlPlane
-from twinplane.control.analytics import Analytics
+from twinplane.control.analytics import Analytics, EventStoreFailed, QueryTooLong
 from twinplane.control.errors import NotFound
 from twinplane.control.sessions import Session, Sessions
 from twinplane.web.console.errors import PageError
@@ -23,6 +24,8 @@ from twinplane.web.console.forms import Form
 from twinplane.web.console.live import LiveStreams
 from twinplane.web.console.menu import MENU, Group
 from twinplane.web.console.place import Place
+
+_log = logging.getLogger(__name__)
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -70,6 +73,7 @@ class Visit:
     crumbs: list[Place] = field(default_factory=list)
     control_plane: ControlPlane | None = None
     section: str = ""
+    is_unmeasured: bool = False
 
     @property
     def control(self) -> Control:
@@ -114,6 +118,15 @@ class Visit:
     async def run(self, call: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
         """Run a blocking call in a thread."""
         return await self.console.workers.run(call, *args, **kwargs)
+
+    async def measured(self, call: Callable[_P, _R], default: _R, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        """Run a call of `analytics`; where telemetry cannot be read now, the page does without, and says so."""
+        try:
+            return await self.run(call, *args, **kwargs)
+        except (EventStoreFailed, QueryTooLong) as error:
+            _log.warning("telemetry_not_read path=%s detail=%s", self.request.url.path[:200], error)
+            self.is_unmeasured = True
+            return default
 
     async def enter(self) -> ControlPlane:
         """The control plane of the path, which the page is then about. Raises PageError."""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from tests.unit.web.console.conftest import Browser, Rig
+
+from twinplane.control.analytics import RECORD_COLUMNS, Batch, Source
 
 NEW = {
     "name": "orders",
@@ -81,3 +85,20 @@ async def test_the_overview_says_what_to_do_first(rig: Rig, signed_in: Browser) 
     page = (await signed_in.get(rig.plane_path)).text
     assert "No data plane node yet" in page
     assert f'href="{rig.plane_path}/nodes/new"' in page
+
+
+async def test_errors_of_the_day_are_counted_however_rare(rig: Rig, signed_in: Browser) -> None:
+    scope = rig.control.control_planes.default(rig.control.organizations.first().id, "us").scope
+    statuses = [200] * 9 + [404, 404, 500]
+    row = {
+        "request_start_us": int(time.time() * 1e6), "method": "GET", "path": "/", "http_version": "1.1",
+        "response_source": "upstream", "latency_kong_us": 1, "latency_total_us": 2, "request_bytes": 1,
+        "response_bytes": 1, "tries": 1,
+    }  # fmt: skip
+    rows = [{**row, "request_id": f"r{place}", "status": status} for place, status in enumerate(statuses)]
+    source = Source(scope.control_plane_id, "n1", "3.9.3", "boot", 1, "origin", 0)
+    rig.analytics.add_records(Batch(source, [[one.get(name) for one in rows] for name in RECORD_COLUMNS]))
+    page = (await signed_in.get(rig.plane_path)).text
+    assert "Requests today</span><b>12</b>" in page
+    assert "Server errors today</span><b>1</b>" in page
+    assert "<strong>1</strong>" in (await signed_in.get("/us/control-planes")).text

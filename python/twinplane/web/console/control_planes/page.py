@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from starlette.responses import Response
 from starlette.routing import Route
 
-from twinplane.control import ControlPlane, Node
+from twinplane.control import ControlPlane, Node, NodeTally
 from twinplane.control.errors import InvalidParameters, NameTaken, Predefined
-from twinplane.web.console.control_planes.condition import Finding, findings, is_connected
-from twinplane.web.console.control_planes.today import last_hour, requests_today
+from twinplane.web.console.control_planes.condition import SILENT_S, Finding, findings, is_connected
+from twinplane.web.console.control_planes.today import Today, last_hour, requests_today
 from twinplane.web.console.entities.kinds import KINDS, name_of
 from twinplane.web.console.errors import PageError
 from twinplane.web.console.place import Place
@@ -36,14 +36,8 @@ class Listed:
     """One line of the list."""
 
     plane: ControlPlane
-    nodes: Sequence[Node]
-    requests: int
-    errors: int
-
-    @property
-    def connected(self) -> int:
-        """Nodes that are there."""
-        return sum(is_connected(node, time.time()) for node in self.nodes)
+    nodes: NodeTally
+    today: Today | None
 
     @property
     def type_name(self) -> str:
@@ -72,11 +66,10 @@ async def show_list(visit: Visit) -> Response:
         filters=filters,
         sort="name",
     )
-    today = await requests_today(visit, [plane.id for plane in page.rows])
-    listed = [
-        Listed(plane, await visit.run(visit.control.nodes.list, plane.scope), *today.get(plane.id, (0, 0)))
-        for plane in page.rows
-    ]
+    ids = [plane.id for plane in page.rows]
+    today = await requests_today(visit, ids)
+    nodes = await visit.run(visit.control.nodes.tallies, organization, ids, silent_s=SILENT_S)
+    listed = [Listed(plane, nodes.get(plane.id, NodeTally(0, 0)), today.get(plane.id)) for plane in page.rows]
     visit.section = "control-planes"
     visit.at("Control planes")
     last = max(1, -(-page.total // PAGE_SIZE))
@@ -109,8 +102,8 @@ async def show_overview(visit: Visit) -> Response:
     plane = await visit.enter()
     visit.section = ""
     found, nodes = await _condition(visit, plane)
-    today = (await requests_today(visit, [plane.id])).get(plane.id, (0, 0))
-    counts = {name: await _count(visit, plane, name) for name in COUNTED}
+    today = (await requests_today(visit, [plane.id])).get(plane.id)
+    counts = await visit.run(visit.control.changes.counts, plane.scope, COUNTED)
     latest = await visit.run(visit.control.history.list, plane.scope, size=LATEST_CHANGES)
     connected = sum(is_connected(node, time.time()) for node in nodes)
     return visit.page(
@@ -118,8 +111,7 @@ async def show_overview(visit: Visit) -> Response:
         findings=found,
         nodes=nodes,
         connected=connected,
-        requests=today[0],
-        errors=today[1],
+        today=today,
         counts=counts,
         chart=await last_hour(visit, plane.id),
         latest=[(change, name_of(change.after or change.before or {})) for change in latest],
@@ -207,11 +199,6 @@ async def _condition(visit: Visit, plane: ControlPlane) -> tuple[list[Finding], 
     expected = await visit.run(visit.control.nodes.expected_hash, plane.scope)
     certificates = await visit.run(visit.control.certificates.list, plane.scope)
     return findings(plane, nodes, expected, certificates, base=visit.base, now=time.time()), nodes
-
-
-async def _count(visit: Visit, plane: ControlPlane, collection: str) -> str:
-    page = await visit.run(visit.control.changes.page, plane.scope, collection, size=1000)
-    return f"{len(page.rows)}+" if page.offset else str(len(page.rows))
 
 
 async def _as_typed(plane: ControlPlane) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from twinplane.control.analytics import Granularity, MetricsQuery, Period
@@ -16,8 +17,16 @@ _STATUS_GROUPS = 6
 """1XX to 5XX, and what was never answered: the limit of a query holds for each of its dimensions."""
 
 
-async def requests_today(visit: Visit, control_planes: Sequence[str]) -> Mapping[str, tuple[int, int]]:
-    """Requests and those of them answered with 500 or more. Control planes without any are absent."""
+@dataclass(frozen=True, slots=True)
+class Today:
+    """Requests since midnight, and those of them that were answered with 500 or more."""
+
+    requests: int
+    errors: int
+
+
+async def requests_today(visit: Visit, control_planes: Sequence[str]) -> Mapping[str, Today]:
+    """What each control plane had today; nothing of any of them where telemetry cannot be read."""
     if not control_planes:
         return {}
     now = datetime.datetime.now(datetime.UTC)
@@ -27,13 +36,16 @@ async def requests_today(visit: Visit, control_planes: Sequence[str]) -> Mapping
     query = MetricsQuery(
         control_planes, period, ("request_count",), ("control_plane", "status_code_grouped"), limit=limit
     )
-    result = await visit.run(visit.analytics.metrics, query)
-    found: dict[str, tuple[int, int]] = {}
+    result = await visit.measured(visit.analytics.metrics, None, query)
+    if result is None:
+        return {}
+    found = dict.fromkeys(control_planes, Today(0, 0))
     for row in result.rows:
         plane, status = row.groups[0] or "", row.groups[1] or ""
-        requests, errors = found.get(plane, (0, 0))
         number = int(row.values[0] or 0)
-        found[plane] = (requests + number, errors + (number if status.startswith("5") else 0))
+        before = found[plane]
+        errors = before.errors + (number if status.startswith("5") else 0)
+        found[plane] = Today(before.requests + number, errors)
     return found
 
 

@@ -20,6 +20,7 @@ from twinplane.web.console.entities.consequences import Consequence, consequence
 from twinplane.web.console.entities.gallery import gallery
 from twinplane.web.console.entities.inputs import UNSET, Input, indexes, inputs_of, texts_of
 from twinplane.web.console.entities.kinds import KINDS, Kind, children_of, is_secret, kind_at, name_of
+from twinplane.web.console.entities.names import names_by_id
 from twinplane.web.console.entities.refusals import problems_of
 from twinplane.web.console.entities.typed import changed, read_typed
 from twinplane.web.console.entities.written import FORMS, written
@@ -120,7 +121,7 @@ async def create(visit: Visit) -> Response:
                 _scope(visit),
                 _actor(visit),
                 subject.collection,
-                {**given, "id": wanted_id},
+                {**given, **({"id": wanted_id} if wanted_id else {})},
             )
         except PrimaryKeyViolation:
             return visit.go(_path(visit, subject.collection, wanted_id), said="unchanged")
@@ -282,13 +283,7 @@ async def _names(visit: Visit, entity: EntityType, rows: list[dict[str, Any]]) -
         for name, foreign in entity.foreign.items()
         if isinstance(row.get(name), Mapping)
     }
-    names = {}
-    for target, one in wanted:
-        try:
-            names[one] = name_of(await visit.run(visit.control.changes.get, _scope(visit), target, one))
-        except NotFound:
-            continue
-    return names
+    return await names_by_id(visit, wanted)
 
 
 async def _form(

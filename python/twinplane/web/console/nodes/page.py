@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from twinplane.control import ExpectedHash, Node
+from twinplane.control.analytics import LossRow
 from twinplane.control.errors import ControlError, NotFound
 from twinplane.node.authority import self_signed
 from twinplane.web.console.control_planes.condition import is_connected, is_in_sync
@@ -153,7 +154,7 @@ async def _nodes(visit: Visit) -> tuple[list[Shown], ExpectedHash]:
         expected = await visit.run(visit.control.nodes.expected_hash, plane.scope)
     except NotFound:
         expected = ExpectedHash("", 0, 0)
-    losses = await visit.run(visit.analytics.losses, [plane.id])
+    losses: Sequence[LossRow] = await visit.measured(visit.analytics.losses, (), [plane.id])
     lost: Mapping[str, int] = {row.node_id: row.lost_records for row in losses}
     now = time.time()
     shown = [Shown(node, is_connected(node, now), is_in_sync(node, expected), lost.get(node.id, 0)) for node in nodes]

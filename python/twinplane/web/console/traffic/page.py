@@ -5,16 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from starlette.responses import Response
 from starlette.routing import Route
 
-from twinplane.control.analytics import Filter, Granularity, MetricsQuery, Operator, Period, RecordsQuery
-from twinplane.control.errors import NotFound
+from twinplane.control.analytics import Filter, Granularity, MetricsQuery, MetricsResult, Operator, Period, RecordsQuery
 from twinplane.web.console.components.chart import Chart, Series
-from twinplane.web.console.entities.kinds import name_of
+from twinplane.web.console.entities.names import NODES, names_by_id
 from twinplane.web.console.errors import PageError
 from twinplane.web.console.place import Place
 from twinplane.web.console.templates import count
@@ -29,13 +28,25 @@ RANGES: Mapping[str, tuple[str, int, Granularity]] = {
     "24h": ("24 hours", 86_400, Granularity.THIRTY_MINUTELY),
     "7d": ("7 days", 604_800, Granularity.TWO_HOURLY),
 }
-SUBJECTS: Mapping[str, tuple[str, str, str]] = {
-    "service": ("gateway_service", "services", "Services"),
-    "route": ("route", "routes", "Routes"),
-    "consumer": ("consumer", "consumers", "Consumers"),
-    "node": ("data_plane_node", "nodes", "Nodes"),
+
+
+class Subject(NamedTuple):
+    """What traffic can be narrowed to and ranked by."""
+
+    dimension: str
+    collection: str
+    title: str
+
+
+SUBJECTS: Mapping[str, Subject] = {
+    "service": Subject("gateway_service", "services", "Services"),
+    "route": Subject("route", "routes", "Routes"),
+    "consumer": Subject("consumer", "consumers", "Consumers"),
+    "node": Subject("data_plane_node", NODES, "Nodes"),
 }
-"""What traffic can be narrowed to: argument -> dimension, collection, title."""
+"""By the argument of the address that chooses one."""
+
+_NAMED = (("services", "service_id"), ("routes", "route_id"), ("consumers", "consumer_id"), (NODES, "node_id"))
 
 _STATUSES = (("2XX", "good"), ("3XX", "chart-1"), ("4XX", "warn"), ("5XX", "bad"), ("1XX", "chart-4"))
 _LATENCIES = (("p50", "chart-1"), ("p95", "chart-2"), ("p99", "chart-6"))
@@ -82,31 +93,28 @@ async def show(visit: Visit) -> Response:
     ).rows
     requests = await requests_over_time(visit, asked)
     latencies = await _latencies(visit, asked)
-    tops = [
-        (title, argument, collection, await _top(visit, asked, dimension, collection))
-        for argument, (dimension, collection, title) in SUBJECTS.items()
-    ]
+    leaders = {argument: await _leaders(visit, asked, dimension) for argument, (dimension, _, _) in SUBJECTS.items()}
     latest = await visit.run(analytics.records, RecordsQuery([plane.id], asked.period, asked.filters, size=LATEST))
-    names = await _names(
-        visit,
-        [
-            (collection, str(row.get(column) or ""))
-            for row in latest
-            for collection, column in (("services", "service_id"), ("routes", "route_id"), ("consumers", "consumer_id"))
-        ],
-    )
+    chosen = {argument: one[:64] for argument in SUBJECTS if (one := visit.request.query_params.get(argument))}
+    named = [(SUBJECTS[argument].collection, one) for argument, one in chosen.items()]
+    named += [(SUBJECTS[argument].collection, one) for argument, found in leaders.items() for one in found]
+    named += [one for row in latest for one in _named_in(row)]
+    names = await names_by_id(visit, named)
     visit.section = "/traffic"
     visit.at("Traffic")
     return visit.page(
         "traffic/traffic.html",
         total=total[0].values if total else (0, 0, None, None, None),
         charts=[requests, latencies],
-        tops=tops,
+        tops=[
+            (subject.title, argument, subject.collection, _ranked(leaders[argument], names))
+            for argument, subject in SUBJECTS.items()
+        ],
         latest=latest,
         names=names,
         ranges=[Place(title, visit.query(range=key)) for key, (title, _, _) in RANGES.items()],
         range=RANGES[_range(visit)][0],
-        chosen=[(argument, names_of) for argument, names_of in (await _chosen(visit)).items()],
+        chosen=[(argument, names.get(one, one[:8])) for argument, one in chosen.items()],
         errors_only=visit.request.query_params.get("errors") == "1",
     )
 
@@ -139,15 +147,7 @@ async def show_request(visit: Visit) -> Response:
         raise PageError(404, "No such request", text, (f"{visit.base}/traffic", "Traffic"))
     visit.at(wanted)
     row = rows[0]
-    names = await _names(
-        visit,
-        [
-            ("services", str(row.get("service_id") or "")),
-            ("routes", str(row.get("route_id") or "")),
-            ("consumers", str(row.get("consumer_id") or "")),
-        ],
-    )
-    return visit.page("traffic/request.html", row=row, names=names)
+    return visit.page("traffic/request.html", row=row, names=await names_by_id(visit, _named_in(row)))
 
 
 def _asked(visit: Visit, plane_id: str) -> Asked:
@@ -178,7 +178,7 @@ def _moments(asked: Asked) -> list[int]:
 async def requests_over_time(visit: Visit, asked: Asked) -> Chart:
     """Requests by status group, a layer each."""
     query = asked.metrics("request_count", by=("status_code_grouped",), timed=True)
-    rows = (await visit.run(visit.analytics.metrics, query)).rows
+    rows = (await visit.measured(visit.analytics.metrics, MetricsResult([], truncated=False), query)).rows
     moments = _moments(asked)
     found = {(row.bucket_us, row.groups[0]): float(row.values[0] or 0) for row in rows}
     series = [
@@ -200,42 +200,21 @@ async def _latencies(visit: Visit, asked: Asked) -> Chart:
     return Chart("Latency", "lines", [moment / 1e6 for moment in moments], series, "ms", _milliseconds)
 
 
-async def _top(visit: Visit, asked: Asked, dimension: str, collection: str) -> list[Ranked]:
+async def _leaders(visit: Visit, asked: Asked, dimension: str) -> dict[str, Sequence[float]]:
+    """Who has most requests: their ids with requests, errors in a hundred, and a latency; an empty id for nobody."""
     query = asked.metrics("request_count", "error_rate", "response_latency_p95", by=(dimension,), limit=TOP)
     rows = (await visit.run(visit.analytics.metrics, query)).rows
-    ids = [(row.groups[0] or "").rpartition(":")[2] for row in rows]
-    names = await _names(visit, [(collection, one) for one in ids])
-    ranked = [
-        Ranked(one, names.get(one, one[:8]) if one else "none", *(_number(value) or 0 for value in row.values))
-        for one, row in zip(ids, rows, strict=True)
-    ]
-    return sorted(ranked, key=lambda one: -one.requests)
+    return {(row.groups[0] or "").rpartition(":")[2]: [_number(value) or 0 for value in row.values] for row in rows}
 
 
-async def _chosen(visit: Visit) -> dict[str, str]:
-    found = {}
-    for argument, (_, collection, _) in SUBJECTS.items():
-        one = visit.request.query_params.get(argument, "")[:64]
-        if one:
-            found[argument] = (await _names(visit, [(collection, one)])).get(one, one[:8])
-    return found
+def _ranked(found: Mapping[str, Sequence[float]], names: Mapping[str, str]) -> list[Ranked]:
+    lines = [Ranked(one, names.get(one, one[:8]) if one else "none", *values) for one, values in found.items()]
+    return sorted(lines, key=lambda one: -one.requests)
 
 
-async def _names(visit: Visit, wanted: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """What these are called, by id; what is gone keeps its id."""
-    plane = visit.control_plane
-    assert plane is not None
-    names: dict[str, str] = {}
-    for collection, one in {(collection, one) for collection, one in wanted if one}:
-        try:
-            if collection == "nodes":
-                names[one] = (await visit.run(visit.control.nodes.get, plane.scope, one)).hostname
-            else:
-                row: Mapping[str, Any] = await visit.run(visit.control.changes.get, plane.scope, collection, one)
-                names[one] = name_of(row)
-        except NotFound:
-            continue
-    return names
+def _named_in(row: Mapping[str, object]) -> list[tuple[str, str]]:
+    """What a record names, as (collection, id)."""
+    return [(collection, str(row.get(column) or "")) for collection, column in _NAMED]
 
 
 def _number(value: float | int | None) -> float | None:
