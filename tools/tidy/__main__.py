@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from tools.tidy import cargo, lines, network_page, plugins, tree
+from tools.tidy import cargo, lines, links, network_page, plugins, tree
 
 
 def main() -> int:
@@ -12,7 +12,7 @@ def main() -> int:
     if "--loc" in sys.argv[1:]:
         print(lines.table())
         return 0
-    breaches = [breach for rule in (tree, cargo, plugins, lines, network_page) for breach in rule.breaches()]
+    breaches = [breach for rule in (tree, cargo, plugins, lines, network_page, links) for breach in rule.breaches()]
     for breach in breaches:
         print(breach, file=sys.stderr)
     print(f"tidy: {len(breaches)} breaches")

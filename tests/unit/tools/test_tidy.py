@@ -5,20 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tools.tidy import cargo, lines, network_page, tree
+from tools.tidy import cargo, lines, links, network_page, tree
 
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A tree of its own that the rules look at."""
-    for rule in (tree, cargo, lines):
+    for rule in (tree, cargo, lines, links):
         monkeypatch.setattr(rule, "ROOT", tmp_path)
 
     def tracked(*suffixes: str) -> tuple[Path, ...]:
         found = (path.relative_to(tmp_path) for path in tmp_path.rglob("*"))
         return tuple(path for path in found if path.suffix in suffixes)
 
-    for rule in (tree, cargo, lines):
+    for rule in (tree, cargo, lines, links):
         monkeypatch.setattr(rule, "tracked", tracked)
     return tmp_path
 
@@ -91,3 +91,20 @@ def test_lines_are_counted_by_language_without_tests(root: Path) -> None:
 
 def test_the_network_page_says_what_the_constants_say() -> None:
     assert list(network_page.breaches()) == []
+
+
+def test_pointers_that_lead_nowhere_are_named(root: Path) -> None:
+    links._targets.cache_clear()
+    put(root, "Makefile", "up: core\n\techo\n")
+    put(root, "docs/other.md", '# Two words\n\n## `cache`: why?\n\n<a id="by-hand"></a>\n')
+    fine = (
+        "[a](docs/other.md#two-words) [b](docs/other.md#cache-why) [c](docs/other.md#by-hand) [d](#here) [e](https://x)"
+    )
+    put(root, "README.md", f"# Here\n{fine}\n`docs/other.md`, `make up`, `[no](link)`\n```\nmake up\n[no](link)\n```\n")
+    put(root, "python/a.py", 'PAGE = "docs/other.md#by-hand"\n')
+    assert list(links.breaches()) == []
+    put(root, "README.md", "[a](docs/none.md) [b](docs/other.md#three) [c](#gone) `docs/none.md` `make down`\n")
+    put(root, "python/a.py", 'PAGE = "docs/other.md#none"\n')
+    found = list(links.breaches())
+    assert len(found) == 6, found
+    links._targets.cache_clear()
