@@ -81,7 +81,9 @@ class Service(Entity, collection="services", endpoint_key="name"):
     ca_certificates: Annotated[list[Id] | None, "Ids of the CA certificates trusted when verifying."] = None
     enabled: Annotated[bool, "Whether its routes are served."] = True
 
-    shorthands: ClassVar = (Shorthand("url", str, expand=_from_url),)
+    shorthands: ClassVar = (
+        Shorthand("url", str, expand=_from_url, description="Short for protocol, host, port and path, which it sets."),
+    )
     checks: ClassVar = (
         when("protocol", one_of("tcp", "tls", "udp", "grpc", "grpcs")).then("path", null()),
         when("protocol", not_in("https", "tls")).then("client_certificate", null()),

@@ -182,8 +182,18 @@ class Upstream(Entity, collection="upstreams", endpoint_key="name"):
     )
 
     shorthands: ClassVar = (
-        Shorthand("algorithm", str, expand=_choose_algorithm),
-        Shorthand("hash_on", str, expand=_choose_hash),
+        Shorthand(
+            "algorithm",
+            str,
+            expand=_choose_algorithm,
+            description="All but consistent-hashing set hash_on to none.",
+        ),
+        Shorthand(
+            "hash_on",
+            str,
+            expand=_choose_hash,
+            description="Given with no algorithm, or with round-robin, it sets the algorithm to consistent-hashing.",
+        ),
     )
     checks: ClassVar = (
         when("hash_on", Match("^header$")).then("hash_on_header", Required()),

@@ -28,6 +28,7 @@ class Shorthand:
     annotation: Any
     expand: Expansion | None = None
     deprecated: Deprecated | None = None
+    description: str = ""
 
     def spell_out(self, value: Any, body: dict[str, Any]) -> None:
         """Writes the fields this alias stands for into the body."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,22 @@ class Browser(httpx.AsyncClient):
         found = re.search(r'name="form_token" value="([0-9a-f]+)"', text)
         assert found is not None, text[:500]
         return await self.send_form(path, {**fields, "form_token": found[1]})
+
+
+def typed_in(page: str) -> dict[str, str]:
+    """What a browser would send of a form as it stands."""
+    found: dict[str, str] = {}
+    for name, value in re.findall(r'<input [^>]*name="(v\.[^"]+|seen|form_token)"[^>]* value="([^"]*)"', page):
+        found[name] = unescape(value)
+    for name in set(re.findall(r'<input type="checkbox"[^>]*name="(v\.[^"]+)"', page)):
+        ticked = re.findall(rf'<input type="checkbox"[^>]*name="{re.escape(name)}" value="([^"]*)" checked', page)
+        found[name] = "\n".join(map(unescape, ticked))
+    for name, value in re.findall(r'<textarea [^>]*name="(v\.[^"]+)"[^>]*>([^<]*)</textarea>', page):
+        found[name] = unescape(value)
+    for name, options in re.findall(r'<select [^>]*name="(v\.[^"]+)"[^>]*>(.*?)</select>', page, re.DOTALL):
+        chosen = re.search(r'value="([^"]*)" selected', options) or re.search(r'value="([^"]*)"', options)
+        found[name] = unescape(chosen[1]) if chosen else ""
+    return found
 
 
 async def _rest(scope: Any, receive: Any, send: Any) -> None:

@@ -7,7 +7,7 @@ from html import unescape
 from typing import Any
 
 import pytest
-from tests.unit.web.console.conftest import Browser, Rig
+from tests.unit.web.console.conftest import Browser, Rig, typed_in
 
 from twinplane.control import Actor
 from twinplane.registry import entity_types, plugin_types
@@ -27,28 +27,10 @@ def _scope(rig: Rig) -> Any:
     return rig.control.control_planes.default(organization.id, "us").scope
 
 
-def _typed_in(page: str) -> dict[str, str]:
-    """What a browser would send of a form as it stands."""
-    found: dict[str, str] = {}
-    for name, value in re.findall(r'<input [^>]*name="(v\.[^"]+|seen|form_token)"[^>]* value="([^"]*)"', page):
-        found[name] = unescape(value)
-    for name in set(re.findall(r'<input type="checkbox"[^>]*name="(v\.[^"]+)"', page)):
-        ticked = re.findall(rf'<input type="checkbox"[^>]*name="{re.escape(name)}" value="([^"]*)" checked', page)
-        found[name] = "\n".join(map(unescape, ticked))
-    for name, value in re.findall(r'<textarea [^>]*name="(v\.[^"]+)"[^>]*>([^<]*)</textarea>', page):
-        found[name] = unescape(value)
-    for name, options in re.findall(r'<select [^>]*name="(v\.[^"]+)"[^>]*>(.*?)</select>', page, re.DOTALL):
-        chosen = re.search(r'value="([^"]*)" selected', options) or re.search(r'value="([^"]*)"', options)
-        found[name] = unescape(chosen[1]) if chosen else ""
-    return found
-
-
 async def _make(rig: Rig, browser: Browser, collection: str, fields: dict[str, str], query: str = "") -> str:
     path = f"{rig.plane_path}/entities/{collection}"
     page = (await browser.get(f"{path}/new{query}")).text
-    answer = await browser.send_form(
-        path, {**_typed_in(page), **{f"v.{name}": value for name, value in fields.items()}}
-    )
+    answer = await browser.send_form(path, {**typed_in(page), **{f"v.{name}": value for name, value in fields.items()}})
     assert answer.status_code == 303, re.findall(r'class="problem"[^>]*>([^<]+)', answer.text) or answer.text[:2000]
     return str(answer.headers["location"].partition("?")[0])
 
@@ -58,7 +40,7 @@ async def test_every_plugin_has_a_form_that_says_what_its_defaults_are(rig: Rig,
     answer = await signed_in.get(f"{rig.plane_path}/entities/plugins/new", params={"plugin": name})
     assert answer.status_code == 200
     shape = entity_types()["plugins"].shape_for({"name": name})
-    typed = {key.removeprefix("v."): value for key, value in _typed_in(answer.text).items() if key.startswith("v.")}
+    typed = {key.removeprefix("v."): value for key, value in typed_in(answer.text).items() if key.startswith("v.")}
     body, problems = read_typed(shape, typed, without=AUTOMATIC)
     assert not problems
     filled, again = (shape.fill({"name": name})["config"] or {} for _ in range(2))
@@ -92,7 +74,7 @@ async def test_a_form_sent_back_as_it_came_changes_nothing(rig: Rig, signed_in: 
     row = rig.control.changes.create(_scope(rig), ACTOR, collection, bodies[collection])
     path = f"{rig.plane_path}/entities/{collection}/{row['id']}"
     page = (await signed_in.get(f"{path}/edit")).text
-    answer = await signed_in.send_form(f"{path}/edit", _typed_in(page))
+    answer = await signed_in.send_form(f"{path}/edit", typed_in(page))
     assert answer.headers["location"].endswith("said=unchanged")
     assert rig.control.changes.get(_scope(rig), collection, row["id"]) == row
 
@@ -102,7 +84,7 @@ async def test_a_set_of_known_values_is_ticked(rig: Rig, signed_in: Browser) -> 
     routes = f"{rig.plane_path}/entities/routes"
     page = (await signed_in.get(f"{routes}/new")).text
     assert re.findall(r'name="v.protocols" value="([a-z]+)" checked', page) == ["http", "https"]
-    fields: dict[str, Any] = {**_typed_in(page), "v.protocols": ["", "https"], "v.paths": "/a"}
+    fields: dict[str, Any] = {**typed_in(page), "v.protocols": ["", "https"], "v.paths": "/a"}
     made = await signed_in.send_form(routes, fields)
     path = made.headers["location"].partition("?")[0]
     scope, route_id = _scope(rig), path.rpartition("/")[2]
@@ -110,7 +92,7 @@ async def test_a_set_of_known_values_is_ticked(rig: Rig, signed_in: Browser) -> 
     rig.control.changes.update(scope, ACTOR, "routes", route_id, {"protocols": ["https", "http"]})
     revision = rig.control.history.list(scope, size=1)[0].revision
     page = (await signed_in.get(f"{path}/edit")).text
-    await signed_in.send_form(f"{path}/edit", {**_typed_in(page), "v.protocols": ["", "http", "https"]})
+    await signed_in.send_form(f"{path}/edit", {**typed_in(page), "v.protocols": ["", "http", "https"]})
     assert rig.control.history.list(scope, size=1)[0].revision == revision
 
 
@@ -134,7 +116,7 @@ async def test_a_service_a_route_and_a_plugin_by_the_pages_alone(rig: Rig, signe
 async def test_every_problem_stands_beside_its_field(rig: Rig, signed_in: Browser) -> None:
     path = f"{rig.plane_path}/entities/services"
     page = (await signed_in.get(f"{path}/new")).text
-    typed = {**_typed_in(page), "v.name": SCRIPT, "v.port": "70000", "v.retries": "many", "v.host": "", "v.path": "x"}
+    typed = {**typed_in(page), "v.name": SCRIPT, "v.port": "70000", "v.retries": "many", "v.host": "", "v.path": "x"}
     answer = await signed_in.send_form(path, typed)
     assert answer.status_code == 400
     problems = re.findall(r'class="problem" id="v-(\w+)-problem"', answer.text)
@@ -148,7 +130,7 @@ async def test_every_problem_stands_beside_its_field(rig: Rig, signed_in: Browse
 
 async def test_a_form_that_is_sent_twice_makes_one(rig: Rig, signed_in: Browser) -> None:
     path = f"{rig.plane_path}/entities/consumers"
-    typed = {**_typed_in((await signed_in.get(f"{path}/new")).text), "v.username": "ada"}
+    typed = {**typed_in((await signed_in.get(f"{path}/new")).text), "v.username": "ada"}
     first = await signed_in.send_form(path, typed)
     second = await signed_in.send_form(path, typed)
     assert first.status_code == second.status_code == 303
@@ -159,13 +141,13 @@ async def test_a_form_that_is_sent_twice_makes_one(rig: Rig, signed_in: Browser)
 async def test_a_stale_form_says_so_and_keeps_what_was_typed(rig: Rig, signed_in: Browser) -> None:
     row = rig.control.changes.create(_scope(rig), ACTOR, "services", {"name": "s", "host": "a.example"})
     path = f"{rig.plane_path}/entities/services/{row['id']}/edit"
-    typed = {**_typed_in((await signed_in.get(path)).text), "v.host": "mine.example"}
+    typed = {**typed_in((await signed_in.get(path)).text), "v.host": "mine.example"}
     rig.control.changes.update(_scope(rig), ACTOR, "services", row["id"], {"retries": 1})
     answer = await signed_in.send_form(path, typed)
     assert answer.status_code == 409
     assert "Somebody changed this" in answer.text
     assert "mine.example" in answer.text
-    again = await signed_in.send_form(path, {**_typed_in(answer.text), "v.retries": "1"})
+    again = await signed_in.send_form(path, {**typed_in(answer.text), "v.retries": "1"})
     assert again.status_code == 303
     kept = rig.control.changes.get(_scope(rig), "services", "s")
     assert (kept["host"], kept["retries"]) == ("mine.example", 1)
@@ -254,12 +236,12 @@ async def test_the_gallery_finds_and_keeps_the_scope(rig: Rig, signed_in: Browse
 
 async def test_groups_of_a_list_come_and_go(rig: Rig, signed_in: Browser) -> None:
     path = f"{rig.plane_path}/entities/routes"
-    typed = _typed_in((await signed_in.get(f"{path}/new")).text)
+    typed = typed_in((await signed_in.get(f"{path}/new")).text)
     more = await signed_in.send_form(path, {**typed, "v.name": "kept", "more": "sources"})
     assert more.status_code == 200
     assert 'name="v.sources.0.ip"' in more.text
     assert 'value="kept"' in more.text
-    fewer = await signed_in.send_form(path, {**_typed_in(more.text), "fewer": "sources.0"})
+    fewer = await signed_in.send_form(path, {**typed_in(more.text), "fewer": "sources.0"})
     assert 'name="v.sources.0.ip"' not in fewer.text
 
 

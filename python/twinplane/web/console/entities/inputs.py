@@ -21,6 +21,8 @@ InputKind = Literal[
 
 UNSET = ""
 """What an input says that leaves its field unset."""
+REFERENCE_HINT = "A secret may stand in a vault: {vault://prefix/name}"
+
 ROWS_MAX = 100
 """Groups of one list that a form shows; a longer list is JSON."""
 
@@ -66,7 +68,7 @@ def inputs_of(
     prefix: str = "",
 ) -> list[Input]:
     """The inputs for the fields of a shape; `typed` are texts by dotted path, or values of a row (see `texts_of`)."""
-    return [
+    asked = [
         _input(name, known, f"{prefix}{name}", typed, _below(problems, name))
         for name, known in shape.fields.items()
         if name not in without
@@ -74,6 +76,33 @@ def inputs_of(
         and not known.abstract
         and not (known.automatic and name == "id")
     ]
+    for name, (shorthand, known) in shape.shorthands.items():
+        at_field = next((one for one in asked if one.label == name), None)
+        if at_field is not None:
+            at_field.help = f"{at_field.help} {shorthand.description}".strip()
+        elif is_asked(shape, name):
+            path = f"{prefix}{name}"
+            made = _input(name, known, path, typed, _below(problems, name))
+            made.help, made.required = shorthand.description, False
+            asked.append(made)
+    return asked
+
+
+def is_asked(shape: Shape, name: str) -> bool:
+    """Whether a form asks for another spelling: one that is current, and that no field has for a name."""
+    shorthand, _ = shape.shorthands[name]
+    return shorthand.deprecated is None and name not in shape.fields
+
+
+def old_names(shape: Shape) -> str:
+    """What fields were called before: programs may go on with these names."""
+    renamed = {
+        name: ".".join(shorthand.deprecated.replaced_with)
+        for name, (shorthand, _) in shape.shorthands.items()
+        if shorthand.deprecated is not None and shorthand.deprecated.replaced_with
+    }
+    told = ", ".join(f"{old} for {new}" for old, new in renamed.items())
+    return f"Programs may also give older names: {told}" if told else ""
 
 
 def _input(name: str, known: Field, path: str, typed: Mapping[str, Any], problem: Any) -> Input:
@@ -90,6 +119,7 @@ def _input(name: str, known: Field, path: str, typed: Mapping[str, Any], problem
     )
     if kind == "group":
         assert known.record is not None
+        made.hint = old_names(known.record)
         made.problem = _text(problem.get(ENTITY)) if isinstance(problem, Mapping) else made.problem
         below = problem if isinstance(problem, Mapping) else {}
         made.children = inputs_of(known.record, typed, below, prefix=f"{path}.")
@@ -110,6 +140,8 @@ def _input(name: str, known: Field, path: str, typed: Mapping[str, Any], problem
         made.options = _options(known)
         made.target = known.references.collection if known.references else ""
         made.hint = _hint(known, kind)
+        if _is_referenceable(known):
+            made.hint = f"{made.hint}. {REFERENCE_HINT}".removeprefix(". ")
         made.problem = made.problem or _text(problem)
     return made
 
@@ -206,6 +238,11 @@ def _is_flat(shape: Shape) -> bool:
     return all(
         known.kind not in ("array", "set") or kind_of(name, known) == "lines" for name, known in shape.fields.items()
     )
+
+
+def _is_referenceable(known: Field) -> bool:
+    within = (known.elements, known.values)
+    return known.referenceable or any(one is not None and one.referenceable for one in within)
 
 
 def _one_of(known: Field) -> OneOf | None:

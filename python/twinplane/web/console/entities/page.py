@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from twinplane.control import Actor, Page, Parent, Scope
@@ -16,9 +16,11 @@ from twinplane.control.errors import BatchRefused, ControlError, NotFound, Prima
 from twinplane.control.masking import masked
 from twinplane.registry import EntityType, entity_type, plugin_types
 from twinplane.schema import ENTITY, SchemaViolation, Shape
+from twinplane.web.console.entities import references
+from twinplane.web.console.entities.arrangement import arranged
 from twinplane.web.console.entities.consequences import Consequence, consequences
 from twinplane.web.console.entities.gallery import gallery
-from twinplane.web.console.entities.inputs import UNSET, Input, indexes, inputs_of, texts_of
+from twinplane.web.console.entities.inputs import indexes, inputs_of, texts_of
 from twinplane.web.console.entities.kinds import KINDS, Kind, children_of, is_secret, kind_at, name_of
 from twinplane.web.console.entities.names import names_by_id
 from twinplane.web.console.entities.refusals import problems_of
@@ -30,7 +32,6 @@ from twinplane.web.console.visit import Visit
 
 PAGE_SIZE = 50
 RELATED_SIZE = 10
-LOOKUP_SIZE = 500
 BULK_MAX = 1000
 PREFIX = "v."
 _AUTOMATIC = frozenset({"id", "created_at", "updated_at"})
@@ -110,7 +111,7 @@ async def create(visit: Visit) -> Response:
     again = _with_more(visit, typed)
     if again:
         return await _form(visit, subject, shape, typed, {}, is_new=True)
-    body, problems = read_typed(shape, typed, without=_AUTOMATIC)
+    body, problems = await _read(visit, subject, shape, typed)
     wanted_id = typed.get("id", "")
     if not problems:
         try:
@@ -130,6 +131,15 @@ async def create(visit: Visit) -> Response:
         else:
             return visit.go(_path(visit, subject.collection, str(row.get("id") or "")), said="created")
     return await _form(visit, subject, shape, typed, problems, is_new=True, status=400)
+
+
+async def look_up(visit: Visit) -> Response:
+    """What a text leads to, for an input that names an entity of this collection."""
+    subject = await _enter(visit)
+    text = visit.request.query_params.get("q", "").strip()[:200]
+    return JSONResponse(
+        await visit.run(references.found, visit.control.changes, _scope(visit), subject.collection, text)
+    )
 
 
 async def show(visit: Visit) -> Response:
@@ -182,7 +192,7 @@ async def change(visit: Visit) -> Response:
     shape = _shape(subject, {**subject.row, **({"name": typed["name"]} if "name" in typed else {})})
     if _with_more(visit, typed):
         return await _form(visit, subject, shape, typed, {}, is_new=False)
-    body, problems = read_typed(shape, typed, without=_AUTOMATIC)
+    body, problems = await _read(visit, subject, shape, typed)
     if not problems:
         patch = changed(body, subject.row, shape)
         if not patch:
@@ -286,6 +296,15 @@ async def _names(visit: Visit, entity: EntityType, rows: list[dict[str, Any]]) -
     return await names_by_id(visit, wanted)
 
 
+async def _read(
+    visit: Visit, subject: Subject, shape: Shape, typed: Mapping[str, str]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The body that was typed, with its references as ids, and what cannot be read."""
+    body, problems = read_typed(shape, typed, without=_AUTOMATIC)
+    body, unknown = await visit.run(references.resolve, visit.control.changes, _scope(visit), subject.entity, body)
+    return body, {**problems, **unknown}
+
+
 async def _form(
     visit: Visit,
     subject: Subject,
@@ -299,7 +318,8 @@ async def _form(
     inputs = inputs_of(shape, typed, problems, without=_AUTOMATIC)
     if subject.collection == "plugins":
         inputs = [one for one in inputs if one.name != "name"]
-    await _look_up(visit, inputs)
+    await visit.run(references.offer, visit.control.changes, _scope(visit), inputs)
+    first, more = arranged(subject.collection, inputs)
     path = _path(visit, subject.collection)
     if is_new:
         visit.at(subject.kind.plural, path)
@@ -313,7 +333,8 @@ async def _form(
         "entities/form.html",
         status=status,
         subject=subject,
-        inputs=inputs,
+        first=first,
+        more=more,
         typed=typed,
         problems=problems,
         whole=whole,
@@ -322,19 +343,6 @@ async def _form(
         target=path if is_new else f"{path}/{subject.id}/edit",
         back=path if is_new else f"{path}/{subject.id}",
     )
-
-
-async def _look_up(visit: Visit, inputs: list[Input]) -> None:
-    """Give references the rows that they may name."""
-    for one in inputs:
-        if one.kind == "reference" and one.target:
-            page = await visit.run(visit.control.changes.page, _scope(visit), one.target, size=LOOKUP_SIZE)
-            options = [(str(row["id"]), name_of(row)) for row in page.rows]
-            options.sort(key=lambda option: option[1])
-            if page.offset is not None or (one.value and one.value not in dict(options)):
-                one.hint = "The id of the entity: there are too many to list."
-            else:
-                one.options = [(UNSET, "not set"), *options]
 
 
 async def _deletion(visit: Visit, subject: Subject, *, problem: str = "", status: int = 200) -> Response:
@@ -406,6 +414,7 @@ ROUTES = (
     Route(_BASE, show_list, methods=["GET"]),
     Route(_BASE, create, methods=["POST"]),
     Route(f"{_BASE}/new", show_new, methods=["GET"]),
+    Route(f"{_BASE}/lookup", look_up, methods=["GET"]),
     Route(f"{_BASE}/delete", delete_many, methods=["POST"]),
     Route(_BASE + "/{entity}", show, methods=["GET"]),
     Route(_BASE + "/{entity}/edit", show_edit, methods=["GET"]),

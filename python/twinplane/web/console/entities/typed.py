@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from twinplane.schema import Field, Shape
-from twinplane.web.console.entities.inputs import indexes, is_list_map, kind_of
+from twinplane.web.console.entities.inputs import indexes, is_asked, is_list_map, kind_of
 
 _ABSENT = object()
 
@@ -80,6 +80,13 @@ def _record(
             problems[name] = problem
         elif value is not _ABSENT:
             body[name] = value
+    for name, (_, known) in shape.shorthands.items():
+        # A spelling that is left empty says nothing: the fields that it stands for count.
+        text = typed.get(f"{prefix}{name}", "").strip() if is_asked(shape, name) else ""
+        if text:
+            body[name], problem = _scalar(known.kind, text)
+            if problem:
+                problems[name] = problem
     return body, problems
 
 
