@@ -7,7 +7,7 @@ from starlette.routing import Route
 
 from twinplane.control import Actor, Change
 from twinplane.web.console.changes.diff import lines_of
-from twinplane.web.console.entities.kinds import KINDS, name_of
+from twinplane.web.console.entities.kinds import KINDS, name_of, title_of
 from twinplane.web.console.visit import Visit
 
 PAGE_SIZE = 50
@@ -38,6 +38,7 @@ async def show(visit: Visit) -> Response:
         following=f"{last.revision}.{last.position}" if last else "",
         entity_id=entity_id,
         kinds=KINDS,
+        title_of=title_of,
     )
 
 

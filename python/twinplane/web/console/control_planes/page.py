@@ -13,7 +13,7 @@ from twinplane.control import ControlPlane, Node, NodeTally
 from twinplane.control.errors import InvalidParameters, NameTaken, Predefined
 from twinplane.web.console.control_planes.condition import SILENT_S, Finding, findings, is_connected
 from twinplane.web.console.control_planes.today import Today, last_hour, requests_today
-from twinplane.web.console.entities.kinds import KINDS, name_of
+from twinplane.web.console.entities.kinds import KINDS, name_of, title_of
 from twinplane.web.console.errors import PageError
 from twinplane.web.console.place import Place
 from twinplane.web.console.visit import Visit
@@ -116,6 +116,7 @@ async def show_overview(visit: Visit) -> Response:
         chart=await last_hour(visit, plane.id),
         latest=[(change, name_of(change.after or change.before or {})) for change in latest],
         kinds=KINDS,
+        title_of=title_of,
     )
 
 

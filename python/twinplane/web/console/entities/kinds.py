@@ -51,6 +51,8 @@ KINDS: Mapping[str, Kind] = {
     "licenses": Kind("Licence", "Licences", (), "Handed to nodes that ask for one; twinplane needs none."),
 }
 
+_BESIDE_ENTITIES = {"node_certificates": "Node certificate", "control_planes": "Control plane"}
+
 _NAMES = ("name", "username", "target", "group", "prefix", "custom_id")
 
 
@@ -72,6 +74,12 @@ def is_secret(collection: str, name: str) -> bool:
     """Whether a value must not be shown without being asked for."""
     known = entity_type(collection).fields.get(name)
     return (known is not None and known.encrypted) or name in SECRET_FIELDS.get(collection, ())
+
+
+def title_of(type_name: str) -> str:
+    """What one of a kind is called, for people; also of kinds that have no pages of their own among the entities."""
+    known = KINDS.get(type_name)
+    return known.singular if known else _BESIDE_ENTITIES.get(type_name, type_name.replace("_", " ").capitalize())
 
 
 def children_of(collection: str) -> list[tuple[str, str]]:

@@ -160,6 +160,8 @@ async def show(visit: Visit) -> Response:
         page = await _under(visit, subject, collection, RELATED_SIZE)
         if page is not None:
             related.append((entity_type(collection), KINDS[collection], field, page))
+    named = _named(subject.entity, [dict(subject.row)])
+    named |= {one for entity, _, _, page in related for one in _named(entity, page.rows)}
     base = _path(visit, subject.collection, subject.id)
     places = [Place("Fields", base), *(Place(name, f"{base}?as={name}") for name in FORMS)]
     shape = _shape(subject, subject.row)
@@ -167,7 +169,7 @@ async def show(visit: Visit) -> Response:
         "entities/detail.html",
         subject=subject,
         inputs=inputs_of(shape, texts_of(shape, subject.row), {}),
-        names=await _names(visit, subject.entity, [dict(subject.row)]),
+        names=await names_by_id(visit, named),
         related=related,
         places=places,
         current=form or "Fields",
@@ -287,13 +289,16 @@ async def _under(visit: Visit, subject: Subject, collection: str, size: int) -> 
 
 async def _names(visit: Visit, entity: EntityType, rows: list[dict[str, Any]]) -> dict[str, str]:
     """What the rows that these name are called, by id."""
-    wanted = {
+    return await names_by_id(visit, _named(entity, rows))
+
+
+def _named(entity: EntityType, rows: list[dict[str, Any]]) -> set[tuple[str, str]]:
+    return {
         (foreign.target, str(row[name]["id"]))
         for row in rows
         for name, foreign in entity.foreign.items()
         if isinstance(row.get(name), Mapping)
     }
-    return await names_by_id(visit, wanted)
 
 
 async def _read(
