@@ -11,6 +11,50 @@ class StartError(Exception):
 class ApplyError(Exception):
     """The configuration cannot be served, the one before still is; `args[0]` is a JSON list of faults."""
 
+class VisitOver(Exception):
+    """The request did not wait for the plugin any longer."""
+
+@final
+class Visit:
+    """One request at one plugin in Python in one phase; `is_response` says whose headers are meant."""
+
+    request_id: str
+    plugin: str
+    plugin_id: str
+    is_over: bool
+    status: int
+    upstream_status: int | None
+
+    def fact(self, name: str) -> str: ...
+    def header(self, is_response: bool, name: str) -> str | None: ...
+    def header_values(self, is_response: bool, name: str) -> list[str]: ...
+    def headers(self, is_response: bool) -> list[tuple[str, str]]: ...
+    def set_header(self, is_response: bool, name: str, value: str) -> None: ...
+    def add_header(self, is_response: bool, name: str, value: str) -> None: ...
+    def remove_header(self, is_response: bool, name: str) -> bool: ...
+    def body(self) -> tuple[bytes | None, bool]: ...
+    def set_upstream(self, name: str, value: str | None) -> None: ...
+    def set_body(self, body: bytes) -> None: ...
+    def set_target(self, host: str, port: int) -> None: ...
+    def set_status(self, status: int) -> None: ...
+    def chunk(self) -> tuple[bytes, bool]: ...
+    def set_chunk(self, data: bytes) -> None: ...
+    def consumer(self) -> dict[str, Any] | None: ...
+    def credential(self) -> tuple[str, str] | None: ...
+    def route(self) -> dict[str, Any] | None: ...
+    def service(self) -> dict[str, Any] | None: ...
+    def captures(self) -> list[tuple[str, str]]: ...
+    def kept(self) -> Any: ...
+    def keep(self, kept: Any) -> None: ...
+    def finish(self, answer: Any) -> None:
+        """The verdict of a call that said that it comes later: None to go on, else `(status, body, headers)`."""
+
+    def fail(self) -> None:
+        """The plugin broke."""
+
+    def refuse(self) -> None:
+        """There is no room for one more."""
+
 @final
 class Applied:
     """What came of a configuration that is now in force."""
@@ -42,8 +86,17 @@ class Core:
     """A running data plane."""
 
     @staticmethod
-    def start(settings: bytes, payload: bytes | None = None) -> Core:
-        """Start the workers; raises `StartError` and leaves nothing open where anything is wrong."""
+    def start(settings: bytes, payload: bytes | None = None, host: object | None = None) -> Core:
+        """Start the workers; raises `StartError` and leaves nothing open where anything is wrong.
+
+        `host` keeps the plugins in Python: `twinplane.node.plugin_host.PluginHost`.
+        """
+
+    def run_plugins(self, thread: int) -> None:
+        """Lend the calling thread to plugins in Python, until the core has stopped and nothing waits for them."""
+
+    def plugin_counts(self) -> dict[str, int]:
+        """How calls of plugins in Python fare."""
 
     def apply(self, payload: bytes) -> Applied:
         """Put a configuration in force whole; raises `ApplyError` and keeps the one before."""

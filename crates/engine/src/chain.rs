@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use crate::answer::Answer;
 use crate::exchange::{BodyChunk, Exchange};
-use crate::filter::{Effect, Flow, LogSink, Outcome, Phase, Phases};
+use crate::filter::{Effect, Filter, Flow, LogSink, Outcome, Phase, Phases};
 use crate::snapshot::{ConsumerEntry, Snapshot};
 
 /// One plugin in a chain.
@@ -79,6 +79,10 @@ pub struct ChainRun {
     order: u16,
     /// Set while `current` waits.
     is_waiting: bool,
+    /// How many plugins the response phase that is waiting has come to.
+    filtered: usize,
+    /// Set once a header filter has answered: its answer is not filtered again.
+    is_answered: bool,
     /// The plugins that apply, once they differ from the precomputed chain.
     collected: Option<Vec<u32>>,
 }
@@ -176,7 +180,7 @@ fn run(x: &mut Exchange, snapshot: &Snapshot, phase: Phase, mut outcome: Option<
     loop {
         let flow = if let Some(outcome) = outcome.take().filter(|_| x.chain.is_waiting) {
             x.chain.is_waiting = false;
-            x.request.is_buffered_whole |= outcome == Outcome::RequestBody;
+            x.request.is_buffered_whole |= matches!(outcome, Outcome::RequestBody);
             snapshot.plugins[x.chain.current as usize]
                 .filter
                 .resume(phase, x, outcome)
@@ -223,16 +227,77 @@ pub fn finish(x: &mut Exchange, snapshot: &Snapshot) {
     x.chain.current = current;
 }
 
-/// Runs the header filters of all plugins that apply.
-pub fn header_filter(x: &mut Exchange) {
-    each(x, Phase::HeaderFilter, |filter, x| filter.header_filter(x));
+/// Runs the header filters of all plugins that apply, or goes on with them.
+pub fn header_filter(x: &mut Exchange, outcome: Option<Outcome>) -> Step {
+    if x.chain.is_answered {
+        return Step::Done;
+    }
+    let step = filters(
+        x,
+        Phase::HeaderFilter,
+        outcome,
+        |filter, x, outcome| match outcome {
+            Some(outcome) => filter.resume(Phase::HeaderFilter, x, outcome),
+            None => filter.header_filter_flow(x),
+        },
+    );
+    x.chain.is_answered = matches!(step, Step::Answered(_));
+    step
 }
 
-/// Runs the body filters of all plugins that apply over one piece.
-pub fn body_filter(x: &mut Exchange, chunk: &mut BodyChunk) {
-    each(x, Phase::BodyFilter, |filter, x| {
-        filter.body_filter(x, chunk);
-    });
+/// Runs the body filters of all plugins that apply over one piece, or goes on with them. An answer cuts the response.
+pub fn body_filter(x: &mut Exchange, chunk: &mut BodyChunk, outcome: Option<Outcome>) -> Step {
+    filters(
+        x,
+        Phase::BodyFilter,
+        outcome,
+        |filter, x, outcome| match outcome {
+            Some(outcome) => filter.resume_body(x, chunk, outcome),
+            None => filter.body_filter_flow(x, chunk),
+        },
+    )
+}
+
+fn filters(
+    x: &mut Exchange,
+    phase: Phase,
+    mut outcome: Option<Outcome>,
+    mut act: impl FnMut(&dyn Filter, &mut Exchange, Option<Outcome>) -> Flow,
+) -> Step {
+    if !has_phase(x, phase) {
+        return Step::Done;
+    }
+    let snapshot = Rc::clone(&x.snapshot);
+    let mut at = if outcome.is_some() {
+        x.chain.filtered
+    } else {
+        0
+    };
+    loop {
+        let plugin = match &x.chain.collected {
+            Some(collected) => collected.get(at).copied(),
+            None => snapshot.chains[x.chain.chain as usize]
+                .links
+                .get(at)
+                .map(|link| link.plugin),
+        };
+        let Some(plugin) = plugin else {
+            return Step::Done;
+        };
+        let instance = &snapshot.plugins[plugin as usize];
+        if instance.phases.has(phase) {
+            x.chain.current = plugin;
+            match act(&*instance.filter, x, outcome.take()) {
+                Flow::Continue => {}
+                Flow::Answer(answer) => return Step::Answered(answer),
+                Flow::Wait(effect) => {
+                    x.chain.filtered = at;
+                    return Step::Wait(effect);
+                }
+            }
+        }
+        at += 1;
+    }
 }
 
 /// Whether any plugin that may apply acts in a phase.
@@ -242,35 +307,10 @@ pub fn has_phase(x: &Exchange, phase: Phase) -> bool {
 
 /// Runs the log phase of all plugins that apply.
 pub fn log(x: &mut Exchange, sink: &mut dyn LogSink) {
-    each(x, Phase::Log, |filter, x| filter.log(x, sink));
-}
-
-fn each(
-    x: &mut Exchange,
-    phase: Phase,
-    mut act: impl FnMut(&dyn crate::filter::Filter, &mut Exchange),
-) {
-    if !has_phase(x, phase) {
-        return;
-    }
-    let snapshot = Rc::clone(&x.snapshot);
-    let mut call = |x: &mut Exchange, plugin: u32| {
-        let instance = &snapshot.plugins[plugin as usize];
-        if instance.phases.has(phase) {
-            x.chain.current = plugin;
-            act(&*instance.filter, x);
-        }
-    };
-    if let Some(collected) = x.chain.collected.take() {
-        for plugin in &collected {
-            call(x, *plugin);
-        }
-        x.chain.collected = Some(collected);
-    } else {
-        for link in &snapshot.chains[x.chain.chain as usize].links {
-            call(x, link.plugin);
-        }
-    }
+    filters(x, Phase::Log, None, |filter, x, _| {
+        filter.log(x, sink);
+        Flow::Continue
+    });
 }
 
 #[cfg(test)]

@@ -306,7 +306,7 @@ pub struct CredentialRef {
 }
 
 /// What is sent upstream beside the request's headers. Set by the walk after the match; filters may change it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct UpstreamRequest {
     /// Scheme of the upstream connection.
     pub scheme: Scheme,
@@ -388,7 +388,7 @@ pub struct Try {
 }
 
 /// A piece of a response body on its way to the client.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct BodyChunk {
     /// The bytes; a filter may replace them.
     pub data: Bytes,

@@ -1,10 +1,13 @@
 //! What a plugin is to the engine: a filter with a method for each phase. A filter decides at once or waits for an
 //! effect; it never blocks, and it never sees the server.
+use std::sync::Arc;
+
 use bytes::Bytes;
 use twinplane_model::Id;
 
 use crate::answer::Answer;
 use crate::exchange::{BodyChunk, Exchange};
+use crate::visit::{Visit, Visited};
 
 /// A step of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +73,7 @@ pub enum Flow {
 }
 
 /// What a filter can wait for. Performed by the proxy.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Effect {
     /// The whole request body, which then stands in `request.buffered`.
     RequestBody {
@@ -82,10 +85,12 @@ pub enum Effect {
         /// Milliseconds.
         ms: u64,
     },
+    /// A plugin outside of the workers' threads.
+    Visit(Arc<Visit>),
 }
 
 /// How an effect went.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Outcome {
     /// The body is in `request.buffered`.
     RequestBody,
@@ -93,6 +98,8 @@ pub enum Outcome {
     RequestBodyTooLarge,
     /// The time is over.
     Timer,
+    /// The request is back.
+    Visited(Visited),
 }
 
 /// Behaviour of one configured plugin. Built once per configuration, shared by all workers.
@@ -120,6 +127,23 @@ pub trait Filter: Send + Sync {
 
     /// A piece of the body is about to go.
     fn body_filter(&self, _x: &mut Exchange, _chunk: &mut BodyChunk) {}
+
+    /// The same as `header_filter`, for a filter that waits or answers there.
+    fn header_filter_flow(&self, x: &mut Exchange) -> Flow {
+        self.header_filter(x);
+        Flow::Continue
+    }
+
+    /// The same as `body_filter`, for a filter that waits there. The head has gone: an answer cuts the response.
+    fn body_filter_flow(&self, x: &mut Exchange, chunk: &mut BodyChunk) -> Flow {
+        self.body_filter(x, chunk);
+        Flow::Continue
+    }
+
+    /// Goes on with a piece of the body after an effect that this filter waited for.
+    fn resume_body(&self, _x: &mut Exchange, _chunk: &mut BodyChunk, _outcome: Outcome) -> Flow {
+        Flow::Continue
+    }
 
     /// The response has gone.
     fn log(&self, _x: &Exchange, _sink: &mut dyn LogSink) {}

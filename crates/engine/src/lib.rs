@@ -17,3 +17,4 @@ pub mod router;
 pub mod scratch;
 pub mod snapshot;
 pub mod text;
+pub mod visit;

@@ -32,6 +32,8 @@ pub struct NodeState {
     pub limiter: Limiter,
     /// How the peers of upstreams fare.
     pub health: HealthBook,
+    /// Keeps the plugins in Python.
+    pub host: Option<Arc<dyn crate::visit::Host>>,
 }
 
 /// One whole configuration.

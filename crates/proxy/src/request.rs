@@ -9,6 +9,7 @@ mod receive;
 mod relay;
 mod respond;
 mod route;
+mod visit;
 
 use std::rc::Rc;
 
@@ -116,11 +117,11 @@ async fn walk<C: ClientSide>(
     x.times.proxied_us = x.now_us;
     let answered = proxy::ask(worker, x, client, &mut body, timer).await?;
     if answered.status_line.status == 101 {
-        return Ok(Handled::Tunnel(respond::tunnel(
-            worker, x, client, answered,
-        )));
+        return Ok(Handled::Tunnel(
+            respond::tunnel(worker, x, client, answered).await,
+        ));
     }
-    let relayed = respond::upstream(worker, x, client, answered)?;
+    let relayed = respond::upstream(worker, x, client, answered).await?;
     relay::run(worker, x, client, relayed, timer).await?;
     Ok(Handled::Done)
 }

@@ -14,6 +14,7 @@ use twinplane_engine::limiter::Limiter;
 use twinplane_engine::plugin::PluginTable;
 pub use twinplane_engine::snapshot::Issue;
 use twinplane_engine::snapshot::{NodeState, Snapshot};
+use twinplane_engine::visit::Host;
 use twinplane_model::ConfigTable;
 
 use crate::clock::Clock;
@@ -91,9 +92,19 @@ impl Server {
         payload: Option<&[u8]>,
         plugins: &'static PluginTable,
     ) -> Result<Self, StartError> {
+        Self::start_with_host(settings, payload, plugins, None)
+    }
+
+    /// The same for a node that runs plugins in Python.
+    pub fn start_with_host(
+        settings: &[u8],
+        payload: Option<&[u8]>,
+        plugins: &'static PluginTable,
+        host: Option<Arc<dyn Host>>,
+    ) -> Result<Self, StartError> {
         let settings = Arc::new(Settings::parse(settings)?);
         let bound = bind_all(&settings)?;
-        let node = node(settings, plugins)?;
+        let node = node(settings, plugins, host)?;
         let listeners = bound.iter().map(|bound| bound.open.clone()).collect();
         let server = Self {
             node,
@@ -298,7 +309,11 @@ fn bind_all(settings: &Settings) -> Result<Vec<Bound>, StartError> {
     }
 }
 
-fn node(settings: Arc<Settings>, plugins: &PluginTable) -> Result<Arc<Node>, StartError> {
+fn node(
+    settings: Arc<Settings>,
+    plugins: &PluginTable,
+    host: Option<Arc<dyn Host>>,
+) -> Result<Arc<Node>, StartError> {
     let certificates = Arc::new(ArcSwap::from_pointee(CertificateTable::default()));
     let workers = settings.start.workers;
     // Each worker holds its share; connections spread evenly over workers.
@@ -318,6 +333,7 @@ fn node(settings: Arc<Settings>, plugins: &PluginTable) -> Result<Arc<Node>, Sta
             .into(),
         limiter: Limiter::default(),
         health: HealthBook::default(),
+        host,
     };
     let state = Arc::new(state);
     // Until a configuration is applied, an empty one is served: nothing matches.

@@ -1,12 +1,20 @@
 //! The door to Python: six verbs on one class. Converts, delegates, decides nothing.
+mod host;
+mod queue;
+mod view;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use pyo3::create_exception;
 use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
+use twinplane_engine::visit::Host;
 use twinplane_proxy::drain::Kind;
 use twinplane_proxy::server::{Issue, Server};
+
+use crate::host::PythonHost;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -28,6 +36,7 @@ create_exception!(
 #[pyclass(module = "twinplane._dataplane", frozen)]
 struct Core {
     server: Server,
+    host: Option<Arc<PythonHost>>,
 }
 
 /// What came of a configuration that is now in force.
@@ -57,11 +66,45 @@ struct Status {
 impl Core {
     /// Start the workers; nothing stays open where this raises.
     #[staticmethod]
-    #[pyo3(signature = (settings, payload=None))]
-    fn start(py: Python<'_>, settings: &[u8], payload: Option<&[u8]>) -> PyResult<Self> {
-        let started = py.detach(|| Server::start(settings, payload, twinplane_plugins::table()));
+    #[pyo3(signature = (settings, payload=None, host=None))]
+    fn start(
+        py: Python<'_>,
+        settings: &[u8],
+        payload: Option<&[u8]>,
+        host: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let host = host.map(PythonHost::new).transpose()?.map(Arc::new);
+        let mut table = twinplane_plugins::table();
+        if let Some(host) = &host {
+            table = host.table(py, table)?;
+        }
+        let given = host.clone().map(|host| host as Arc<dyn Host>);
+        let started = py.detach(|| Server::start_with_host(settings, payload, table, given));
         let server = started.map_err(|error| StartError::new_err((error.faults,)))?;
-        Ok(Self { server })
+        Ok(Self { server, host })
+    }
+
+    /// Lend the calling thread to plugins in Python, until the core has stopped and nothing waits for them.
+    fn run_plugins(&self, py: Python<'_>, thread: u64) -> PyResult<()> {
+        match &self.host {
+            Some(host) => host.run(py, thread),
+            None => Ok(()),
+        }
+    }
+
+    /// How plugins in Python fare.
+    fn plugin_counts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let told = PyDict::new(py);
+        if let Some(host) = &self.host {
+            let counts = host.counts();
+            told.set_item("waiting", counts.waiting)?;
+            told.set_item("busy", counts.busy)?;
+            told.set_item("refused", counts.refused)?;
+            told.set_item("interrupted", counts.interrupted)?;
+            told.set_item("log_entries_waiting", counts.logs_waiting)?;
+            told.set_item("log_entries_lost", counts.logs_lost)?;
+        }
+        Ok(told)
     }
 
     /// Put a configuration in force; where this raises, the one before still serves.
@@ -112,6 +155,9 @@ impl Core {
     /// Take no more connections, finish what is under way within the grace, cut the rest.
     fn stop(&self, py: Python<'_>, grace_ms: u64) {
         py.detach(|| self.server.stop(Duration::from_millis(grace_ms)));
+        if let Some(host) = &self.host {
+            host.stop();
+        }
     }
 }
 
@@ -134,6 +180,8 @@ fn _dataplane(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Core>()?;
     module.add_class::<Applied>()?;
     module.add_class::<Status>()?;
+    module.add_class::<view::Visit>()?;
+    module.add("VisitOver", module.py().get_type::<view::VisitOver>())?;
     module.add("StartError", module.py().get_type::<StartError>())?;
     module.add("ApplyError", module.py().get_type::<ApplyError>())
 }

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from twinplane.cli.errors import DirectoryUnusable, LicenseRefused, StartError
+from twinplane.cli.plugins import enabled_plugins
 from twinplane.cli.process import lock_directory, log_to_stderr, make_directory, set_log_level
 from twinplane.cli.signals import stop_on_signals
 from twinplane.node.declared import DeclaredConfig, read_declared
@@ -53,8 +54,9 @@ async def _serve(settings: NodeSettings, prefix: Path, parent_fd: int, load: Loa
     wanted = asyncio.Event()
     stop = stop_on_signals(parent_fd, reload=wanted.set)
     try:
+        plugins = enabled_plugins(settings["plugins"] or ())
         declared = await asyncio.to_thread(_declared, settings)
-        node = Node(settings, prefix, declared)
+        node = Node(settings, prefix, declared, plugins)
         async with node.running():
             rereading = asyncio.create_task(_reread_when(wanted, settings, node, load))
             await stop.wait()

@@ -40,6 +40,15 @@ _HELP = {
     "twinplane_log_entries_lost_total": "Entries of log plugins that the core had to drop.",
     "twinplane_rate_limit_windows_lost_total": "Windows of rate limits forgotten before their end for want of room.",
     "twinplane_limits_broken_total": "Connections and streams ended for breaking a limit.",
+    "twinplane_python_plugin_calls_total": "Calls of plugins in Python by plugin, phase and what came of them.",
+    "twinplane_python_plugin_seconds": "Time that requests spent at plugins in Python, waiting included.",
+    "twinplane_python_plugin_calls_waiting": "Calls that wait for a thread of plugins in Python.",
+    "twinplane_python_plugin_threads_busy": "Threads that are in a plugin in Python.",
+    "twinplane_python_plugin_coroutines": "Coroutines of plugins that are under way.",
+    "twinplane_python_plugin_calls_refused_total": "Calls that found no room in the queue of plugins in Python.",
+    "twinplane_python_plugin_calls_interrupted_total": "Calls that ran over their time and were interrupted.",
+    "twinplane_python_plugin_log_entries_lost_total": "Entries of the log phase dropped because too many waited.",
+    "twinplane_python_plugin_log_failures_total": "Entries of the log phase that a plugin raised on.",
     "twinplane_invariant_broken_total": "Requests failed because of a fault of the gateway itself.",
 }
 
@@ -75,6 +84,24 @@ def exposition(core: Mapping[str, Any], samples: Sequence[Sample]) -> bytes:
         text.append(f"# TYPE {name} {kind}")
         text.extend(lines)
     return ("\n".join(text) + "\n").encode()
+
+
+_PLUGIN_COUNTS = {
+    "waiting": "twinplane_python_plugin_calls_waiting",
+    "busy": "twinplane_python_plugin_threads_busy",
+    "coroutines": "twinplane_python_plugin_coroutines",
+    "refused": "twinplane_python_plugin_calls_refused_total",
+    "interrupted": "twinplane_python_plugin_calls_interrupted_total",
+    "log_entries_lost": "twinplane_python_plugin_log_entries_lost_total",
+    "log_failures": "twinplane_python_plugin_log_failures_total",
+}
+
+
+def plugin_samples(counts: Mapping[str, int]) -> Iterator[Sample]:
+    """What there is to do for plugins in Python, and what became of the rest."""
+    for key, name in _PLUGIN_COUNTS.items():
+        if key in counts:
+            yield Sample(name, _kind(name), {}, counts[key])
 
 
 def health_samples(rows: Sequence[Mapping[str, Any]]) -> Iterator[Sample]:

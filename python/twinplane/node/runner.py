@@ -42,6 +42,7 @@ from twinplane.node.link_settings import read_endpoint, read_forward_proxy, read
 from twinplane.node.log_sinks import Surroundings
 from twinplane.node.logs import LogDelivery
 from twinplane.node.pauses import watch_pauses
+from twinplane.node.plugin_host import HostLimits, PluginHost
 from twinplane.node.renewal import read_pem
 from twinplane.node.seal import Keyring, SealKey, read_keyring
 from twinplane.node.served_certificates import served_certificates, server_context
@@ -54,6 +55,7 @@ from twinplane.settings import NodeSettings
 
 if TYPE_CHECKING:
     from twinplane.hybrid.rpc.client import RpcClient
+    from twinplane.pdk import Plugin
 
 log = logging.getLogger("node")
 
@@ -70,9 +72,20 @@ _EMPTY_TABLE = b'{"_format_version":"3.0","_transform":false}'
 class Node:
     """One node in one prefix."""
 
-    def __init__(self, settings: NodeSettings, prefix: Path, declared: Cache | None) -> None:
-        """`declared` holds the configuration of a node without control plane. Nothing is started yet."""
+    def __init__(
+        self,
+        settings: NodeSettings,
+        prefix: Path,
+        declared: Cache | None,
+        plugins: Sequence[type[Plugin[Any]]] = (),
+    ) -> None:
+        """`declared` holds the configuration of a node without control plane. Nothing is started yet.
+
+        `plugins` are the classes of plugins in Python that do not come with twinplane.
+        """
         self._settings = settings
+        self.plugins = PluginHost(_host_limits(settings), plugins)
+        """The plugins in Python."""
         self._prefix = prefix
         self._declared = declared
         self.conditions = Conditions()
@@ -82,6 +95,10 @@ class Node:
         self._telemetry_sender: TelemetrySender | None = None
         self.is_patient = False
         """Whether what is under way at the stop may take as long as a minute."""
+        self.ports: list[int] = []
+        """The ports that proxy, once it serves."""
+        self.status_ports: list[int] = []
+        """The ports of its status."""
         self._gate = LicenseGate(settings["license_expiry"], self.conditions)
         self._keyring = _keyring(settings)
         self._id = _node_id(settings, prefix)
@@ -113,6 +130,7 @@ class Node:
             telemetry = self._telemetry_sender = self._telemetry(core, dialers)
             stack.push_async_callback(telemetry.close, TELEMETRY_GRACE_SECONDS)
             # The core ends before these: what its last requests measured and logged still leaves.
+            stack.push_async_callback(asyncio.to_thread, self.plugins.close, LOGS_GRACE_SECONDS)
             stack.push_async_callback(self._stop_core, core)
             link = self._link(keeper, dialers, audit)
             self._certificates.watch_served(core)
@@ -131,6 +149,7 @@ class Node:
                     conditions=self.conditions.issues,
                     audit=audit.counts,
                     license_expires_at=lambda: self._gate.expires_at,
+                    plugins=self.plugins.counts,
                 )
             )
             await self._listen(stack, api, audit)
@@ -144,12 +163,18 @@ class Node:
             for task in tasks:
                 await run_beside(stack, task)
             await audit.start(stack, lambda: link is not None and link.facts.is_connected, keeper.config_hash)
-            ports = [port for _, port, _ in core.status().listeners]
+            ports = self.ports = [port for _, port, _ in core.status().listeners]
             log.info("node_started id=%s ports=%s role=%s prefix=%s", self._id, ports, settings["role"], self._prefix)
             yield
             api.is_draining = True
             log.info("node_stopping id=%s", self._id)
             audit.log.note("stopped", hash=keeper.config_hash)
+
+    async def reload_plugins(self, plugins: Sequence[type[Plugin[Any]]]) -> bool:
+        """Run other code for plugins of the same names. False where the configuration is refused with it."""
+        assert self._keeper is not None
+        self.plugins.replace(plugins)
+        return await self._keeper.serve_again()
 
     async def declare(self, declared: DeclaredConfig) -> None:
         """Serve another declarative configuration. Raises NodeStartError where it is refused; the old one goes on."""
@@ -181,15 +206,19 @@ class Node:
 
         def start(table: bytes | None) -> Core:
             # A node without a configuration says so to each request, rather than to say nothing.
-            core = Core.start(core_settings, self._gate.first_table(table or _EMPTY_TABLE))
+            self.plugins.begin()
+            core = Core.start(core_settings, self._gate.first_table(table or _EMPTY_TABLE), self.plugins)
             started.append(core)
+            self.plugins.attach(core)
             return core
 
         def apply_plain(table: bytes) -> Sequence[Issue]:
+            self.plugins.begin()
             try:
                 applied = started[-1].apply(table)
             except ApplyError as error:
                 raise PayloadRefused(_faults(error)) from error
+            self.plugins.served()
             return _issues(applied.issues)
 
         def apply(table: bytes) -> Sequence[Issue]:
@@ -328,7 +357,7 @@ class Node:
 
     def _basic_info(self) -> BasicInfo:
         return BasicInfo(
-            plugins=PLUGINS,
+            plugins={**PLUGINS, **self.plugins.versions()},
             labels=self._settings.labels,
             process_conf=self._settings.masked(),
         )
@@ -347,11 +376,22 @@ class Node:
             try:
                 for each in resolved([listener]):
                     port = await server.listen_as(each, tls if each.tls else None)
+                    self.status_ports.append(port)
                     log.info("status_listening address=%s port=%d tls=%s", each.address, port, each.tls)
             except OSError as error:
                 problems.append(f"status_listen {listener.shown}: cannot be listened on: {error.strerror}")
         if problems:
             raise NodeStartError(*problems)
+
+
+def _host_limits(settings: NodeSettings) -> HostLimits:
+    return HostLimits(
+        threads=settings["python_plugin_threads"],
+        calls_max=settings["python_plugin_queue"],
+        timeout_ms=settings["python_plugin_timeout"],
+        fails_open=settings["python_plugin_failure"] == "fail_open",
+        log_entries_max=settings["python_plugin_log_queue"],
+    )
 
 
 def _hurry(dialers: Sequence[Dialer | None]) -> None:

@@ -19,7 +19,7 @@ from twinplane.hybrid.hashing import EMPTY_HASH
 from twinplane.hybrid.wire import Issue
 from twinplane.node.http import HttpAnswer, HttpRequest, json_answer
 from twinplane.node.logs import LogFacts
-from twinplane.node.metrics import CONTENT_TYPE, Sample, exposition, health_samples
+from twinplane.node.metrics import CONTENT_TYPE, Sample, exposition, health_samples, plugin_samples
 from twinplane.node.renewal import RenewalFacts
 from twinplane.node.telemetry import TelemetryFacts
 
@@ -68,6 +68,8 @@ class StatusFacts:
     conditions: Callable[[], Sequence[Issue]] = tuple
     """What is not as it should be while the node serves."""
     license_expires_at: Callable[[], float | None] = lambda: None
+    plugins: Callable[[], Mapping[str, int]] = dict
+    """How calls of plugins in Python fare; empty where there are none."""
 
 
 class StatusApi:
@@ -150,7 +152,13 @@ class StatusApi:
 
     def _metrics(self, _request: HttpRequest) -> HttpAnswer:
         core = self._core_metrics()
-        samples = [*self._core_samples(core), *self._link_samples(), *health_samples(core.get("upstream_health", ()))]
+        plugins = plugin_samples(self._facts.plugins())
+        samples = [
+            *self._core_samples(core),
+            *self._link_samples(),
+            *plugins,
+            *health_samples(core.get("upstream_health", ())),
+        ]
         return HttpAnswer(200, exposition(core, samples), CONTENT_TYPE)
 
     def _core_samples(self, core: Mapping[str, Any]) -> list[Sample]:

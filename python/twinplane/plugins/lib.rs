@@ -2,6 +2,7 @@
 mod arguments;
 mod body;
 mod entities;
+mod guest;
 mod json;
 mod log_entry;
 mod log_plugin;
@@ -86,9 +87,25 @@ mod udp_log {
     pub(crate) mod filter;
 }
 
-use twinplane_engine::plugin::PluginTable;
+use twinplane_engine::plugin::{PluginSpec, PluginTable};
 
 /// All bundled plugins, with or without behaviour on this node.
 pub fn table() -> &'static PluginTable {
     &table::TABLE
+}
+
+/// A plugin in Python that does not come with the node.
+pub fn guest(
+    name: &'static str,
+    priority: i32,
+    version: &'static str,
+    observes_only: bool,
+) -> PluginSpec {
+    PluginSpec {
+        name,
+        priority,
+        version,
+        observes_only,
+        build: Some(guest::build),
+    }
 }

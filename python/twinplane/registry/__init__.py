@@ -1,7 +1,7 @@
 """Which entities and plugins exist: built by reading the rooms `entities` and `plugins`."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -11,8 +11,10 @@ from typing import Any, Literal
 from twinplane import plugins as plugins_room
 from twinplane.entities import ENTITIES, VARIANTS
 from twinplane.entities.route import EXPRESSION_VARIANTS, ExpressionRoute
+from twinplane.pdk import Plugin as PythonPlugin
 from twinplane.registry.entity_type import EntityType, Foreign, OnDelete, Row
 from twinplane.registry.plugin_type import PluginType
+from twinplane.registry.python_plugins import PluginsUnusable, declared, find_plugins, problems_of
 from twinplane.schema import Entity, Plugin, Shape, Variant
 from twinplane.schema.read import merged, shape_of
 
@@ -21,13 +23,19 @@ __all__ = [
     "Foreign",
     "OnDelete",
     "PluginType",
+    "PluginsUnusable",
     "Row",
+    "disable_plugins",
+    "enable_plugins",
     "entity_type",
     "entity_types",
+    "find_plugins",
     "plugin_type",
     "plugin_types",
     "route_type",
 ]
+
+_brought: dict[str, type[PythonPlugin[Any]]] = {}
 
 RouterFlavor = Literal["traditional", "traditional_compatible", "expressions"]
 
@@ -53,21 +61,51 @@ def route_type(flavor: RouterFlavor = "traditional_compatible") -> EntityType:
 
 @cache
 def plugin_types() -> Mapping[str, PluginType]:
-    """Every bundled plugin by name."""
-    return MappingProxyType({name: plugin_type(name) for name in sorted(_plugin_folders())})
+    """Every plugin by name: the bundled ones, and those that were enabled."""
+    return MappingProxyType({name: plugin_type(name) for name in sorted({*_plugin_folders(), *_brought})})
 
 
 @cache
 def plugin_type(name: str) -> PluginType:
     """The plugin called `name`; KeyError if there is none."""
+    if name in _brought:
+        return _plugin(declared(_brought[name]), folder="")
     folder = _plugin_folders()[name]
     with warnings.catch_warnings():
         # Some fields are called as Kong calls them (`json`), which is also the name of an old method of the base class.
         warnings.filterwarnings("ignore", "Field name .* shadows an attribute", UserWarning)
-        declared: type[Plugin] = import_module(f"{plugins_room.__name__}.{folder.name}.schema").PLUGIN
+        found: type[Plugin] = import_module(f"{plugins_room.__name__}.{folder.name}.schema").PLUGIN
+    return _plugin(found, folder=folder.name)
+
+
+def enable_plugins(plugins: Iterable[type[PythonPlugin[Any]]]) -> None:
+    """Let configurations name plugins in Python; once at the start of a process. Raises PluginsUnusable."""
+    found = {each.name: each for each in plugins}
+    problems = [problem for each in found.values() for problem in problems_of(each)]
+    if problems:
+        raise PluginsUnusable(problems)
+    if all(_brought.get(name) is each for name, each in found.items()):
+        return
+    _brought.update(found)
+    _forget_types()
+
+
+def disable_plugins(plugins: Iterable[type[PythonPlugin[Any]]]) -> None:
+    """Configurations name these no longer."""
+    for each in plugins:
+        _brought.pop(each.name, None)
+    _forget_types()
+
+
+def _forget_types() -> None:
+    for kept in (plugin_types, plugin_type, entity_types):
+        kept.cache_clear()
+
+
+def _plugin(declared: type[Plugin], *, folder: str) -> PluginType:
     return PluginType(
         name=declared.name,
-        folder=folder.name,
+        folder=folder,
         version=declared.version,
         priority=declared.priority,
         phases=declared.phases,
@@ -123,7 +161,7 @@ def _variant_finder(declared: type[Entity], base: Shape, variants: Mapping[Any, 
     @cache
     def find(kind: str) -> Shape | None:
         if declared.collection == "plugins":
-            return merged(kind, base, plugin_type(kind).shape) if kind in _plugin_folders() else None
+            return merged(kind, base, plugin_type(kind).shape) if kind in plugin_types() else None
         variant = (variants or {}).get(kind)
         return None if variant is None else merged(kind, base, shape_of(variant))
 

@@ -28,8 +28,11 @@ class PluginType:
 
     @property
     def is_implemented(self) -> bool:
-        """Whether nodes of this version run it. A folder with a schema alone declares a plugin, and no more."""
-        return (_PLUGINS / self.folder / "README.md").is_file()
+        """Whether nodes of this version run it. A folder with a schema alone declares a plugin, and no more.
+
+        A plugin that does not come with twinplane has no folder here, and is behaviour.
+        """
+        return not self.folder or (_PLUGINS / self.folder / "README.md").is_file()
 
     @property
     def config(self) -> Shape:

@@ -17,6 +17,7 @@ from twinplane.settings.conf_file import SEARCHED, read_conf_file, read_environm
 from twinplane.settings.forward_proxy import read_proxy_server
 from twinplane.settings.listeners import LISTENERS, PORT_MAPS
 from twinplane.settings.logs import LOGS
+from twinplane.settings.python_plugins import PYTHON_PLUGINS
 from twinplane.settings.serving import port_maps, serving_mistakes, serving_warnings, tls_choice
 from twinplane.settings.setting import (
     ENDPOINT,
@@ -290,8 +291,8 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("lua_ssl_verify_depth", integer(0, 64), "1", "Longest chain of issuers accepted."),
     *BALANCING,
+    *PYTHON_PLUGINS,
     # Accepted and without effect
-    _accepted("plugins", "All bundled plugins are always loaded."),
     _accepted("vaults", "Accepted."),
     _accepted("vitals", "Telemetry has its own settings."),
     _accepted("admin_listen", "A node has no Admin API; its control plane has one.", kind=LISTENERS),

@@ -101,7 +101,7 @@ impl Plugins {
         } else {
             chain::rewrite(&mut x, None)
         };
-        chain::header_filter(&mut x);
+        chain::header_filter(&mut x, None);
         let noted = |name, headers: &twinplane_engine::headers::Headers| -> Vec<String> {
             let ids = headers.get_all(name);
             ids.map(|id| String::from_utf8_lossy(id).into_owned())

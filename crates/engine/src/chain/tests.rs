@@ -203,7 +203,7 @@ fn after_an_answer_the_later_phases_of_all_plugins_still_run() {
     ];
     let (mut x, trace) = world.open(&links, &[]);
     assert!(matches!(access(&mut x, None), Step::Answered(answer) if answer.status == 401));
-    header_filter(&mut x);
+    header_filter(&mut x, None);
     log(&mut x, &mut NoSink);
     assert_eq!(
         taken(&trace),
@@ -235,7 +235,7 @@ fn a_consumer_found_on_the_way_adds_its_plugins_from_there_on() {
             "limit-own.access"
         ]
     );
-    header_filter(&mut x);
+    header_filter(&mut x, None);
     assert_eq!(
         taken(&trace),
         [
@@ -288,7 +288,7 @@ fn without_access_the_global_plugins_still_filter_and_log() {
     let links = [world.plugin("g", 1, 0, go_on)];
     let (mut x, trace) = world.open(&links, &[]);
     assert!(matches!(rewrite(&mut x, None), Step::Done));
-    header_filter(&mut x);
+    header_filter(&mut x, None);
     log(&mut x, &mut NoSink);
     assert_eq!(taken(&trace), ["g.rewrite", "g.header", "g.log"]);
 }

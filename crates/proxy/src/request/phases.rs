@@ -3,12 +3,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
+use twinplane_engine::answer::Answer;
 use twinplane_engine::chain::{self, Step};
 use twinplane_engine::exchange::{BodyChunk, Exchange};
 use twinplane_engine::filter::{Effect, Outcome, Phase};
 
 use super::Stop;
 use super::body::Collected;
+use super::visit;
 use crate::client_side::ClientSide;
 use crate::error_page::GatewayError;
 use crate::recorder::Counter;
@@ -75,6 +77,7 @@ async fn perform<C: ClientSide>(
             tokio::time::sleep(Duration::from_millis(ms)).await;
             Ok(Outcome::Timer)
         }
+        Effect::Visit(visit) => Ok(visit::perform(worker, x, visit).await),
     }
 }
 
@@ -90,14 +93,52 @@ pub(super) fn skip_to_response(x: &mut Exchange) {
     x.chain = chain::ChainRun::new(x.snapshot.global_chain);
 }
 
-/// Runs the header filters; false where one panicked.
-pub(super) fn header_filter(worker: &Worker, x: &mut Exchange) -> bool {
-    !chain::has_phase(x, Phase::HeaderFilter) || guarded(worker, x, chain::header_filter).is_some()
+/// What came of the header filters.
+#[derive(Debug)]
+pub(super) enum Filtered {
+    /// The head goes out as it now is.
+    Passed,
+    /// A filter answers in place of it.
+    Answered(Box<Answer>),
+    /// A filter panicked.
+    Broken,
 }
 
-/// Runs the body filters over a piece; false where one panicked.
-pub(super) fn body_filter(worker: &Worker, x: &mut Exchange, chunk: &mut BodyChunk) -> bool {
-    guarded(worker, x, |x| chain::body_filter(x, chunk)).is_some()
+/// Runs the header filters.
+pub(super) async fn header_filter(worker: &Worker, x: &mut Exchange) -> Filtered {
+    if !chain::has_phase(x, Phase::HeaderFilter) {
+        return Filtered::Passed;
+    }
+    let mut outcome = None;
+    loop {
+        let given = outcome.take();
+        let step = guarded(worker, x, |x| chain::header_filter(x, given));
+        match step {
+            None => return Filtered::Broken,
+            Some(Step::Done) => return Filtered::Passed,
+            Some(Step::Answered(answer)) => return Filtered::Answered(answer),
+            Some(Step::Wait(Effect::Visit(visit))) => {
+                outcome = Some(visit::perform(worker, x, visit).await);
+            }
+            // The body has been sent upstream, and the head is not to wait for nothing.
+            Some(Step::Wait(_)) => return broken(worker),
+        }
+    }
+}
+
+fn broken(worker: &Worker) -> Filtered {
+    worker.recorder.count(Counter::InvariantBroken, 1);
+    Filtered::Broken
+}
+
+/// Runs the body filters over a piece, or goes on with them; none where one panicked.
+pub(super) fn body_filter(
+    worker: &Worker,
+    x: &mut Exchange,
+    chunk: &mut BodyChunk,
+    outcome: Option<Outcome>,
+) -> Option<Step> {
+    guarded(worker, x, |x| chain::body_filter(x, chunk, outcome))
 }
 
 /// Runs the log phase and writes the record. A panic costs the later log plugins of this request, as on a real node.

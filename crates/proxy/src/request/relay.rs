@@ -5,11 +5,14 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use twinplane_engine::chain::Step;
 use twinplane_engine::exchange::{BodyChunk, Exchange};
+use twinplane_engine::filter::{Effect, Outcome};
 
 use super::Stop;
 use super::asking::{Upload, poll_upload};
 use super::phases;
+use super::visit::Visiting;
 use crate::client_side::{ClientFault, ClientSide};
 use crate::h1::body::IncomingBody;
 use crate::h1::chunked::Decoded;
@@ -52,9 +55,13 @@ pub(super) async fn run<C: ClientSide>(
         relayed: Some(relayed),
         timer,
         is_waiting: false,
+        visiting: None,
     };
     let ended = poll_fn(|context| relay.poll(context)).await;
     timer.disarm();
+    if let Some((_, visiting)) = relay.visiting.take() {
+        visiting.give_up(relay.x);
+    }
     ended
 }
 
@@ -66,6 +73,8 @@ struct Relay<'a, C> {
     relayed: Option<Relayed>,
     timer: &'a Timer,
     is_waiting: bool,
+    // A piece that is at a plugin.
+    visiting: Option<(BodyChunk, Visiting)>,
 }
 
 enum Piece {
@@ -97,6 +106,16 @@ impl<C: ClientSide> Relay<'_, C> {
                         }
                     }
                 }
+            }
+            if let Some((chunk, mut visiting)) = self.visiting.take() {
+                let Poll::Ready(outcome) = visiting.poll(self.worker, self.x, context) else {
+                    self.visiting = Some((chunk, visiting));
+                    return self.poll_upload(context).map(Err);
+                };
+                if !self.filter(chunk, Some(outcome)) {
+                    return Poll::Ready(Err(Stop::Cut));
+                }
+                continue;
             }
             let Some(relayed) = &mut self.relayed else {
                 return Poll::Ready(Ok(()));
@@ -170,19 +189,31 @@ impl<C: ClientSide> Relay<'_, C> {
             self.client.send_data(data);
             return true;
         }
-        self.filter(BodyChunk {
+        let chunk = BodyChunk {
             data,
             is_last: false,
-        })
+        };
+        self.filter(chunk, None)
     }
 
-    fn filter(&mut self, mut chunk: BodyChunk) -> bool {
+    fn filter(&mut self, mut chunk: BodyChunk, outcome: Option<Outcome>) -> bool {
         self.worker.touch(self.x);
-        let is_filtered = phases::body_filter(self.worker, self.x, &mut chunk);
-        if is_filtered && !chunk.data.is_empty() {
+        match phases::body_filter(self.worker, self.x, &mut chunk, outcome) {
+            Some(Step::Done) => {}
+            Some(Step::Wait(Effect::Visit(visit))) => {
+                let visiting = Visiting::begin(self.worker, self.x, visit);
+                self.visiting = Some((chunk, visiting));
+                return true;
+            }
+            Some(Step::Wait(_) | Step::Answered(_)) | None => return false,
+        }
+        if !chunk.data.is_empty() {
             self.client.send_data(chunk.data);
         }
-        is_filtered
+        if chunk.is_last {
+            self.client.send_end();
+        }
+        true
     }
 
     fn end(&mut self) -> bool {
@@ -199,16 +230,15 @@ impl<C: ClientSide> Relay<'_, C> {
         if is_reusable && upload == Upload::Done && connection.output.pending() == 0 {
             self.worker.pool.put(connection, self.worker.recent_ms());
         }
-        if is_filtered
-            && !self.filter(BodyChunk {
-                data: Bytes::new(),
-                is_last: true,
-            })
-        {
-            return false;
+        if !is_filtered {
+            self.client.send_end();
+            return true;
         }
-        self.client.send_end();
-        true
+        let chunk = BodyChunk {
+            data: Bytes::new(),
+            is_last: true,
+        };
+        self.filter(chunk, None)
     }
 }
 

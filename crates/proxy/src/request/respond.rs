@@ -4,17 +4,18 @@ use std::future::poll_fn;
 use std::rc::Rc;
 
 use twinplane_engine::answer::Answer;
-use twinplane_engine::chain;
+use twinplane_engine::chain::{self, Step};
 use twinplane_engine::exchange::{BodyChunk, Exchange, Source};
-use twinplane_engine::filter::Phase;
+use twinplane_engine::filter::{Effect, Phase};
 use twinplane_engine::text::Text;
 
 use super::Stop;
 use super::asking::Upload;
-use super::phases;
+use super::phases::{self, Filtered};
 use super::proxy::Answered;
 use super::receive;
 use super::relay::Relayed;
+use super::visit;
 use crate::client_side::{ClientSide, ResponseBody};
 use crate::error_page::{self, GatewayError, Page};
 use crate::h1::body::IncomingBody;
@@ -24,7 +25,7 @@ use crate::upgrade::Tunnel;
 use crate::worker::Worker;
 
 /// Queues the head of the upstream's response.
-pub(super) fn upstream<C: ClientSide>(
+pub(super) async fn upstream<C: ClientSide>(
     worker: &Rc<Worker>,
     x: &mut Exchange,
     client: &mut C,
@@ -55,9 +56,16 @@ pub(super) fn upstream<C: ClientSide>(
         ResponseFraming::Length(length) => Some(length),
         ResponseFraming::Chunked | ResponseFraming::Close => None,
     };
-    if !phases::header_filter(worker, x) {
-        x.response.headers.clear();
-        return Err(GatewayError::Unexpected.into());
+    match phases::header_filter(worker, x).await {
+        Filtered::Passed => {}
+        Filtered::Answered(answer) => {
+            x.response.headers.clear();
+            return Err(Stop::Answer(answer));
+        }
+        Filtered::Broken => {
+            x.response.headers.clear();
+            return Err(GatewayError::Unexpected.into());
+        }
     }
     put_proxied_headers(worker, x);
     let is_filtered = chain::has_phase(x, Phase::BodyFilter);
@@ -85,7 +93,7 @@ pub(super) fn upstream<C: ClientSide>(
 }
 
 /// Queues the head with which the upstream agreed to another protocol.
-pub(super) fn tunnel<C: ClientSide>(
+pub(super) async fn tunnel<C: ClientSide>(
     worker: &Rc<Worker>,
     x: &mut Exchange,
     client: &mut C,
@@ -103,7 +111,7 @@ pub(super) fn tunnel<C: ClientSide>(
         x.response.headers.append("Upgrade", protocol);
     }
     // The answer stands whatever a filter makes of it: both sides speak the other protocol from here on.
-    let _filtered = phases::header_filter(worker, x);
+    let _filtered = phases::header_filter(worker, x).await;
     put_proxied_headers(worker, x);
     client.send_head(x, ResponseBody::None { length: None });
     let read_ms = x
@@ -212,18 +220,26 @@ pub(super) async fn answer<C: ClientSide>(
     let default_type = worker.settings.start.error_default_type.as_str();
     let mut page = error_page::render(x, answer, is_of_server, default_type);
     prepare(x, answer, &page);
-    if !phases::header_filter(worker, x) {
-        let broken = error_page::word(&GatewayError::Unexpected, x, None).answer;
-        page = error_page::render(x, &broken, true, default_type);
-        x.response.headers.clear();
-        prepare(x, &broken, &page);
+    match phases::header_filter(worker, x).await {
+        Filtered::Passed => {}
+        Filtered::Answered(answer) => {
+            page = error_page::render(x, &answer, false, default_type);
+            x.response.headers.clear();
+            prepare(x, &answer, &page);
+        }
+        Filtered::Broken => {
+            let broken = error_page::word(&GatewayError::Unexpected, x, None).answer;
+            page = error_page::render(x, &broken, true, default_type);
+            x.response.headers.clear();
+            prepare(x, &broken, &page);
+        }
     }
     if x.tries.is_empty() {
         put_own_headers(worker, x);
     } else {
         put_proxied_headers(worker, x);
     }
-    let Some(body) = filtered(worker, x, page) else {
+    let Some(body) = filtered(worker, x, page).await else {
         return false;
     };
     let length = body.len() as u64;
@@ -249,7 +265,7 @@ pub(super) async fn answer<C: ClientSide>(
 }
 
 // A whole body of ours goes through the body filters at once, so that its length is known.
-fn filtered(worker: &Worker, x: &mut Exchange, page: Page) -> Option<bytes::Bytes> {
+async fn filtered(worker: &Worker, x: &mut Exchange, page: Page) -> Option<bytes::Bytes> {
     if !chain::has_phase(x, Phase::BodyFilter) {
         return Some(page.body);
     }
@@ -257,7 +273,16 @@ fn filtered(worker: &Worker, x: &mut Exchange, page: Page) -> Option<bytes::Byte
         data: page.body,
         is_last: true,
     };
-    phases::body_filter(worker, x, &mut chunk).then_some(chunk.data)
+    let mut outcome = None;
+    loop {
+        match phases::body_filter(worker, x, &mut chunk, outcome.take())? {
+            Step::Done => return Some(chunk.data),
+            Step::Wait(Effect::Visit(visit)) => {
+                outcome = Some(visit::perform(worker, x, visit).await);
+            }
+            Step::Wait(_) | Step::Answered(_) => return None,
+        }
+    }
 }
 
 fn prepare(x: &mut Exchange, answer: &Answer, page: &Page) {

@@ -1,0 +1,396 @@
+//! What a plugin in Python sees of a request: a view that reads when it is asked and records changes where the request
+//! is. Converts, checks what may stand in a header, decides nothing.
+use std::sync::Arc;
+
+use pyo3::create_exception;
+use pyo3::exceptions::{PyException, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyString};
+use twinplane_engine::headers::Headers;
+use twinplane_engine::text::Text;
+use twinplane_engine::visit::{self, Parts, Verdict};
+
+use crate::host;
+
+create_exception!(
+    _dataplane,
+    VisitOver,
+    PyException,
+    "The request did not wait for the plugin any longer."
+);
+
+/// One request at one plugin in one phase.
+#[pyclass(module = "twinplane._dataplane", frozen)]
+pub(crate) struct Visit {
+    visit: Arc<visit::Visit>,
+}
+
+// What one hop's connection is about is the gateway's alone.
+const FRAMING: [&str; 8] = [
+    "connection",
+    "content-length",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+impl Visit {
+    pub(crate) fn new(visit: Arc<visit::Visit>) -> Self {
+        Self { visit }
+    }
+
+    fn read<T>(&self, look: impl FnOnce(&Parts) -> T) -> PyResult<T> {
+        self.visit.read(look).ok_or_else(over)
+    }
+
+    fn edit<T>(&self, change: impl FnOnce(&mut Parts) -> T) -> PyResult<T> {
+        self.visit.edit(change).ok_or_else(over)
+    }
+}
+
+fn over() -> PyErr {
+    VisitOver::new_err("the request did not wait for the plugin any longer")
+}
+
+/// A header's name, checked.
+pub(crate) fn name_of(name: &str) -> PyResult<String> {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if name.is_empty() || !name.bytes().all(is_token) {
+        return Err(PyValueError::new_err(format!(
+            "'{name}' is no name of a header"
+        )));
+    }
+    if FRAMING.iter().any(|own| own.eq_ignore_ascii_case(name)) {
+        return Err(PyValueError::new_err(format!(
+            "the header '{name}' is the gateway's own business"
+        )));
+    }
+    Ok(name.to_owned())
+}
+
+/// A header's value, checked; one character a byte.
+pub(crate) fn value_of(value: &str) -> PyResult<Vec<u8>> {
+    let bytes: Option<Vec<u8>> = value
+        .chars()
+        .map(|character| u8::try_from(u32::from(character)).ok())
+        .collect();
+    match bytes {
+        Some(bytes) if !bytes.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) => Ok(bytes),
+        _ => Err(PyValueError::new_err(
+            "a header's value holds one line of Latin-1 characters",
+        )),
+    }
+}
+
+/// One character a byte.
+fn latin(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| char::from(*byte)).collect()
+}
+
+fn pairs(headers: &Headers) -> Vec<(String, String)> {
+    headers
+        .iter()
+        .map(|(name, value)| (latin(name), latin(value)))
+        .collect()
+}
+
+fn tags(tags: Option<&Vec<Box<str>>>) -> Vec<&str> {
+    tags.into_iter().flatten().map(|tag| &**tag).collect()
+}
+
+fn side(parts: &Parts, is_response: bool) -> &Headers {
+    if is_response {
+        &parts.response.headers
+    } else {
+        &parts.request.headers
+    }
+}
+
+fn side_mut(parts: &mut Parts, is_response: bool) -> &mut Headers {
+    if is_response {
+        &mut parts.response.headers
+    } else {
+        &mut parts.request.headers
+    }
+}
+
+#[pymethods]
+impl Visit {
+    #[getter]
+    fn request_id(&self) -> String {
+        latin(self.visit.request_id.as_bytes())
+    }
+
+    #[getter]
+    fn plugin(&self) -> &'static str {
+        self.visit.plugin
+    }
+
+    #[getter]
+    fn plugin_id(&self) -> &str {
+        &self.visit.plugin_id
+    }
+
+    /// Whether the request waits no longer.
+    #[getter]
+    fn is_over(&self) -> bool {
+        self.visit.is_over()
+    }
+
+    /// A fact of the request or of the client by its name.
+    fn fact(&self, py: Python<'_>, name: &str) -> PyResult<Py<PyAny>> {
+        let text = self.read(|parts| {
+            let (request, client) = (&parts.request, &parts.client);
+            Some(match name {
+                "method" => latin(request.method.as_bytes()),
+                "target" => latin(request.target.as_bytes()),
+                "path" => latin(request.path.as_bytes()),
+                "query" => latin(request.query.as_ref().map_or(&b""[..], Text::as_bytes)),
+                "host" => latin(request.host.as_bytes()),
+                "scheme" => client.scheme.as_str().to_owned(),
+                "forwarded_scheme" => client.forwarded_scheme.as_str().to_owned(),
+                "http_version" => client.http_version.as_str().to_owned(),
+                "client_ip" => client.ip.to_string(),
+                "peer_ip" => client.peer.to_string(),
+                "port" => client.listener_port.to_string(),
+                "upstream_path" => latin(parts.upstream.path.as_bytes()),
+                "source" => parts.response.source.as_str().to_owned(),
+                _ => return None,
+            })
+        })?;
+        let text = text.ok_or_else(|| PyValueError::new_err(format!("no fact '{name}'")))?;
+        Ok(PyString::new(py, &text).into_any().unbind())
+    }
+
+    /// The first value of a header, None where there is none.
+    fn header(&self, is_response: bool, name: &str) -> PyResult<Option<String>> {
+        self.read(|parts| side(parts, is_response).get(name).map(latin))
+    }
+
+    /// All values of a header.
+    fn header_values(&self, is_response: bool, name: &str) -> PyResult<Vec<String>> {
+        self.read(|parts| side(parts, is_response).get_all(name).map(latin).collect())
+    }
+
+    /// Name and value of each header.
+    fn headers(&self, is_response: bool) -> PyResult<Vec<(String, String)>> {
+        self.read(|parts| pairs(side(parts, is_response)))
+    }
+
+    /// Set the one value of a header.
+    fn set_header(&self, is_response: bool, name: &str, value: &str) -> PyResult<()> {
+        let (name, value) = (name_of(name)?, value_of(value)?);
+        if !is_response && name.eq_ignore_ascii_case("host") {
+            let host = Text::from(value);
+            return self.edit(|parts| parts.upstream.host_header = Some(host));
+        }
+        self.edit(|parts| side_mut(parts, is_response).set(name, value))
+    }
+
+    /// Add a value beside those of the same name.
+    fn add_header(&self, is_response: bool, name: &str, value: &str) -> PyResult<()> {
+        let (name, value) = (name_of(name)?, value_of(value)?);
+        self.edit(|parts| side_mut(parts, is_response).append(name, value))
+    }
+
+    /// Remove a header; says whether it was there.
+    fn remove_header(&self, is_response: bool, name: &str) -> PyResult<bool> {
+        let name = name_of(name)?;
+        self.edit(|parts| side_mut(parts, is_response).remove(&name))
+    }
+
+    /// The body, None where it was not asked for; and whether it is whole.
+    fn body<'py>(&self, py: Python<'py>) -> PyResult<(Option<Bound<'py, PyBytes>>, bool)> {
+        let (body, is_whole) = self.read(|parts| {
+            (
+                parts.request.buffered.clone(),
+                parts.request.is_buffered_whole,
+            )
+        })?;
+        Ok((body.map(|body| PyBytes::new(py, &body)), is_whole))
+    }
+
+    /// Change what goes upstream: `method`, `path`, `query` (None: no query), `host`.
+    fn set_upstream(&self, name: &str, value: Option<&str>) -> PyResult<()> {
+        let bytes = value.map(value_of).transpose()?;
+        let is_plain = |bytes: &Vec<u8>| bytes.iter().all(|byte| (0x21..0x7f).contains(byte));
+        if bytes.as_ref().is_some_and(|bytes| !is_plain(bytes)) {
+            return Err(PyValueError::new_err(format!(
+                "the {name} must be written in visible ASCII characters"
+            )));
+        }
+        let changed = self.edit(|parts| {
+            let upstream = &mut parts.upstream;
+            match (name, bytes) {
+                ("method", Some(method)) => upstream.method = Some(Text::from(method)),
+                ("path", Some(path)) if path.starts_with(b"/") => upstream.path = Text::from(path),
+                ("host", Some(host)) => upstream.host_header = Some(Text::from(host)),
+                ("query", query) => upstream.query = Some(query.map(Text::from)),
+                _ => return false,
+            }
+            true
+        })?;
+        if changed {
+            Ok(())
+        } else {
+            Err(PyValueError::new_err(format!(
+                "'{}' is no {name}",
+                value.unwrap_or("None")
+            )))
+        }
+    }
+
+    /// Send another body upstream.
+    fn set_body(&self, body: Vec<u8>) -> PyResult<()> {
+        self.edit(|parts| parts.upstream.body = Some(body.into()))
+    }
+
+    /// Send the request to another host and port than the service's.
+    fn set_target(&self, host: &str, port: u16) -> PyResult<()> {
+        self.edit(|parts| parts.upstream.target = Some((host.into(), port)))
+    }
+
+    #[getter]
+    fn status(&self) -> PyResult<u16> {
+        self.read(|parts| parts.response.status)
+    }
+
+    #[getter]
+    fn upstream_status(&self) -> PyResult<Option<u16>> {
+        self.read(|parts| parts.response.upstream_status)
+    }
+
+    /// Send another status to the client.
+    fn set_status(&self, status: u16) -> PyResult<()> {
+        if !(200..=599).contains(&status) {
+            return Err(PyValueError::new_err(format!(
+                "{status} is no final status"
+            )));
+        }
+        self.edit(|parts| {
+            parts.response.status = status;
+            parts.response.reason = None;
+        })
+    }
+
+    /// The piece of the body that is about to go, and whether it is the last one.
+    fn chunk<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyBytes>, bool)> {
+        let (data, is_last) = self.read(|parts| {
+            let chunk = parts.chunk.as_ref();
+            chunk.map_or_else(Default::default, |chunk| {
+                (chunk.data.clone(), chunk.is_last)
+            })
+        })?;
+        Ok((PyBytes::new(py, &data), is_last))
+    }
+
+    /// Send this piece instead.
+    fn set_chunk(&self, data: Vec<u8>) -> PyResult<()> {
+        self.edit(|parts| {
+            if let Some(chunk) = &mut parts.chunk {
+                chunk.data = data.into();
+            }
+        })
+    }
+
+    /// The consumer as a dictionary, None where there is none.
+    fn consumer<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let Some(consumer) = self.read(|parts| parts.consumer.clone())? else {
+            return Ok(None);
+        };
+        let told = PyDict::new(py);
+        told.set_item("id", &*consumer.model.id)?;
+        told.set_item("username", consumer.model.username.as_deref())?;
+        told.set_item("custom_id", consumer.model.custom_id.as_deref())?;
+        told.set_item("tags", tags(consumer.model.tags.as_ref()))?;
+        let groups: Vec<String> = consumer
+            .groups
+            .iter()
+            .map(|group| latin(group.as_bytes()))
+            .collect();
+        told.set_item("groups", groups)?;
+        Ok(Some(told))
+    }
+
+    /// Kind and id of the credential that was used.
+    fn credential(&self) -> PyResult<Option<(&'static str, String)>> {
+        self.read(|parts| {
+            let used = parts.credential.as_ref();
+            used.map(|used| (used.kind, used.id.to_string()))
+        })
+    }
+
+    /// The route as a dictionary.
+    fn route<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let Some(route) = self.visit.route() else {
+            return Ok(None);
+        };
+        let told = PyDict::new(py);
+        told.set_item("id", &*route.model.id)?;
+        told.set_item("name", route.model.name.as_deref())?;
+        told.set_item("tags", tags(route.model.tags.as_ref()))?;
+        Ok(Some(told))
+    }
+
+    /// The service as a dictionary.
+    fn service<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let Some(service) = self.visit.service() else {
+            return Ok(None);
+        };
+        let told = PyDict::new(py);
+        told.set_item("id", &*service.model.id)?;
+        told.set_item("name", service.model.name.as_deref())?;
+        told.set_item("protocol", &*service.model.protocol)?;
+        told.set_item("host", &*service.model.host)?;
+        told.set_item("port", service.model.port)?;
+        told.set_item("path", service.model.path.as_deref())?;
+        told.set_item("tags", tags(service.model.tags.as_ref()))?;
+        Ok(Some(told))
+    }
+
+    /// Captures of the route's path by name and number.
+    fn captures(&self) -> PyResult<Vec<(String, String)>> {
+        self.read(|parts| {
+            let captures = parts.matched.captures.iter();
+            captures
+                .map(|(name, value)| (name.to_string(), value.to_string()))
+                .collect()
+        })
+    }
+
+    /// What the plugin kept in an earlier phase of this request.
+    fn kept(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        self.read(|parts| {
+            let kept = parts.kept.as_ref()?;
+            kept.downcast_ref::<Py<PyAny>>()
+                .map(|kept| kept.clone_ref(py))
+        })
+    }
+
+    /// Keep an object for later phases of this request.
+    fn keep(&self, kept: Py<PyAny>) -> PyResult<()> {
+        let replaced = self.visit.edit_kept(Box::new(kept)).ok_or_else(over)?;
+        drop(replaced);
+        Ok(())
+    }
+
+    /// The verdict of a call that said that it comes later: None to go on, else an answer.
+    fn finish(&self, answer: &Bound<'_, PyAny>) -> PyResult<()> {
+        let verdict = host::verdict(answer)?.unwrap_or(Verdict::Failed);
+        self.visit.finish(verdict);
+        Ok(())
+    }
+
+    /// The plugin broke.
+    fn fail(&self) {
+        self.visit.finish(Verdict::Failed);
+    }
+
+    /// There is no room for one more.
+    fn refuse(&self) {
+        self.visit.finish(Verdict::Refused);
+    }
+}

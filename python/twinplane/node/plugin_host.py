@@ -1,0 +1,216 @@
+"""Runs plugins in Python: builds them for the core, lends it threads to call them on, tells what they do wrong.
+
+The core queues requests and keeps the time; nothing here decides what becomes of a request.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import orjson
+
+from twinplane.node.coroutines import Coroutines
+
+if TYPE_CHECKING:
+    from twinplane.pdk import Plugin, Visit
+
+_log = logging.getLogger(__name__)
+_MS = 1000
+
+
+class PhaseOverdue(BaseException):
+    """Raised inside a phase that runs longer than it may: no handler of `Exception` keeps it going."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostLimits:
+    """What plugins in Python may take."""
+
+    threads: int = 4
+    calls_max: int = 1000
+    """Calls that wait for a thread; and, apart from that, coroutines under way."""
+    timeout_ms: int = 1000
+    fails_open: bool = False
+    log_entries_max: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A configured plugin, as the core asks for it."""
+
+    handlers: dict[str, Callable[..., object]]
+    fails_open: bool
+    timeout_ms: int
+    body_bytes_max: int | None
+
+
+class PluginCore(Protocol):
+    """The part of the core that lends itself to plugins."""
+
+    def run_plugins(self, thread: int) -> None:
+        """Call plugins on this thread until the core has stopped."""
+
+    def plugin_counts(self) -> dict[str, int]:
+        """What there is to do, and what became of the rest."""
+
+
+class PluginHost:
+    """All plugins in Python of one node."""
+
+    late = PhaseOverdue
+
+    def __init__(self, limits: HostLimits, classes: Sequence[type[Plugin[Any]]] = ()) -> None:
+        """`classes` are the plugins that do not come with twinplane. Nothing runs until one is configured."""
+        self._limits = limits
+        self._classes: dict[str, type[Plugin[Any]]] = {each.name: each for each in classes}
+        self._instances: dict[str, Plugin[Any]] = {}
+        self._caches: dict[str, Any] = {}
+        self._building: dict[str, list[Any]] = {}
+        self._configured: set[str] = set()
+        self._core: PluginCore | None = None
+        self._threads: list[threading.Thread] = []
+        self._coroutines = Coroutines(limits.calls_max)
+        # A C function: while the core calls it, no other thread runs Python.
+        self.interrupt = ctypes.pythonapi.PyThreadState_SetAsyncExc
+        self.interrupt.argtypes = (ctypes.c_ulong, ctypes.py_object)
+        self.interrupt.restype = ctypes.c_int
+        self.calls_max = limits.calls_max
+        self.log_entries_max = limits.log_entries_max
+        self.log_failures_total = 0
+
+    @property
+    def plugins(self) -> list[tuple[str, int, str, bool]]:
+        """Name, priority, version of each class, and whether it only observes."""
+        return [(each.name, each.priority, each.version, each.observes_only) for each in self._classes.values()]
+
+    def versions(self) -> dict[str, str]:
+        """What the node tells its control plane of them."""
+        return {each.name: each.version for each in self._classes.values()}
+
+    def begin(self) -> None:
+        """A configuration is about to be built."""
+        self._building = {}
+
+    def build(self, name: str, config: bytes) -> Built:
+        """A configured plugin. Whatever is raised refuses the configuration, with this plugin named."""
+        instance = self._instance(name)
+        read = instance.config_class.model_validate(orjson.loads(config))
+        self._building.setdefault(name, []).append(read)
+        from twinplane.node.plugin_calls import handlers  # noqa: PLC0415 - loads the kit
+
+        fails = instance.on_failure
+        timeout_ms = instance.timeout_ms or self._limits.timeout_ms
+        return Built(
+            handlers(instance, read, self._cache(name), functools.partial(self._spawn, timeout_ms), self._tell_log),
+            fails_open=self._limits.fails_open if fails is None else fails == "fail_open",
+            timeout_ms=timeout_ms,
+            body_bytes_max=instance.body_bytes_max or None,
+        )
+
+    def served(self) -> None:
+        """What was built is in force: threads are there for it, and each plugin is told of all its configurations."""
+        if self._building:
+            self._start_threads()
+        for name in self._configured | set(self._building):
+            try:
+                self._instances[name].configure(self._building.get(name, []))
+            except Exception:
+                _log.exception("python_plugin_configure_failed plugin=%s", name)
+        self._configured = set(self._building)
+
+    def attach(self, core: PluginCore) -> None:
+        """The core has started."""
+        self._core = core
+        self.served()
+
+    def replace(self, classes: Sequence[type[Plugin[Any]]]) -> None:
+        """Take other code for plugins of the same names; in force with the next configuration."""
+        for each in classes:
+            self._classes[each.name] = each
+            self._instances.pop(each.name, None)
+
+    def failed(self, visit: Visit, error: BaseException) -> None:
+        """A phase raised: the request is answered by the core, the reason is told here."""
+        if isinstance(error, PhaseOverdue):
+            _log.error("python_plugin_interrupted plugin=%s request_id=%s", visit.plugin, visit.request_id)
+            return
+        if visit.is_over and type(error).__name__ == "VisitOver":
+            _log.warning("python_plugin_late plugin=%s request_id=%s", visit.plugin, visit.request_id)
+            return
+        _log.error(
+            "python_plugin_failed plugin=%s plugin_id=%s request_id=%s",
+            visit.plugin,
+            visit.plugin_id,
+            visit.request_id,
+            exc_info=error,
+        )
+
+    def settle(self, thread: int) -> None:
+        """An interrupted call is over: what was raised too late for it must not hit the next one."""
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), None)
+
+    def counts(self) -> Mapping[str, int]:
+        """How calls fare; empty where there are no plugins in Python."""
+        if self._core is None or not (self._threads or self._classes):
+            return {}
+        counts = self._core.plugin_counts()
+        return {**counts, "coroutines": len(self._coroutines), "log_failures": self.log_failures_total}
+
+    def close(self, grace_s: float) -> None:
+        """The core has stopped: wait for what is left of the log phase. Blocks."""
+        for thread in self._threads:
+            thread.join(grace_s / max(len(self._threads), 1))
+        self._coroutines.close()
+
+    def _instance(self, name: str) -> Plugin[Any]:
+        found = self._instances.get(name)
+        if found is None:
+            plugin = self._classes.get(name) or _bundled(name)
+            found = self._instances[name] = plugin()
+        return found
+
+    def _cache(self, name: str) -> Any:
+        from twinplane.pdk import Cache  # noqa: PLC0415 - as above
+
+        return self._caches.setdefault(name, Cache())
+
+    def _start_threads(self) -> None:
+        core = self._core
+        if core is None or self._threads:
+            return
+        for number in range(self._limits.threads):
+            thread = threading.Thread(target=_work, args=(core,), name=f"plugins-{number}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _spawn(self, timeout_ms: int, visit: Visit, started: Callable[[], Any]) -> None:
+        """Run a coroutine of a phase on the loop of plugins."""
+        if not self._coroutines.run(started, visit, timeout_ms / _MS, self.failed):
+            visit.refuse()
+
+    def _tell_log(self, name: str, error: BaseException) -> None:
+        self.log_failures_total += 1
+        _log.error("python_plugin_log_failed plugin=%s", name, exc_info=error)
+
+
+def _bundled(name: str) -> type[Plugin[Any]]:
+    from twinplane.registry.python_plugins import bundled_class  # noqa: PLC0415 - loads the declarations
+
+    found = bundled_class(name)
+    if found is None:
+        raise LookupError(f"plugin '{name}' is not known here")
+    return found
+
+
+def _work(core: PluginCore) -> None:
+    while True:
+        try:
+            return core.run_plugins(threading.get_ident())
+        except BaseException as error:
+            _log.error("python_plugin_thread_failed", exc_info=error)

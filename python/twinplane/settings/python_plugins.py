@@ -1,0 +1,45 @@
+"""The settings of a node about plugins in Python."""
+
+from __future__ import annotations
+
+from twinplane.settings.setting import LIST, Setting, integer, one_of
+
+PLUGINS_DOC = (
+    "Plugins that configurations may name: bundled, and the names of installed plugins in Python (entry points of the "
+    "group twinplane.plugins). All bundled ones are always there."
+)
+
+PYTHON_PLUGINS: tuple[Setting, ...] = (
+    Setting("plugins", LIST, "bundled", PLUGINS_DOC),
+    Setting(
+        "python_plugin_threads",
+        integer(1, 64),
+        "4",
+        "Threads that call plugins in Python. One runs at a time; the others take over where it waits for something.",
+    ),
+    Setting(
+        "python_plugin_queue",
+        integer(1, 1_000_000, unit="calls"),
+        "1000",
+        "Calls that may wait for a thread, and coroutines of plugins that may be under way; over that, requests fail.",
+    ),
+    Setting(
+        "python_plugin_timeout",
+        integer(1, 600_000, unit="milliseconds"),
+        "1000",
+        "How long a phase of a plugin in Python may take, waiting included, unless the plugin says otherwise.",
+    ),
+    Setting(
+        "python_plugin_failure",
+        one_of("fail_closed", "fail_open"),
+        "fail_closed",
+        "What becomes of a request whose plugin in Python raises or is late, unless the plugin says otherwise: 500, or "
+        "it passes as if the plugin were not there.",
+    ),
+    Setting(
+        "python_plugin_log_queue",
+        integer(1, 10_000_000, unit="entries"),
+        "10000",
+        "Entries kept for the log phase of plugins in Python; over that, the oldest are lost and counted.",
+    ),
+)
