@@ -104,8 +104,17 @@ class Core:
     def renew(self, certificates: bytes) -> None:
         """Serve other default certificates from the next handshake on; raises `StartError` and keeps those before."""
 
-    def drain(self, kind: Literal["records", "usage", "logs", "metrics"]) -> bytes:
-        """Take away what has gathered: JSON lines, for metrics one JSON object. Never waits for a request."""
+    def judge(self, judgements: bytes) -> int:
+        """Take into account what probes saw of targets, or what people want of them; how many peers it was about.
+
+        Raises `ValueError` where the list cannot be read; nothing of it is taken then.
+        """
+
+    def drain(self, kind: Literal["records", "usage", "logs", "metrics", "probes", "health", "troubles"]) -> bytes:
+        """Take away what has gathered: JSON lines, for metrics one JSON object, for the others a JSON list.
+
+        Never waits for a request.
+        """
 
     def status(self) -> Status:
         """Tell how the core is."""

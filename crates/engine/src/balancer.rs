@@ -20,6 +20,6 @@ pub use choice::{Ask, Balancer, Peer};
 pub use hash_input::{HashInput, hash_input, sticky_cookie};
 pub use health::{PeerHealth, PeerState, Report, Thresholds};
 pub use load::PeerLoad;
-pub use policy::{Algorithm, HashSource, Outcome, Policy, StickyCookie};
+pub use policy::{Algorithm, Checks, HashSource, Outcome, Policy, StickyCookie};
 pub use slow::SlowRule;
 pub use target::{TARGET_PORT, parse_target};

@@ -76,7 +76,7 @@ impl Snapshot {
             targets.map(move |target| (name, &*target.host, target.port))
         });
         let configured: HashSet<(&str, &str, u16), ahash::RandomState> = targets.collect();
-        move |key| configured.contains(&(&*key.upstream, &*key.host, key.port))
+        move |key| configured.contains(&(&*key.upstream, &*key.host, key.target_port))
     }
 }
 

@@ -5,7 +5,9 @@ use std::sync::PoisonError;
 
 use ahash::AHashMap;
 use serde_json::{Map, Value, json};
+use twinplane_engine::balancer::HealthBook;
 use twinplane_engine::record::{Usage, UsageKey};
+use twinplane_engine::snapshot::Snapshot;
 
 use crate::recorder::{Counter, Metric};
 use crate::server::Server;
@@ -22,6 +24,12 @@ pub enum Kind {
     Logs,
     /// Everything that is counted, since the start.
     Metrics,
+    /// Whom to probe.
+    Probes,
+    /// How the targets fare.
+    Health,
+    /// Those of them that get no requests.
+    Troubles,
 }
 
 impl FromStr for Kind {
@@ -33,6 +41,9 @@ impl FromStr for Kind {
             "usage" => Ok(Self::Usage),
             "logs" => Ok(Self::Logs),
             "metrics" => Ok(Self::Metrics),
+            "probes" => Ok(Self::Probes),
+            "health" => Ok(Self::Health),
+            "troubles" => Ok(Self::Troubles),
             other => Err(format!("nothing to drain under the name {other}")),
         }
     }
@@ -47,7 +58,17 @@ impl Server {
             Kind::Logs => self.lines(|pages| pages.logs.take().collect()),
             Kind::Usage => self.usage(),
             Kind::Metrics => self.metrics().to_string().into_bytes(),
+            Kind::Probes => self.of_targets(upstream_health::probes),
+            Kind::Health => self.of_targets(upstream_health::rows),
+            Kind::Troubles => self.of_targets(upstream_health::troubles),
         }
+    }
+
+    fn of_targets(&self, read: impl Fn(&Snapshot, &HealthBook) -> Vec<Value>) -> Vec<u8> {
+        let snapshot = self.node.snapshot.load_full();
+        Value::from(read(&snapshot, &self.node.state.health))
+            .to_string()
+            .into_bytes()
     }
 
     fn lines(&self, take: impl Fn(&mut crate::recorder::Pages) -> Vec<Vec<u8>>) -> Vec<u8> {

@@ -26,6 +26,7 @@ use crate::server::thread::Command;
 use crate::settings::{Settings, identities_of};
 use crate::tls::certificates::CertificateTable;
 use crate::tls::downstream::Downstream;
+use crate::upstream_health;
 
 /// Over the grace of a stop: for threads to end after their connections were cut.
 const STOP_MARGIN: Duration = Duration::from_secs(5);
@@ -174,6 +175,18 @@ impl Server {
         let identities = identities_of(certificates)?;
         self.node.downstream_tls.renew(identities);
         Ok(())
+    }
+
+    /// Takes into account what probes saw of targets, or what people want of them: a list. How many peers it was about.
+    pub fn judge(&self, judgements: &[u8]) -> Result<usize, String> {
+        let judgements: Vec<upstream_health::Judgement> =
+            serde_json::from_slice(judgements).map_err(|error| error.to_string())?;
+        let snapshot = self.node.snapshot.load_full();
+        Ok(upstream_health::judge(
+            &snapshot,
+            &self.node.state.health,
+            &judgements,
+        ))
     }
 
     /// Takes configurations apart that no request is served by any more. Leaves it to the next call while one is built.

@@ -1,5 +1,6 @@
 //! The upstream's side: where a request goes, the connection it goes over, what is written to it and read from it.
 //! Which failure is tried again is `engine`'s to decide; this side performs.
+pub mod balancers;
 pub mod connection;
 pub mod head;
 pub mod io;

@@ -17,7 +17,7 @@ use crate::recorder::Recorder;
 use crate::settings::Settings;
 use crate::timers::Timers;
 use crate::tls::upstream::UpstreamConfigs;
-use crate::upstream::peers::Balancers;
+use crate::upstream::balancers::Balancers;
 use crate::upstream::pool::Pool;
 
 /// One worker thread's surroundings.

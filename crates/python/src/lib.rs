@@ -1,4 +1,4 @@
-//! The door to Python: six verbs on one class. Converts, delegates, decides nothing.
+//! The door to Python: seven verbs on one class. Converts, delegates, decides nothing.
 mod host;
 mod queue;
 mod view;
@@ -124,7 +124,14 @@ impl Core {
             .map_err(|error| StartError::new_err((error.faults,)))
     }
 
-    /// Take away what has gathered: "records", "usage", "logs" as JSON lines, "metrics" as one JSON object.
+    /// Take into account what probes saw of targets, or what people want of them; how many peers it was about.
+    fn judge(&self, py: Python<'_>, judgements: &[u8]) -> PyResult<usize> {
+        py.detach(|| self.server.judge(judgements))
+            .map_err(PyValueError::new_err)
+    }
+
+    /// Take away what has gathered: "records", "usage", "logs" as JSON lines, "metrics" as one JSON object, "probes",
+    /// "health" and "troubles" as JSON lists.
     fn drain<'py>(&self, py: Python<'py>, kind: &str) -> PyResult<Bound<'py, PyBytes>> {
         let kind: Kind = kind.parse().map_err(PyValueError::new_err)?;
         let drained = py.detach(|| self.server.drain(kind));

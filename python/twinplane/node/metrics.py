@@ -24,6 +24,8 @@ _HELP = {
     "kong_control_plane_connected": "Whether the link to the control plane is up.",
     "kong_data_plane_cluster_cert_expiry_timestamp": "When the node's certificate ends, in Unix seconds.",
     "kong_upstream_target_health": "State of each target of each upstream.",
+    "twinplane_target_ejections_total": "How often health checks have put an address out.",
+    "twinplane_target_rests_total": "How often an address was passed over for being slow.",
     "kong_memory_workers_lua_vms_bytes": "Memory of the node's process.",
     "twinplane_config_applied_total": "Configurations applied since the start.",
     "twinplane_config_refused_total": "Configurations refused since the start.",
@@ -117,9 +119,11 @@ def health_samples(rows: Sequence[Mapping[str, Any]]) -> Iterator[Sample]:
             }
             is_state = str(row.get("health", "")).lower() == state
             yield Sample("kong_upstream_target_health", "gauge", labels, float(is_state))
-        if rests := row.get("rests_total"):
-            own = {name: str(row.get(name, "")) for name in ("upstream", "target", "address")}
-            yield Sample("twinplane_target_rests_total", "counter", own, float(rests))
+        own = {name: str(row.get(name, "")) for name in ("upstream", "target", "address")}
+        for name in ("ejections_total", "rests_total"):
+            # Most targets have done well all along.
+            if count := row.get(name):
+                yield Sample(f"twinplane_target_{name}", "counter", own, float(count))
 
 
 def _kind(name: str) -> str:

@@ -43,12 +43,14 @@ from twinplane.node.log_sinks import Surroundings
 from twinplane.node.logs import LogDelivery
 from twinplane.node.pauses import watch_pauses
 from twinplane.node.plugin_host import HostLimits, PluginHost
+from twinplane.node.probing import Prober
 from twinplane.node.renewal import read_pem
 from twinplane.node.seal import Keyring, SealKey, read_keyring
 from twinplane.node.served_certificates import served_certificates, server_context
 from twinplane.node.sockets import resolved
 from twinplane.node.sparse import complete_table
 from twinplane.node.status import StatusApi, StatusFacts
+from twinplane.node.target_health import TargetHealth
 from twinplane.node.tasks import Work, in_loop, run_beside
 from twinplane.node.telemetry import TelemetrySender, TelemetryTimes
 from twinplane.settings import NodeSettings
@@ -133,6 +135,7 @@ class Node:
             stack.push_async_callback(asyncio.to_thread, self.plugins.close, LOGS_GRACE_SECONDS)
             stack.push_async_callback(self._stop_core, core)
             link = self._link(keeper, dialers, audit)
+            prober = Prober(core, lambda: _tls_context(settings), probes_max=settings["probes_max"])
             self._certificates.watch_served(core)
             api = StatusApi(
                 StatusFacts(
@@ -150,12 +153,14 @@ class Node:
                     audit=audit.counts,
                     license_expires_at=lambda: self._gate.expires_at,
                     plugins=self.plugins.counts,
+                    probes=prober.facts,
+                    takes_target_health=settings["status_target_health"],
                 )
             )
             await self._listen(stack, api, audit)
             watching = functools.partial(self._gate.run, keeper.serve_again)
             tasks: list[Work] = [telemetry.run, delivery.run, keeper.retry_keeping, watching]
-            tasks.append(self._certificates.keep_renewed)
+            tasks += [self._certificates.keep_renewed, prober.run, TargetHealth(core).watch]
             if link is not None:
                 self.conditions.watch(in_loop(link.announce))
                 resumed = functools.partial(_hurry, dialers)

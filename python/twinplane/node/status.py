@@ -20,12 +20,15 @@ from twinplane.hybrid.wire import Issue
 from twinplane.node.http import HttpAnswer, HttpRequest, json_answer
 from twinplane.node.logs import LogFacts
 from twinplane.node.metrics import CONTENT_TYPE, Sample, exposition, health_samples, plugin_samples
+from twinplane.node.probing import ProbeFacts
 from twinplane.node.renewal import RenewalFacts
+from twinplane.node.target_health import TargetHealth
 from twinplane.node.telemetry import TelemetryFacts
 
 _UNITS = {"b": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 _NOT_FOUND = json_answer(404, {"message": "Not found"})
 _UPSTREAM = re.compile(r"/upstreams/([^/]+)/(health|targets|targets/all)/?")
+_TARGET = re.compile(r"/upstreams/([^/]+)/targets/([^/]+)(?:/([^/]+))?/(healthy|unhealthy)")
 
 
 class CoreStatus(Protocol):
@@ -41,7 +44,10 @@ class StatusCore(Protocol):
     """The part of the core that this room reads."""
 
     def drain(self, kind: Any) -> bytes:
-        """The metrics, as JSON."""
+        """The metrics, as JSON; the health of targets."""
+
+    def judge(self, judgements: bytes) -> int:
+        """Take into account what people want of targets."""
 
     def status(self) -> Any:
         """A `CoreStatus`."""
@@ -70,6 +76,9 @@ class StatusFacts:
     license_expires_at: Callable[[], float | None] = lambda: None
     plugins: Callable[[], Mapping[str, int]] = dict
     """How calls of plugins in Python fare; empty where there are none."""
+    probes: ProbeFacts | None = None
+    takes_target_health: bool = False
+    """Whether targets may be put in and out through this port."""
 
 
 class StatusApi:
@@ -92,6 +101,8 @@ class StatusApi:
         }
         answer = known.get(path)
         upstream = _UPSTREAM.fullmatch(path)
+        if request.method in {"PUT", "POST"} and (target := _TARGET.fullmatch(path)):
+            return await asyncio.to_thread(self._set_health, *target.groups())
         if answer is None and upstream is None:
             return _NOT_FOUND
         if request.method not in {"GET", "HEAD"}:
@@ -231,27 +242,29 @@ class StatusApi:
                 for outcome in ("sent", "dropped")
             ]
             samples.append(Sample("twinplane_audit_events_waiting", "gauge", {}, audit["waiting"]))
+        if facts.probes is not None:
+            probes = facts.probes
+            for outcome, value in {"answered": probes.answered_total, "failed": probes.failed_total}.items():
+                samples.append(Sample("twinplane_probes_total", "counter", {"outcome": outcome}, value))
+            samples.append(Sample("twinplane_probes_delayed_total", "counter", {}, probes.delayed_total))
         return samples
+
+    def _set_health(self, upstream: str, target: str, address: str | None, wanted: str) -> HttpAnswer:
+        """Put a target in or out by hand, whole or one address of it."""
+        if not self._facts.takes_target_health:
+            return json_answer(
+                403, {"message": "target health is not set through this port: status_target_health is off"}
+            )
+        is_there = TargetHealth(self._facts.core).set(upstream, target, address, is_healthy=wanted == "healthy")
+        return HttpAnswer(204) if is_there else _NOT_FOUND
 
     def _health(self, upstream: str, view: str) -> HttpAnswer:
         """Targets of an upstream as the node's balancer sees them."""
-        rows = [
-            row
-            for row in self._core_metrics().get("upstream_health", ())
-            if upstream in (row.get("upstream"), row.get("upstream_id"))
-        ]
-        if not rows:
+        data = TargetHealth(self._facts.core).of(upstream)
+        if not data:
             return _NOT_FOUND
-        data = [
-            {
-                "id": row.get("target_id"),
-                "target": row.get("target"),
-                "weight": row.get("weight"),
-                "upstream": {"id": row.get("upstream_id")},
-                **({"health": str(row.get("health", "")).upper()} if view == "health" else {}),
-            }
-            for row in rows
-        ]
+        if view != "health":
+            data = [{name: row[name] for name in ("id", "target", "weight", "upstream")} for row in data]
         return json_answer(200, {"data": data, "next": None, "node_id": self._facts.node_id})
 
     def _core_metrics(self) -> dict[str, Any]:

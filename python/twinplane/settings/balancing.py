@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twinplane.settings.setting import LIST, PATH, Kind, Setting, integer
+from twinplane.settings.setting import LIST, PATH, SWITCH, Kind, Setting, integer
 
 _SECONDS_MAX = 10 * 365 * 86400
 
@@ -26,6 +26,18 @@ BALANCING: tuple[Setting, ...] = (
         " for a while, as long as others are there.",
     ),
     Setting("slow_target_pause", integer(1, 86400, unit="seconds"), "30", "How long a slow target is passed over."),
+    Setting(
+        "probes_max",
+        integer(1, 10_000),
+        "256",
+        "Probes of active health checks under way at a time, over all upstreams; further ones wait and are counted.",
+    ),
+    Setting(
+        "status_target_health",
+        SWITCH,
+        "off",
+        "Whether `PUT /upstreams/{upstream}/targets/{target}/healthy` and `…/unhealthy` are taken on the status port.",
+    ),
     Setting("dns_resolver", LIST, "", "Name servers, as address[:port]. Default: those of the system."),
     Setting("dns_hostsfile", PATH, "/etc/hosts", "Hosts file looked at first."),
     Setting("dns_order", LIST, "LAST,SRV,A,CNAME", "Record types asked for. A and AAAA are looked up; SRV is not."),

@@ -46,8 +46,10 @@ class CoreStub:
         }
 
     def drain(self, kind: str) -> bytes:
-        assert kind == "metrics"
-        return json.dumps(self.metrics).encode()
+        return json.dumps(self.metrics if kind == "metrics" else self.metrics["upstream_health"]).encode()
+
+    def judge(self, _judgements: bytes) -> int:
+        return 0
 
     def status(self) -> Any:
         return SimpleNamespace(

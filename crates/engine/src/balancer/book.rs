@@ -1,6 +1,6 @@
 //! What the node knows of every peer, kept for as long as some worker uses the peer: through swaps of the configuration,
 //! changes of weights and new answers of the resolver.
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,45 +13,90 @@ pub struct PeerKey {
     pub upstream: Box<str>,
     /// Host of the target as configured.
     pub host: Box<str>,
+    /// Port of the target as configured.
+    pub target_port: u16,
     /// Address that it resolved to.
     pub address: IpAddr,
     /// Port.
     pub port: u16,
 }
 
-/// Every peer that some worker uses. Looked up when a balancer is built, never for a request.
+/// Every peer that some worker uses, and the targets whose names have no address. Looked up when a balancer is built, never
+/// for a request.
 #[derive(Debug, Default)]
-pub struct HealthBook(Mutex<HashMap<PeerKey, Arc<PeerHealth>, ahash::RandomState>>);
+pub struct HealthBook {
+    peers: Mutex<HashMap<PeerKey, Arc<PeerHealth>, ahash::RandomState>>,
+    unresolved: Mutex<HashMap<Box<str>, HashSet<Box<str>>, ahash::RandomState>>,
+}
 
 impl HealthBook {
     /// What is known of the peer: the same for as long as anyone holds it.
     pub fn of(&self, key: PeerKey) -> Arc<PeerHealth> {
-        let mut book = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut book = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(book.entry(key).or_default())
     }
 
     /// Every peer with what is known of it.
     pub fn all(&self) -> Vec<(PeerKey, Arc<PeerHealth>)> {
-        let book = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let book = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
         book.iter()
             .map(|(key, health)| (key.clone(), Arc::clone(health)))
             .collect()
     }
 
+    /// What is known of the peer, if it is known at all.
+    pub fn get(&self, key: &PeerKey) -> Option<Arc<PeerHealth>> {
+        let book = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        book.get(key).cloned()
+    }
+
+    /// Which hosts of an upstream have no address at the moment.
+    pub fn note_unresolved(&self, upstream: &str, hosts: impl Iterator<Item = Box<str>>) {
+        let hosts: HashSet<Box<str>> = hosts.collect();
+        let mut unresolved = self
+            .unresolved
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if hosts.is_empty() {
+            unresolved.remove(upstream);
+        } else {
+            unresolved.insert(upstream.into(), hosts);
+        }
+    }
+
+    /// Whether a host of an upstream was looked for and has no address.
+    pub fn is_unresolved(&self, upstream: &str, host: &str) -> bool {
+        let unresolved = self
+            .unresolved
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        unresolved
+            .get(upstream)
+            .is_some_and(|hosts| hosts.contains(host))
+    }
+
     /// Peers of one upstream.
     pub fn peers_of(&self, upstream: &str) -> Vec<(PeerKey, Arc<PeerHealth>)> {
-        let mut peers = self.all();
-        peers.retain(|(key, _)| &*key.upstream == upstream);
-        peers
+        let book = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        book.iter()
+            .filter(|(key, _)| &*key.upstream == upstream)
+            .map(|(key, health)| (key.clone(), Arc::clone(health)))
+            .collect()
     }
 
     /// Forgets peers that no balancer holds, unless they are configured and something is known of them: balancers are
     /// built by the first request, and a peer that was put out stays out until then. Called at a swap.
     pub fn forget(&self, is_configured: impl Fn(&PeerKey) -> bool) {
-        let mut book = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut book = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
         book.retain(|key, health| {
             Arc::strong_count(health) > 1 || (!health.is_untouched() && is_configured(key))
         });
+        drop(book);
+        // Looked for anew under the configuration that now is.
+        self.unresolved
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
     }
 }
 
@@ -63,6 +108,7 @@ mod tests {
         PeerKey {
             upstream: "u".into(),
             host: "h".into(),
+            target_port: 80,
             address: IpAddr::from([10, 0, 0, 1]),
             port: 80,
         }

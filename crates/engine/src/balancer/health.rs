@@ -2,7 +2,7 @@
 //!
 //! A success clears the failure counters, a failure clears the success counter; a counter that reaches its limit sets
 //! the state and a partial count sets a "mostly" state, which is served as before.
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::PeerLoad;
 
@@ -50,6 +50,7 @@ pub struct Thresholds {
 #[derive(Debug, Default)]
 pub struct PeerHealth {
     word: AtomicU64,
+    ejections: AtomicU32,
     /// How busy and how fast it is; kept only for algorithms that ask.
     pub load: PeerLoad,
 }
@@ -159,8 +160,17 @@ impl PeerHealth {
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, update);
         changed.is_ok_and(|before| {
             let after = Packed::unpack(before).after(report, *limits);
-            after.is_in() != Packed::unpack(before).is_in()
+            let has_changed = after.is_in() != Packed::unpack(before).is_in();
+            if has_changed && !after.is_in() {
+                self.ejections.fetch_add(1, Ordering::Relaxed);
+            }
+            has_changed
         })
+    }
+
+    /// How often reports have put the peer out.
+    pub fn ejections(&self) -> u32 {
+        self.ejections.load(Ordering::Relaxed)
     }
 
     /// Whether nothing was ever reported that counted.

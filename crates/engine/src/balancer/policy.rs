@@ -1,5 +1,5 @@
 //! What an upstream's row says about spreading requests and about judging peers, parsed once.
-use twinplane_model::Upstream;
+use twinplane_model::{Upstream, UpstreamHealthchecksActive, UpstreamHealthchecksPassive};
 
 use super::health::{Report, Thresholds};
 
@@ -55,11 +55,15 @@ pub enum HashSource {
     UriCapture(Box<str>),
 }
 
-/// How an attempt at a peer ended.
+/// How an attempt at a peer, or a probe of it, ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It answered with this status.
     Status(u16),
+    /// It took the connection, which was all that was asked.
+    Alive,
+    /// What it said is no answer.
+    Garbage,
     /// No connection, or it broke.
     ConnectionFailed,
     /// Too late.
@@ -81,12 +85,12 @@ pub struct Policy {
     pub slots: u32,
     /// Percentage of the weight that must be available; at or under it no peer is given out.
     pub threshold_percent: f64,
-    /// When passive checks change their mind.
-    pub passive: Thresholds,
-    /// Statuses that count as success, rising.
-    pub healthy_statuses: Box<[u16]>,
-    /// Statuses that count as failure, rising.
-    pub unhealthy_statuses: Box<[u16]>,
+    /// What traffic says about peers.
+    pub passive: Checks,
+    /// What probes say about peers.
+    pub active: Checks,
+    /// Whether peers are probed at all.
+    pub is_probed: bool,
 }
 
 impl Policy {
@@ -100,11 +104,7 @@ impl Policy {
             Some("sticky-sessions") => Algorithm::StickySessions,
             Some(other) => return Err(format!("algorithm: '{other}' is not known to this node")),
         };
-        let passive = &upstream.healthchecks.passive;
-        // Statuses say nothing where only connections are judged.
-        let judges_statuses = passive.r#type.as_deref() != Some("tcp");
-        let statuses =
-            |list: &Option<Vec<i64>>| sorted(list.as_deref().filter(|_| judges_statuses));
+        let checks = &upstream.healthchecks;
         Ok(Self {
             algorithm,
             hash_on: primary_source(upstream)?,
@@ -114,24 +114,83 @@ impl Policy {
                 .slots
                 .and_then(|slots| u32::try_from(slots).ok())
                 .unwrap_or(0),
-            threshold_percent: upstream.healthchecks.threshold.unwrap_or(0.0),
-            passive: Thresholds {
-                successes: count(passive.healthy.successes),
-                http_failures: count(passive.unhealthy.http_failures),
-                tcp_failures: count(passive.unhealthy.tcp_failures),
-                timeouts: count(passive.unhealthy.timeouts),
-            },
-            healthy_statuses: statuses(&passive.healthy.http_statuses),
-            unhealthy_statuses: statuses(&passive.unhealthy.http_statuses),
+            threshold_percent: checks.threshold.unwrap_or(0.0),
+            passive: Checks::passive(&checks.passive),
+            active: Checks::active(&checks.active),
+            is_probed: [
+                checks.active.healthy.interval,
+                checks.active.unhealthy.interval,
+            ]
+            .iter()
+            .any(|interval| interval.unwrap_or(0.0) > 0.0),
         })
     }
 
-    /// What an attempt says about the peer; none where it says nothing.
+    /// What an attempt of a request says about the peer; none where it says nothing.
+    pub fn judge(&self, outcome: Outcome) -> Option<Report> {
+        match outcome {
+            // A gateway behind us that gave up on its own upstream.
+            Outcome::Status(504) => Some(Report::Timeout),
+            outcome => self.passive.judge(outcome),
+        }
+    }
+
+    /// Whether the health of its peers is looked after in any way.
+    pub fn is_checked(&self) -> bool {
+        self.is_probed || self.passive.thresholds != Thresholds::default()
+    }
+}
+
+/// What counts for or against a peer, and how much of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Checks {
+    /// When the peer's state changes.
+    pub thresholds: Thresholds,
+    /// Statuses that count as success, rising.
+    pub healthy_statuses: Box<[u16]>,
+    /// Statuses that count as failure, rising.
+    pub unhealthy_statuses: Box<[u16]>,
+}
+
+impl Checks {
+    fn passive(row: &UpstreamHealthchecksPassive) -> Self {
+        // Statuses say nothing where only connections are judged.
+        let judges_statuses = row.r#type.as_deref() != Some("tcp");
+        let statuses =
+            |list: &Option<Vec<i64>>| sorted(list.as_deref().filter(|_| judges_statuses));
+        Self {
+            thresholds: Thresholds {
+                successes: count(row.healthy.successes),
+                http_failures: count(row.unhealthy.http_failures),
+                tcp_failures: count(row.unhealthy.tcp_failures),
+                timeouts: count(row.unhealthy.timeouts),
+            },
+            healthy_statuses: statuses(&row.healthy.http_statuses),
+            unhealthy_statuses: statuses(&row.unhealthy.http_statuses),
+        }
+    }
+
+    fn active(row: &UpstreamHealthchecksActive) -> Self {
+        Self {
+            thresholds: Thresholds {
+                successes: count(row.healthy.successes),
+                http_failures: count(row.unhealthy.http_failures),
+                tcp_failures: count(row.unhealthy.tcp_failures),
+                timeouts: count(row.unhealthy.timeouts),
+            },
+            healthy_statuses: sorted(row.healthy.http_statuses.as_deref()),
+            unhealthy_statuses: sorted(row.unhealthy.http_statuses.as_deref()),
+        }
+    }
+
+    /// What an outcome says about the peer; none where it says nothing.
     pub fn judge(&self, outcome: Outcome) -> Option<Report> {
         let lists = |list: &[u16], status: u16| list.binary_search(&status).is_ok();
         match outcome {
+            Outcome::Alive => Some(Report::Success),
+            Outcome::Garbage => Some(Report::HttpFailure),
             Outcome::ConnectionFailed => Some(Report::TcpFailure),
-            Outcome::TimedOut | Outcome::Status(504) => Some(Report::Timeout),
+            Outcome::TimedOut => Some(Report::Timeout),
             Outcome::Status(status) if lists(&self.healthy_statuses, status) => {
                 Some(Report::Success)
             }
@@ -241,8 +300,11 @@ mod tests {
     #[test]
     fn an_outcome_is_judged_by_the_lists() {
         let policy = Policy {
-            healthy_statuses: [200, 302].into(),
-            unhealthy_statuses: [429, 500, 504].into(),
+            passive: Checks {
+                healthy_statuses: [200, 302].into(),
+                unhealthy_statuses: [429, 500, 504].into(),
+                ..Checks::default()
+            },
             ..Policy::default()
         };
         for (outcome, wanted) in [
@@ -255,5 +317,10 @@ mod tests {
         ] {
             assert_eq!(policy.judge(outcome), wanted, "{outcome:?}");
         }
+        // A probe that is answered 504 was answered.
+        assert_eq!(
+            policy.passive.judge(Outcome::Status(504)),
+            Some(Report::HttpFailure)
+        );
     }
 }

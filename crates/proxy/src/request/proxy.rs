@@ -259,7 +259,7 @@ fn timeouts(x: &Exchange) -> Timeouts {
 }
 
 async fn destination(
-    worker: &Worker,
+    worker: &Rc<Worker>,
     x: &mut Exchange,
     ask: &Ask<'_>,
     timeouts: &Timeouts,

@@ -13,6 +13,7 @@ use tokio::task::LocalSet;
 use crate::listener;
 use crate::node::Node;
 use crate::settings::ListenerSettings;
+use crate::upstream::balancers;
 use crate::worker::Worker;
 
 /// What a worker is told from outside.
@@ -61,6 +62,10 @@ async fn live(
     let worker = Worker::new(&node, number);
     tokio::task::spawn_local(worker.timers.clone().run());
     tokio::task::spawn_local(Rc::clone(&worker).sweep());
+    // One worker is enough: what it finds out of peers is everybody's.
+    if number == 0 {
+        tokio::task::spawn_local(balancers::look_after(Rc::clone(&worker)));
+    }
     let accepting: Vec<_> = sockets
         .into_iter()
         .map(|(settings, socket)| {

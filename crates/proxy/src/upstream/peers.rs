@@ -1,23 +1,18 @@
-//! Where a request goes: a fixed address, a resolved name, or the peer whose turn it is. Balancers are built per worker
-//! from resolved targets and rebuilt when an answer of the name servers changes.
-use std::cell::{Cell, RefCell};
+//! Where a request goes: a fixed address, a resolved name, or the peer whose turn it is.
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
-use twinplane_engine::balancer::{self, Ask, Balancer, Outcome, Peer, PeerKey};
+use twinplane_engine::balancer::{self, Ask, Outcome, Peer};
 use twinplane_engine::exchange::{Exchange, Scheme};
-use twinplane_engine::snapshot::{Local, ServiceTarget, Snapshot, TargetEntry, UpstreamEntry};
+use twinplane_engine::snapshot::{ServiceTarget, UpstreamEntry};
 use twinplane_engine::text::Text;
 
 use crate::dns::DnsError;
 use crate::tls::upstream::{UpstreamTls, UpstreamTlsError};
+use crate::upstream::balancers::{self, Built};
 use crate::upstream::pool::{Place, PoolKey};
 use crate::worker::Worker;
-
-// Names behind an upstream are looked up again after this; the answer mostly comes from memory.
-const RECHECK_MS: u64 = 1_000;
 
 /// Where one attempt goes.
 #[derive(Debug)]
@@ -80,60 +75,9 @@ impl Drop for PeerInUse {
     }
 }
 
-#[derive(Debug)]
-struct Built {
-    balancer: Balancer,
-    // By target: its addresses.
-    addresses: Vec<Option<Rc<[IpAddr]>>>,
-    checked_ms: Cell<u64>,
-    has_names: bool,
-}
-
-/// A worker's balancers for the configuration in force.
-#[derive(Debug, Default)]
-pub struct Balancers {
-    snapshot: RefCell<Option<Local<Snapshot>>>,
-    built: RefCell<Vec<Option<Rc<Built>>>>,
-    // Addresses of plain names are taken in turn.
-    turn: Cell<usize>,
-}
-
-impl Balancers {
-    /// Another configuration is in force.
-    pub fn forget(&self) {
-        self.snapshot.borrow_mut().take();
-        self.built.borrow_mut().clear();
-    }
-
-    fn of(&self, snapshot: &Local<Snapshot>, upstream: u32) -> Option<Rc<Built>> {
-        let is_same = self
-            .snapshot
-            .borrow()
-            .as_ref()
-            .is_some_and(|known| Arc::ptr_eq(known, snapshot));
-        if !is_same {
-            *self.snapshot.borrow_mut() = Some(Rc::clone(snapshot));
-            let mut built = self.built.borrow_mut();
-            built.clear();
-            built.resize(snapshot.upstreams.len(), None);
-        }
-        self.built
-            .borrow()
-            .get(upstream as usize)
-            .cloned()
-            .flatten()
-    }
-
-    fn put(&self, upstream: u32, built: &Rc<Built>) {
-        if let Some(place) = self.built.borrow_mut().get_mut(upstream as usize) {
-            *place = Some(Rc::clone(built));
-        }
-    }
-}
-
 /// Where the next attempt of a request goes.
 pub async fn next(
-    worker: &Worker,
+    worker: &Rc<Worker>,
     x: &Exchange,
     ask: &Ask<'_>,
     within: Duration,
@@ -191,7 +135,7 @@ pub async fn next(
             peer: None,
         }),
         ServiceTarget::Upstream(upstream) => {
-            let built = balancer(worker, &snapshot, *upstream, within).await;
+            let built = balancers::current(worker, &snapshot, *upstream, within).await;
             let entry = &snapshot.upstreams[*upstream as usize];
             let at = built.balancer.pick_at(ask).ok_or(NoDestination::NoPeer)?;
             let picked = &built.balancer.peers()[at];
@@ -230,7 +174,7 @@ pub fn report(x: &Exchange, destination: &Destination, outcome: Outcome) {
     if let Some(report) = entry.policy.judge(outcome)
         && let Some(peer) = used.built.balancer.peers().get(used.at)
     {
-        peer.health.report(report, &entry.policy.passive);
+        peer.health.report(report, &entry.policy.passive.thresholds);
     }
 }
 
@@ -332,90 +276,8 @@ async fn by_name(
         host: host.into(),
         error,
     })?;
-    let turn = &worker.balancers.turn;
-    if attempt == 0 {
-        turn.set(turn.get().wrapping_add(1));
-    }
-    Ok(addresses[(turn.get() + attempt) % addresses.len()])
-}
-
-async fn balancer(
-    worker: &Worker,
-    snapshot: &Local<Snapshot>,
-    upstream: u32,
-    within: Duration,
-) -> Rc<Built> {
-    let now_ms = worker.clock.now_ms();
-    let known = worker.balancers.of(snapshot, upstream);
-    if let Some(known) = &known
-        && (!known.has_names || now_ms < known.checked_ms.get() + RECHECK_MS)
-    {
-        return Rc::clone(known);
-    }
-    let entry = &snapshot.upstreams[upstream as usize];
-    let mut addresses = Vec::with_capacity(entry.targets.len());
-    for target in &entry.targets {
-        // A target without an address gets no requests; the others do.
-        addresses.push(worker.dns.lookup(&target.host, within).await.ok());
-    }
-    if let Some(known) = known
-        && known.addresses == addresses
-    {
-        known.checked_ms.set(now_ms);
-        return known;
-    }
-    let built = Rc::new(build(worker, entry, addresses, now_ms));
-    worker.balancers.put(upstream, &built);
-    built
-}
-
-fn build(
-    worker: &Worker,
-    entry: &UpstreamEntry,
-    addresses: Vec<Option<Rc<[IpAddr]>>>,
-    now_ms: u64,
-) -> Built {
-    let mut peers = Vec::new();
-    for ((number, target), found) in (0..).zip(&entry.targets).zip(&addresses) {
-        for address in found.iter().flat_map(|found| found.iter()) {
-            peers.push(peer(worker, entry, number, target, *address));
-        }
-    }
-    let has_names = entry
-        .targets
-        .iter()
-        .any(|target| target.host.parse::<IpAddr>().is_err());
-    Built {
-        balancer: Balancer::build(peers, &entry.policy, worker.random())
-            .with_slow_rule(worker.settings.slow_rule),
-        addresses,
-        checked_ms: Cell::new(now_ms),
-        has_names,
-    }
-}
-
-fn peer(
-    worker: &Worker,
-    entry: &UpstreamEntry,
-    number: u32,
-    target: &TargetEntry,
-    address: IpAddr,
-) -> Peer {
-    let key = PeerKey {
-        upstream: entry.model.name.clone(),
-        host: target.host.as_ref().into(),
-        address,
-        port: target.port,
-    };
-    Peer {
-        target: number,
-        host: Arc::clone(&target.host),
-        address,
-        port: target.port,
-        weight: target.weight,
-        is_failover: target.is_failover,
-        health: worker.state.health.of(key),
-    }
+    let turn = worker.balancers.turn(attempt == 0);
+    Ok(addresses[(turn + attempt) % addresses.len()])
 }
 
 #[cfg(test)]
