@@ -197,6 +197,15 @@ class Changes:
             found = tx.entities.counts(lookup.realm, sorted(set(at.values())), list(at), now=lookup.now)
         return {name: found.get((workspace, name), 0) for name, workspace in at.items()}
 
+    def dependents(self, scope: Scope, type_name: str, ids: Collection[str]) -> dict[tuple[str, str], int]:
+        """How many entities name one of these, by their type and the field that does."""
+        if len(ids) > self._settings.page_size_max:
+            raise LimitExceeded("entities that are read at once", self._settings.page_size_max)
+        with self._database.reading() as tx:
+            lookup = Lookup(tx.entities, scope, self._clock())
+            workspace = lookup.workspace_of(lookup.type(type_name))
+            return tx.entities.dependents(lookup.realm, workspace, type_name, ids=sorted(ids))
+
     def several(self, scope: Scope, wanted: Mapping[str, Collection[str]]) -> dict[tuple[str, str], Row]:
         """Entities by type and id, one statement for each type; what is not there is left out."""
         rows: dict[tuple[str, str], Row] = {}

@@ -120,6 +120,13 @@ class EntityTable:
         found = self._connection.execute(statements.REFERRERS, {**_realm(realm), **_target(target)})
         return [Referrer(EntityKey(row.workspace, row.type, row.id), row.field) for row in found]
 
+    def dependents(
+        self, realm: Realm, workspace: str, type_name: str, *, ids: Sequence[str]
+    ) -> dict[tuple[str, str], int]:
+        """How many entities name one of some others, by type and field."""
+        at = {**_realm(realm), "w": workspace, "t": type_name, "ids": list(ids)}
+        return {(row[0], row[1]): row[2] for row in self._connection.execute(statements.DEPENDENTS, at)}
+
     def page(
         self, realm: Realm, workspace: str, type_name: str, *, after: str, limit: int, now: float
     ) -> list[EntityRow]:

@@ -79,6 +79,16 @@ REFERRERS = (
     .where(TO_TARGET)
     .order_by(REFERENCE.c.type, REFERENCE.c.field, REFERENCE.c.id)
 )
+DEPENDENTS = (
+    select(REFERENCE.c.type, REFERENCE.c.field, func.count())
+    .where(
+        in_realm(REFERENCE.c),
+        REFERENCE.c.target_workspace == bindparam("w"),
+        REFERENCE.c.target_type == bindparam("t"),
+        REFERENCE.c.target_id.in_(bindparam("ids", expanding=True)),
+    )
+    .group_by(REFERENCE.c.type, REFERENCE.c.field)
+)
 OWNER = and_(
     REFERENCE.c.organization_id == _E.organization_id,
     REFERENCE.c.control_plane_id == _E.control_plane_id,

@@ -111,6 +111,11 @@ class Visit:
         return tuple(self.console.rooms)
 
     @property
+    def is_reopened(self) -> bool:
+        """Whether a form is to be shown again as it was filled in, and nothing be done: after a sign-in."""
+        return self.form.get("reopen") == "yes"
+
+    @property
     def region(self) -> str:
         """The region in the path; the first one where the path names none."""
         return str(self.request.path_params.get("region") or self.regions[0])

@@ -138,21 +138,6 @@ async def test_a_form_that_is_sent_twice_makes_one(rig: Rig, signed_in: Browser)
     assert rig.control.changes.count(_scope(rig), "consumers") == 1
 
 
-async def test_a_stale_form_says_so_and_keeps_what_was_typed(rig: Rig, signed_in: Browser) -> None:
-    row = rig.control.changes.create(_scope(rig), ACTOR, "services", {"name": "s", "host": "a.example"})
-    path = f"{rig.plane_path}/entities/services/{row['id']}/edit"
-    typed = {**typed_in((await signed_in.get(path)).text), "v.host": "mine.example"}
-    rig.control.changes.update(_scope(rig), ACTOR, "services", row["id"], {"retries": 1})
-    answer = await signed_in.send_form(path, typed)
-    assert answer.status_code == 409
-    assert "Somebody changed this" in answer.text
-    assert "mine.example" in answer.text
-    again = await signed_in.send_form(path, {**typed_in(answer.text), "v.retries": "1"})
-    assert again.status_code == 303
-    kept = rig.control.changes.get(_scope(rig), "services", "s")
-    assert (kept["host"], kept["retries"]) == ("mine.example", 1)
-
-
 async def test_lists_find_filter_and_page(rig: Rig, signed_in: Browser) -> None:
     scope = _scope(rig)
     for number in range(120):
@@ -182,9 +167,12 @@ async def test_deleting_says_what_goes_too(rig: Rig, signed_in: Browser) -> None
     service = rig.control.changes.create(scope, ACTOR, "services", {"name": "s", "host": "h"})
     rig.control.changes.create(scope, ACTOR, "routes", {"name": "r", "paths": ["/"], "service": {"id": service["id"]}})
     path = f"{rig.plane_path}/entities"
-    assert "1 targets" in (await signed_in.get(f"{path}/upstreams/{upstream['id']}/delete")).text
+    assert (
+        "<strong>1 target</strong> goes too: 127.0.0.1:80"
+        in (await signed_in.get(f"{path}/upstreams/{upstream['id']}/delete")).text
+    )
     page = f"{path}/services/{service['id']}/delete"
-    assert "stand in the way" in (await signed_in.get(page)).text
+    assert "stands in the way" in (await signed_in.get(page)).text
     refused = await signed_in.fill(page, page, {})
     assert refused.status_code == 400
     assert "routes still name it" in refused.text
@@ -193,12 +181,36 @@ async def test_deleting_says_what_goes_too(rig: Rig, signed_in: Browser) -> None
     assert rig.control.changes.count(scope, "targets") == 0
 
 
-async def test_many_are_deleted_all_or_none(rig: Rig, signed_in: Browser) -> None:
+async def test_many_are_deleted_all_or_none_once_that_was_confirmed(rig: Rig, signed_in: Browser) -> None:
     scope = _scope(rig)
     ids = [rig.control.changes.create(scope, ACTOR, "consumers", {"username": f"c{n}"})["id"] for n in range(5)]
+    for one in ids[:2]:
+        rig.control.changes.create(scope, ACTOR, "keyauth_credentials", {"consumer": {"id": one}})
     path = f"{rig.plane_path}/entities/consumers"
-    assert (await signed_in.fill(path, f"{path}/delete", {"id": ids[:3]})).status_code == 303
-    assert rig.control.changes.count(scope, "consumers") == 2
+    asked = await signed_in.fill(path, f"{path}/delete", {"id": ids[:3]})
+    assert asked.status_code == 200
+    assert "Delete 3 consumers?" in asked.text
+    assert "<strong>2 api keys</strong> go too" in asked.text
+    assert rig.control.changes.count(scope, "consumers") == 5
+    answer = await signed_in.fill(path, f"{path}/delete", {"id": ids[:3], "confirmed": "yes"})
+    assert answer.status_code == 303
+    assert rig.control.changes.counts(scope, ["consumers", "keyauth_credentials"]) == {
+        "consumers": 2, "keyauth_credentials": 0,
+    }  # fmt: skip
+    for gone in (ids[:3], ["no-id"], []):
+        answer = await signed_in.fill(path, f"{path}/delete", {"id": gone, "confirmed": "yes"})
+        assert answer.headers["location"].endswith("said=unchanged")
+
+
+async def test_many_of_which_one_cannot_go_all_stay(rig: Rig, signed_in: Browser) -> None:
+    scope = _scope(rig)
+    ids = [rig.control.changes.create(scope, ACTOR, "services", {"name": f"s{n}", "host": "h"})["id"] for n in range(3)]
+    rig.control.changes.create(scope, ACTOR, "routes", {"paths": ["/"], "service": {"id": ids[1]}})
+    path = f"{rig.plane_path}/entities/services"
+    answer = await signed_in.fill(path, f"{path}/delete", {"id": ids, "confirmed": "yes"})
+    assert answer.status_code == 400
+    assert "s1: It cannot be deleted: routes still name it." in answer.text
+    assert rig.control.changes.count(scope, "services") == 3
 
 
 async def test_an_entity_can_be_taken_away_without_its_secrets(rig: Rig, signed_in: Browser) -> None:

@@ -88,6 +88,8 @@ async def create(visit: Visit) -> Response:
     region, form = visit.region, visit.form
     typed = {name: form.get(name) for name in ("name", "description", "labels", "cluster_type", "auth_type")}
     person = visit.person.principal
+    if visit.is_reopened:
+        return _new(visit, typed, {})
     try:
         labels = read_labels(typed["labels"])
         fields = {**typed, "labels": labels, "name": typed["name"].strip()}
@@ -150,6 +152,8 @@ async def change_settings(visit: Visit) -> Response:
     plane = await visit.enter()
     typed = {name: visit.form.get(name) for name in ("name", "description", "labels", "auth_type")}
     person = visit.person.principal
+    if visit.is_reopened:
+        return _settings(visit, typed, {})
     try:
         labels = read_labels(typed["labels"])
         gone = {key: None for key in plane.labels if key not in labels}

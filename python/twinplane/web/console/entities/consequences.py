@@ -1,4 +1,4 @@
-"""What the deletion of an entity brings with it: what goes too, what stands in the way, what loses its reference."""
+"""What the deletion of entities brings with it: what goes too, what stands in the way, what loses its reference."""
 
 from __future__ import annotations
 
@@ -9,36 +9,45 @@ from typing import Literal
 from twinplane.control import Control, Parent, Scope
 from twinplane.control.errors import ControlError
 from twinplane.registry import entity_type
-from twinplane.web.console.entities.kinds import KINDS, children_of, name_of
+from twinplane.web.console.entities.kinds import KINDS, name_of
 
-_COUNTED_MAX = 1000
 _NAMED_MAX = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Consequence:
-    """What happens to the rows of one collection."""
+    """What happens to the rows of one collection. Some of them are named where one entity goes."""
 
     effect: Literal["cascade", "restrict", "null"]
     collection: str
+    singular: str
     plural: str
-    number: str
+    number: int
     names: Sequence[str]
 
+    @property
+    def counted(self) -> str:
+        """How many, in words."""
+        return f"{self.number:,} {(self.singular if self.number == 1 else self.plural).lower()}"
 
-def consequences(control: Control, scope: Scope, collection: str, entity_id: str) -> list[Consequence]:
+
+def consequences(control: Control, scope: Scope, collection: str, ids: Sequence[str]) -> list[Consequence]:
     """Blocks; worst first. One level: what goes with what goes is not followed."""
-    found: dict[str, Consequence] = {}
-    for child, field in children_of(collection):
-        try:
-            page = control.changes.page(scope, child, size=_COUNTED_MAX, parent=Parent(collection, entity_id))
-        except ControlError:
+    found = []
+    for (child, field), number in control.changes.dependents(scope, collection, ids).items():
+        kind = KINDS.get(child)
+        if kind is None:
             continue
-        rows = [row for row in page.rows if (row.get(field) or {}).get("id") == entity_id]
-        if rows:
-            effect = entity_type(child).foreign[field].on_delete
-            number = f"{len(rows)}+" if page.offset else str(len(rows))
-            names = [name_of(row) for row in rows[:_NAMED_MAX]]
-            found[f"{child}.{field}"] = Consequence(effect, child, KINDS[child].plural, number, names)
+        effect = entity_type(child).foreign[field].on_delete
+        names = _names(control, scope, child, Parent(collection, ids[0])) if len(ids) == 1 else []
+        found.append(Consequence(effect, child, kind.singular, kind.plural, number, names))
     order = {"restrict": 0, "cascade": 1, "null": 2}
-    return sorted(found.values(), key=lambda one: order[one.effect])
+    return sorted(found, key=lambda one: (order[one.effect], -one.number))
+
+
+def _names(control: Control, scope: Scope, collection: str, parent: Parent) -> list[str]:
+    try:
+        rows = control.changes.page(scope, collection, size=_NAMED_MAX, parent=parent).rows
+    except ControlError:
+        return []
+    return [name_of(row) for row in rows]

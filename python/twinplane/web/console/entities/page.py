@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from twinplane.control import Actor, Page, Parent, Scope
-from twinplane.control.change import Operation
-from twinplane.control.errors import BatchRefused, ControlError, NotFound, PrimaryKeyViolation
+from twinplane.control import Change, Page, Parent
+from twinplane.control.errors import ControlError, PrimaryKeyViolation
 from twinplane.control.masking import masked
 from twinplane.registry import EntityType, entity_type, plugin_types
 from twinplane.schema import ENTITY, SchemaViolation, Shape
-from twinplane.web.console.entities import references
+from twinplane.web.console.entities import references, stale
 from twinplane.web.console.entities.arrangement import arranged
-from twinplane.web.console.entities.consequences import Consequence, consequences
+from twinplane.web.console.entities.deletion import delete, delete_many, show_delete
 from twinplane.web.console.entities.gallery import gallery
 from twinplane.web.console.entities.inputs import indexes, inputs_of, texts_of
-from twinplane.web.console.entities.kinds import KINDS, Kind, children_of, is_secret, kind_at, name_of
+from twinplane.web.console.entities.kinds import KINDS, children_of, is_secret, name_of
 from twinplane.web.console.entities.names import names_by_id
 from twinplane.web.console.entities.refusals import problems_of
+from twinplane.web.console.entities.subject import Subject, enter, enter_row, path_of, scope_of
 from twinplane.web.console.entities.typed import changed, read_typed
 from twinplane.web.console.entities.written import FORMS, written
 from twinplane.web.console.errors import PageError
@@ -32,38 +31,13 @@ from twinplane.web.console.visit import Visit
 
 PAGE_SIZE = 50
 RELATED_SIZE = 10
-BULK_MAX = 1000
 PREFIX = "v."
 _AUTOMATIC = frozenset({"id", "created_at", "updated_at"})
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What a page is about: a collection, and one row of it where there is one."""
-
-    entity: EntityType
-    kind: Kind
-    row: Mapping[str, Any]
-
-    @property
-    def collection(self) -> str:
-        """The collection's name."""
-        return self.entity.name
-
-    @property
-    def name(self) -> str:
-        """What the row is called."""
-        return name_of(self.row) if self.row else ""
-
-    @property
-    def id(self) -> str:
-        """The row's id."""
-        return str(self.row.get("id", ""))
-
-
 async def show_list(visit: Visit) -> Response:
     """One page of a collection."""
-    subject = await _enter(visit)
+    subject = await enter(visit)
     query = visit.request.query_params
     wanted, tags, offset = query.get("q", "").strip()[:200], query.get("tags", "").strip()[:500], query.get("offset")
     problem = ""
@@ -72,7 +46,7 @@ async def show_list(visit: Visit) -> Response:
         page = await _page(visit, subject.collection, wanted, tags, offset)
     except ControlError as error:
         problem = problems_of(error).get(ENTITY, "") or "The list cannot be shown like this."
-    total = await visit.run(visit.control.changes.count, _scope(visit), subject.collection)
+    total = await visit.run(visit.control.changes.count, scope_of(visit), subject.collection)
     names = await _names(visit, subject.entity, page.rows)
     visit.at(subject.kind.plural)
     return visit.page(
@@ -92,7 +66,7 @@ async def show_list(visit: Visit) -> Response:
 
 async def show_new(visit: Visit) -> Response:
     """The form for a new row; for a plugin the gallery comes first."""
-    subject = await _enter(visit)
+    subject = await enter(visit)
     query = visit.request.query_params
     if subject.collection == "plugins" and query.get("plugin", "") not in plugin_types():
         return _gallery(visit, subject)
@@ -105,11 +79,10 @@ async def show_new(visit: Visit) -> Response:
 
 async def create(visit: Visit) -> Response:
     """Make a row, or show every problem beside its field."""
-    subject = await _enter(visit)
+    subject = await enter(visit)
     typed = dict(visit.form.below(PREFIX))
     shape = _shape(subject, typed)
-    again = _with_more(visit, typed)
-    if again:
+    if _with_more(visit, typed) or visit.is_reopened:
         return await _form(visit, subject, shape, typed, {}, is_new=True)
     body, problems = await _read(visit, subject, shape, typed)
     wanted_id = typed.get("id", "")
@@ -119,32 +92,32 @@ async def create(visit: Visit) -> Response:
             given = {name: value for name, value in body.items() if value is not None}
             row = await visit.run(
                 visit.control.changes.create,
-                _scope(visit),
-                _actor(visit),
+                scope_of(visit),
+                visit.actor,
                 subject.collection,
                 {**given, **({"id": wanted_id} if wanted_id else {})},
             )
         except PrimaryKeyViolation:
-            return visit.go(_path(visit, subject.collection, wanted_id), said="unchanged")
+            return visit.go(path_of(visit, subject.collection, wanted_id), said="unchanged")
         except (ControlError, SchemaViolation) as error:
             problems = problems_of(error)
         else:
-            return visit.go(_path(visit, subject.collection, str(row.get("id") or "")), said="created")
+            return visit.go(path_of(visit, subject.collection, str(row.get("id") or "")), said="created")
     return await _form(visit, subject, shape, typed, problems, is_new=True, status=400)
 
 
 async def look_up(visit: Visit) -> Response:
     """What a text leads to, for an input that names an entity of this collection."""
-    subject = await _enter(visit)
+    subject = await enter(visit)
     text = visit.request.query_params.get("q", "").strip()[:200]
     return JSONResponse(
-        await visit.run(references.found, visit.control.changes, _scope(visit), subject.collection, text)
+        await visit.run(references.found, visit.control.changes, scope_of(visit), subject.collection, text)
     )
 
 
 async def show(visit: Visit) -> Response:
     """One row: its fields, what belongs to it, and itself as text to take away."""
-    subject = await _enter_row(visit)
+    subject = await enter_row(visit)
     form = visit.request.query_params.get("as", "")
     text = ""
     plane = visit.control_plane
@@ -162,7 +135,7 @@ async def show(visit: Visit) -> Response:
             related.append((entity_type(collection), KINDS[collection], field, page))
     named = _named(subject.entity, [dict(subject.row)])
     named |= {one for entity, _, _, page in related for one in _named(entity, page.rows)}
-    base = _path(visit, subject.collection, subject.id)
+    base = path_of(visit, subject.collection, subject.id)
     places = [Place("Fields", base), *(Place(name, f"{base}?as={name}") for name in FORMS)]
     shape = _shape(subject, subject.row)
     return visit.page(
@@ -182,97 +155,69 @@ async def show(visit: Visit) -> Response:
 
 async def show_edit(visit: Visit) -> Response:
     """The form of a row."""
-    subject = await _enter_row(visit)
+    subject = await enter_row(visit)
     shape = _shape(subject, subject.row)
     return await _form(visit, subject, shape, texts_of(shape, subject.row), {}, is_new=False)
 
 
 async def change(visit: Visit) -> Response:
-    """Save what differs; where somebody else changed the row meanwhile, say so and keep what was typed."""
-    subject = await _enter_row(visit)
+    """Save what differs; where somebody else changed the row meanwhile, tell what, and keep what was typed."""
+    subject = await enter_row(visit)
     typed = dict(visit.form.below(PREFIX))
     shape = _shape(subject, {**subject.row, **({"name": typed["name"]} if "name" in typed else {})})
-    if _with_more(visit, typed):
+    now = _texts(shape, subject.row)
+    take = visit.form.get("take")
+    if take:
+        typed = stale.taken(typed, now, take)
+    if _with_more(visit, typed) or take or visit.is_reopened:
         return await _form(visit, subject, shape, typed, {}, is_new=False)
     body, problems = await _read(visit, subject, shape, typed)
     if not problems:
         patch = changed(body, subject.row, shape)
         if not patch:
-            return visit.go(_path(visit, subject.collection, subject.id), said="unchanged")
-        if visit.form.get("seen") != _seen(subject.row):
-            problems = {
-                ENTITY: "Somebody changed this while you were editing. Save again to put your values over theirs."
-            }
-            return await _form(visit, subject, shape, typed, problems, is_new=False, status=409)
+            return visit.go(path_of(visit, subject.collection, subject.id), said="unchanged")
+        if stale.is_stale(visit.form.get("seen"), now, shape):
+            return await _stale(visit, subject, shape, typed)
         try:
             await visit.run(
-                visit.control.changes.update, _scope(visit), _actor(visit), subject.collection, subject.id, patch
+                visit.control.changes.update, scope_of(visit), visit.actor, subject.collection, subject.id, patch
             )
         except (ControlError, SchemaViolation) as error:
             problems = problems_of(error)
         else:
-            return visit.go(_path(visit, subject.collection, subject.id), said="saved")
+            return visit.go(path_of(visit, subject.collection, subject.id), said="saved")
     return await _form(visit, subject, shape, typed, problems, is_new=False, status=400)
 
 
-async def show_delete(visit: Visit) -> Response:
-    """What goes with a row, before it goes."""
-    subject = await _enter_row(visit)
-    return await _deletion(visit, subject)
+async def _stale(visit: Visit, subject: Subject, shape: Shape, typed: Mapping[str, str]) -> Response:
+    """The form again, with what others changed: taken over, or beside what was typed here."""
+    now, shown = _texts(shape, subject.row), _open_texts(subject, shape)
+    texts, meanwhile = stale.merge(typed, now, shown, visit.form.get("seen"), shape)
+    by = await visit.run(visit.control.history.list, scope_of(visit), size=1, entity_id=subject.id)
+    return await _form(
+        visit,
+        subject,
+        shape,
+        texts,
+        {},
+        is_new=False,
+        status=409,
+        meanwhile=meanwhile,
+        changed_by=by[0] if by else None,
+    )
 
 
-async def delete(visit: Visit) -> Response:
-    """Delete a row with what cascades."""
-    subject = await _enter_row(visit)
-    try:
-        await visit.run(visit.control.changes.delete, _scope(visit), _actor(visit), subject.collection, subject.id)
-    except ControlError as error:
-        return await _deletion(visit, subject, problem=problems_of(error).get(ENTITY, str(error)), status=400)
-    return visit.go(_path(visit, subject.collection), said="deleted")
+def _open_texts(subject: Subject, shape: Shape) -> dict[str, str]:
+    return _texts(shape, masked(subject.collection, subject.row))
 
 
-async def delete_many(visit: Visit) -> Response:
-    """Delete the rows that were ticked, all or none."""
-    subject = await _enter(visit)
-    ids = visit.form.all("id")[:BULK_MAX]
-    if not ids:
-        return visit.go(_path(visit, subject.collection), said="unchanged")
-    operations = [Operation("delete", subject.collection, key=one) for one in ids]
-    try:
-        await visit.run(visit.control.changes.apply, _scope(visit), _actor(visit), operations)
-    except BatchRefused as error:
-        reason = problems_of(error.cause).get(ENTITY) or str(error.cause)
-        back = (_path(visit, subject.collection), subject.kind.plural)
-        raise PageError(400, "Nothing was deleted", f"{ids[error.position]}: {reason}", back) from None
-    return visit.go(_path(visit, subject.collection), said="deleted")
-
-
-async def _enter(visit: Visit) -> Subject:
-    await visit.enter()
-    collection = str(visit.request.path_params["collection"])
-    entity, kind = kind_at(collection)
-    visit.section = f"/entities/{collection}"
-    return Subject(entity, kind, {})
-
-
-async def _enter_row(visit: Visit) -> Subject:
-    subject = await _enter(visit)
-    path = _path(visit, subject.collection)
-    try:
-        row = await visit.run(
-            visit.control.changes.get, _scope(visit), subject.collection, str(visit.request.path_params["entity"])
-        )
-    except NotFound:
-        text = "It does not exist, or it was deleted in the meantime."
-        raise PageError(404, f"No such {subject.kind.singular.lower()}", text, (path, subject.kind.plural)) from None
-    found = Subject(subject.entity, subject.kind, row)
-    visit.at(subject.kind.plural, path)
-    visit.at(found.name, _path(visit, subject.collection, found.id))
-    return found
+def _texts(shape: Shape, row: Mapping[str, Any]) -> dict[str, str]:
+    """What a form asks for, as it stands in a row."""
+    return {path: text for path, text in texts_of(shape, row).items() if path not in _AUTOMATIC}
 
 
 async def _page(visit: Visit, collection: str, wanted: str, tags: str, offset: str | None) -> Page:
-    changes, scope = visit.control.changes, _scope(visit)
+    changes, scope = visit.control.changes, scope_of(visit)
     if wanted:
         return await visit.run(changes.find, scope, collection, wanted, size=PAGE_SIZE, offset=offset)
     return await visit.run(changes.page, scope, collection, size=PAGE_SIZE, offset=offset, tags=tags or None)
@@ -282,7 +227,7 @@ async def _under(visit: Visit, subject: Subject, collection: str, size: int) -> 
     """The rows of another collection that name this one; None where they are not asked for that way."""
     try:
         parent = Parent(subject.collection, subject.id)
-        return await visit.run(visit.control.changes.page, _scope(visit), collection, size=size, parent=parent)
+        return await visit.run(visit.control.changes.page, scope_of(visit), collection, size=size, parent=parent)
     except ControlError:
         return None
 
@@ -306,7 +251,7 @@ async def _read(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The body that was typed, with its references as ids, and what cannot be read."""
     body, problems = read_typed(shape, typed, without=_AUTOMATIC)
-    body, unknown = await visit.run(references.resolve, visit.control.changes, _scope(visit), subject.entity, body)
+    body, unknown = await visit.run(references.resolve, visit.control.changes, scope_of(visit), subject.entity, body)
     return body, {**problems, **unknown}
 
 
@@ -319,13 +264,19 @@ async def _form(
     *,
     is_new: bool,
     status: int = 200,
+    meanwhile: Sequence[stale.Meanwhile] = (),
+    changed_by: Change | None = None,
 ) -> Response:
+    now = {} if is_new else _texts(shape, subject.row)
+    conflicts = [name for name in visit.form.get("conflicts").split(",") if name]
+    if conflicts and not meanwhile:
+        meanwhile = stale.still(conflicts, typed, now, _open_texts(subject, shape), shape)
     inputs = inputs_of(shape, typed, problems, without=_AUTOMATIC)
     if subject.collection == "plugins":
         inputs = [one for one in inputs if one.name != "name"]
-    await visit.run(references.offer, visit.control.changes, _scope(visit), inputs)
+    await visit.run(references.offer, visit.control.changes, scope_of(visit), inputs)
     first, more = arranged(subject.collection, inputs)
-    path = _path(visit, subject.collection)
+    path = path_of(visit, subject.collection)
     if is_new:
         visit.at(subject.kind.plural, path)
         visit.at(f"New {subject.kind.singular.lower()}")
@@ -343,24 +294,18 @@ async def _form(
         typed=typed,
         problems=problems,
         whole=whole,
-        seen=_seen(subject.row) if subject.row else "",
+        seen="" if is_new else stale.seen_of(now, shape),
+        meanwhile=meanwhile,
+        changed_by=changed_by,
         is_new=is_new,
         target=path if is_new else f"{path}/{subject.id}/edit",
         back=path if is_new else f"{path}/{subject.id}",
     )
 
 
-async def _deletion(visit: Visit, subject: Subject, *, problem: str = "", status: int = 200) -> Response:
-    found: list[Consequence] = await visit.run(
-        consequences, visit.control, _scope(visit), subject.collection, subject.id
-    )
-    visit.at("Delete")
-    return visit.page("entities/delete.html", status=status, subject=subject, consequences=found, problem=problem)
-
-
 def _gallery(visit: Visit, subject: Subject) -> Response:
     wanted = visit.request.query_params.get("q", "").strip()[:100]
-    path = _path(visit, subject.collection)
+    path = path_of(visit, subject.collection)
     scope = {
         name: visit.request.query_params[name] for name in subject.entity.foreign if name in visit.request.query_params
     }
@@ -392,25 +337,6 @@ def _with_more(visit: Visit, typed: dict[str, str]) -> bool:
             del typed[name]
         typed.setdefault(fewer.rpartition(".")[0], "")
     return bool(more or fewer)
-
-
-def _seen(row: Mapping[str, Any]) -> str:
-    """A digest of a row as it was when the form was made: a form over another one is stale."""
-    return uuid.uuid5(uuid.NAMESPACE_OID, repr(sorted((key, repr(value)) for key, value in row.items()))).hex
-
-
-def _scope(visit: Visit) -> Scope:
-    assert visit.control_plane is not None
-    return visit.control_plane.scope
-
-
-def _actor(visit: Visit) -> Actor:
-    return visit.actor
-
-
-def _path(visit: Visit, collection: str, entity_id: str = "") -> str:
-    path = f"{visit.base}/entities/{collection}"
-    return f"{path}/{entity_id}" if entity_id else path
 
 
 _BASE = "/{region}/control-planes/{control_plane}/entities/{collection}"

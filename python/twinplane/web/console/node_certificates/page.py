@@ -42,6 +42,8 @@ async def add(visit: Visit) -> Response:
     """Pin a certificate, or trust an authority, as the control plane's way is."""
     plane = await visit.enter()
     typed = {"cert": visit.form.get("cert").strip(), "title": visit.form.get("title").strip()}
+    if visit.is_reopened:
+        return await _list(visit, typed, {})
     try:
         await visit.run(
             visit.control.certificates.create,

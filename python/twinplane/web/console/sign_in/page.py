@@ -115,7 +115,8 @@ def _go_on(visit: Visit, wanted: str, put_away: str) -> Response:
     if not put_away:
         return visit.go(wanted)
     fields = parse_qsl(put_away, keep_blank_values=True, max_num_fields=10_000)
-    return visit.page("sign_in/resume.html", target=wanted, fields=fields)
+    reopens = ("reopens", "yes") in fields
+    return visit.page("sign_in/resume.html", target=wanted, fields=fields, reopens=reopens)
 
 
 def _reason(error: TokenInvalid) -> str:
