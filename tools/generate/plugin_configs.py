@@ -7,6 +7,7 @@ from pathlib import Path
 from tools.generate.rust import Structs, formatted, imports
 
 from twinplane.registry import PluginType, plugin_types
+from twinplane.registry.python_plugins import bundled_class
 from twinplane.schema import Field
 
 PLUGINS = "python/twinplane/plugins"
@@ -40,16 +41,18 @@ pub(crate) const TABLE: [PluginSpec; {count}] = [
 def files() -> dict[str, str]:
     """Path to text of every file."""
     plugins = sorted(plugin_types().values(), key=lambda plugin: (-plugin.priority, plugin.name))
-    running = [plugin for plugin in plugins if has_behaviour(plugin)]
+    running = [plugin for plugin in plugins if _is_in_rust(plugin)]
     found = {f"{PLUGINS}/{_module(plugin)}/config.rs": _config(plugin) for plugin in running}
     rows = "\n".join(f"    {_row(plugin)}," for plugin in plugins)
-    modules = ", ".join(sorted(map(_module, running)))
+    modules = ", ".join(sorted([*map(_module, running), "guest"]))
     found[TABLE] = formatted(_TABLE.format(modules=modules, count=len(plugins), rows=rows))
     return found
 
 
 def _row(plugin: PluginType) -> str:
-    build = f"Some({_module(plugin)}::filter::build)" if has_behaviour(plugin) else "None"
+    build = f"Some({_module(plugin)}::filter::build)" if _is_in_rust(plugin) else "None"
+    if bundled_class(plugin.name) is not None:
+        build = "Some(guest::build)"
     kind = "observer" if plugin.observes_only else "plugin"
     return f'{kind}("{plugin.name}", {plugin.priority:_}, "{plugin.version}", {build})'
 
@@ -82,6 +85,10 @@ def _config(plugin: PluginType) -> str:
 
 def has_behaviour(plugin: PluginType) -> bool:
     """Whether nodes of this version run the plugin."""
+    return _is_in_rust(plugin) or bundled_class(plugin.name) is not None
+
+
+def _is_in_rust(plugin: PluginType) -> bool:
     return (_ROOT / PLUGINS / _module(plugin) / "filter.rs").exists()
 
 

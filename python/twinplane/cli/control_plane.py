@@ -17,6 +17,7 @@ from twinplane.api import admin
 from twinplane.cli.asgi import serving
 from twinplane.cli.errors import StartError
 from twinplane.cli.front_door import FrontDoor
+from twinplane.cli.plugins import enabled_plugins
 from twinplane.cli.process import lock_directory, log_to_stderr, make_directory
 from twinplane.cli.regions import Region, open_premises
 from twinplane.cli.signals import stop_on_signals
@@ -38,6 +39,7 @@ _BACKLOG = 2048
 def run(settings: ProcessSettings) -> int:
     """Serve until stopped. Returns the exit status."""
     log_to_stderr(settings["log-level"])
+    enabled_plugins(settings["plugins"] or ())
     layout = read_layout(settings.values)
     with contextlib.ExitStack() as locks:
         make_directory(settings["data"].absolute())

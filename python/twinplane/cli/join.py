@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
@@ -66,7 +66,15 @@ def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     return 0
 
 
-def join_node(client: PlatformClient, directory: Path, *, domain: str, ports: Ports, address: str) -> None:
+def join_node(
+    client: PlatformClient,
+    directory: Path,
+    *,
+    domain: str,
+    ports: Ports,
+    address: str = "127.0.0.1",
+    plugins: Sequence[str] = (),
+) -> None:
     """Make `directory` ready for the node of `up`: certificates, and a `kong.conf` with its ports on `address`.
 
     Idempotent: a certificate that is there and still pinned is kept.
@@ -85,6 +93,8 @@ def join_node(client: PlatformClient, directory: Path, *, domain: str, ports: Po
         "ssl_cert_key": directory / "proxy.key",
         "nginx_worker_processes": max(1, (os.cpu_count() or 1)),
     }
+    if plugins:
+        settings["plugins"] = ", ".join(plugins)
     _write_conf(directory, settings, "Written by `twinplane up` at each start.")
 
 

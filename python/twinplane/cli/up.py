@@ -109,6 +109,7 @@ class _Installation:
             domain=self._settings["domain"],
             ports=self._ports,
             address=_proxy_address(self._settings),
+            plugins=self._settings["plugins"] or (),
         )
         await self._data_plane.start()
         status = PlatformClient("127.0.0.1", self._ports.status, None)
@@ -155,6 +156,7 @@ class _Installation:
             "admin-origins": ",".join(settings["admin-origins"] or ()),
             "other-domains": ",".join(settings["other-domains"] or ()),
             "bare-hosts": ",".join(settings["bare-hosts"] or ()),
+            "plugins": ",".join(settings["plugins"] or ()),
             "retention-days": settings["retention-days"],
             "usage-retention-days": settings["usage-retention-days"],
             "audit-retention-days": settings["audit-retention-days"],

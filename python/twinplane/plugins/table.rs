@@ -5,7 +5,7 @@
 use twinplane_engine::plugin::{BuildFilter, PluginSpec};
 
 use crate::{
-    acl, bot_detection, correlation_id, cors, file_log, http_log, ip_restriction, key_auth,
+    acl, bot_detection, correlation_id, cors, file_log, guest, http_log, ip_restriction, key_auth,
     prometheus, rate_limiting, redirect, request_size_limiting, request_termination,
     request_transformer, syslog, tcp_log, udp_log,
 };
@@ -101,7 +101,7 @@ pub(crate) const TABLE: [PluginSpec; 45] = [
     plugin("ai-prompt-guard", 771, "3.9.3", None),
     plugin("ai-proxy", 770, "3.9.3", None),
     plugin("ai-response-transformer", 768, "3.9.3", None),
-    plugin("standard-webhooks", 760, "3.9.3", None),
+    plugin("standard-webhooks", 760, "3.9.3", Some(guest::build)),
     plugin("aws-lambda", 750, "3.9.3", None),
     plugin("azure-functions", 749, "3.9.3", None),
     plugin("proxy-cache", 100, "3.9.3", None),

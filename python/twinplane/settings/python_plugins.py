@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from twinplane.settings.setting import LIST, Setting, integer, one_of
 
-PLUGINS_DOC = (
+PLUGINS = Setting(
+    "plugins",
+    LIST,
+    "bundled",
     "Plugins that configurations may name: bundled, and the names of installed plugins in Python (entry points of the "
-    "group twinplane.plugins). All bundled ones are always there."
+    "group twinplane.plugins). All bundled ones are always there.",
 )
 
 PYTHON_PLUGINS: tuple[Setting, ...] = (
-    Setting("plugins", LIST, "bundled", PLUGINS_DOC),
+    PLUGINS,
     Setting(
         "python_plugin_threads",
         integer(1, 64),

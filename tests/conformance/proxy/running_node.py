@@ -22,6 +22,7 @@ from twinplane.control import declarative
 from twinplane.node.authority import Identity
 from twinplane.node.core_settings import node_core_settings
 from twinplane.node.metrics import exposition, health_samples
+from twinplane.node.plugin_host import HostLimits, PluginHost
 from twinplane.settings import load_node_settings
 
 _NODE_ID = "b5a1c5d1-9a1c-4c43-9d0f-52b0a8a1f3c1"
@@ -67,14 +68,18 @@ def running(node: Mapping[str, str], config: Mapping[str, Any]) -> Iterator[Runn
     environment = {f"KONG_{name.upper()}": value for name, value in {**own, **node}.items()}
     environment.setdefault("KONG_NGINX_WORKER_PROCESSES", "1")
     settings = node_core_settings(load_node_settings(None, environment), _NODE_ID, [_identity()])
-    core = _dataplane.Core.start(settings)
+    host = PluginHost(HostLimits())
+    core = _dataplane.Core.start(settings, None, host)
+    host.attach(core)
     try:
         table = declarative.load(config, now=time.time()).json()
         applied = core.apply(table)
+        host.served()
         (_, port, _), (_, tls_port, _) = core.status().listeners
         yield RunningNode(core, port, tls_port, applied, table)
     finally:
         core.stop(0)
+        host.close(5)
 
 
 @cache
