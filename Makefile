@@ -13,7 +13,7 @@ RUST := $(shell find crates python/twinplane/plugins -name '*.rs' -o -name 'Carg
 LOCKS := requirements/dev.txt
 
 help: ## print this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 up: $(VENV)/core-release ## a control plane and a node on this machine (options: ARGS="--port 9443 ...")
 	@exec $(BIN)/twinplane up $(ARGS)
@@ -44,6 +44,9 @@ bench: $(VENV)/core-release ## answer the questions of bench/ and print the tabl
 
 screenshots: $(VENV)/core-dev ## pictures of every page of the console into build/screenshots (options: ARGS="overview 'node*' --formats dark")
 	$(BIN)/python -m tools.screenshots $(ARGS)
+
+guide-pictures: $(VENV)/core-dev ## the pictures of docs/guides anew, by doing what they tell (options: ARGS="--demo DIR")
+	$(BIN)/python -m tools.screenshots.guide $(ARGS)
 
 loc: $(VENV)/python ## lines of Python and Rust, and whether the line between them holds
 	@$(BIN)/python -m tools.tidy --loc
@@ -80,4 +83,4 @@ $(VENV)/core-release: $(VENV)/python pyproject.toml $(RUST)
 	$(MATURIN) develop --quiet --release
 	@rm -f $(VENV)/core-dev; touch $@
 
-.PHONY: help lock up test check test-rust test-python generate bench screenshots loc new-plugin setup test-tools clean
+.PHONY: help lock up test check test-rust test-python generate bench screenshots guide-pictures loc new-plugin setup test-tools clean

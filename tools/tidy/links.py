@@ -11,7 +11,7 @@ from tools.tidy.tree import ROOT, tracked
 
 _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 _CODE = re.compile(r"`[^`\n]*`")
-_LINK = re.compile(r"\]\(([^()\s]+)\)")
+_LINK = re.compile(r'(?:\]\(|\bsrc(?:set)?=")([^()\s"]+)[)"]')
 _HEADING = re.compile(r"^#{1,6} +(.+?) *#*$", re.MULTILINE)
 _ANCHOR = re.compile(r'<a id="([^"]+)"')
 _PLACE = re.compile(

@@ -55,7 +55,8 @@ class LiveStreams:
                     # The store may be away for a moment; the page says so when it is fetched.
                     _log.exception("live_look_failed")
                     now = b"failed"
-                if seen and now != seen:
+                # The first look says so too: what happened since the page was made would else never be shown.
+                if now != seen:
                     beat = loop.time()
                     yield b"event: changed\ndata: \n\n"
                 elif loop.time() - beat >= _HEARTBEAT_S:
