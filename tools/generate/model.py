@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tools.generate.rust import Structs, camel, formatted
 
-from twinplane.registry import EntityType, entity_types
+from twinplane.registry import EntityType, entity_types, route_type
 from twinplane.schema import Field
 
 PAGE = "crates/model/src/lib.rs"
@@ -31,6 +31,8 @@ pub type Id = Arc<str>;
 def page() -> str:
     """The whole file."""
     sent = [kind for kind in entity_types().values() if kind.edition == "oss" and kind.name not in _NOT_SENT]
+    # One struct for the routes of all flavours: the one with expressions has every field of the others.
+    sent = [route_type("expressions") if kind.name == "routes" else kind for kind in sent]
     structs: list[str] = []
     for kind in sent:
         structs.extend(_structs_of(kind))
@@ -64,6 +66,8 @@ def _structs_of(kind: EntityType) -> list[str]:
     transient = frozenset(key for key, known in kind.fields.items() if known.transient)
     structs.add(name, f"A row of `{kind.name}`.", kind.shape, leave_out=transient)
     texts = [text.replace("pub id: Option<Id>", "pub id: Id") for text in structs.texts]
+    if kind.name == "routes":
+        texts[-1] = texts[-1].replace("pub priority: i64", "pub priority: Option<i64>")
     if kind.ttl:
         texts[-1] = texts[-1].removesuffix("}\n") + "    pub ttl: Option<i64>,\n}\n"
     return texts

@@ -5,7 +5,7 @@
 use std::hint::black_box;
 
 use serde_json::{Value, json};
-use twinplane_engine::router::{Calculation, HeaderValues, MatchInput, Router};
+use twinplane_engine::router::{Calculation, End, HeaderValues, MatchInput, Protocol, Router};
 use twinplane_model::Route;
 
 const LOOKUPS: u32 = 400_000;
@@ -124,10 +124,12 @@ fn measure(shape: &Shape, count: u32) {
         let input = MatchInput {
             method: b"GET",
             host: host.as_bytes(),
-            listener_port: 80,
             path: path.as_bytes(),
             sni: Some(host.as_bytes()),
-            is_tls: true,
+            query: b"",
+            protocol: Protocol::Https,
+            source: End::default(),
+            destination: End::default(),
             headers: &Tenant(host.as_bytes()),
         };
         found += u32::from(router.find(black_box(&input)).is_some());

@@ -12,7 +12,7 @@ use twinplane_model::{ConfigTable, Id, Route, Service};
 
 use crate::exchange::Scheme;
 use crate::plugin::PluginTable;
-use crate::router::{Calculation, Router};
+use crate::router::{Flavor, Router, Rules};
 use crate::snapshot::{Fault, Index, NodeState, RouteEntry, ServiceEntry, ServiceTarget, Snapshot};
 use crate::text::Text;
 
@@ -23,8 +23,8 @@ pub struct BuildInput<'a> {
     pub plugins: &'a PluginTable,
     /// What outlives configurations.
     pub node: &'a Arc<NodeState>,
-    /// How routes are ranked.
-    pub calculation: Calculation,
+    /// How routes are written and ranked.
+    pub rules: Rules,
     /// The configuration in force, from which what was compiled is taken over.
     pub previous: Option<&'a Snapshot>,
     /// Whether this is the front door's built-in configuration, in which a service may be a Unix socket.
@@ -64,7 +64,7 @@ pub fn build(table: ConfigTable, input: BuildInput<'_>) -> Result<Snapshot, Vec<
     let keyauth = consumers::keyauth(&table, &consumers, &mut faults);
     let found = Router::build_after(
         routes.iter().map(|(route, _)| route),
-        input.calculation,
+        input.rules,
         input.previous.map(|snapshot| &snapshot.router),
     );
     let matching = found.unwrap_or_else(|unmatchable| {
@@ -83,7 +83,7 @@ pub fn build(table: ConfigTable, input: BuildInput<'_>) -> Result<Snapshot, Vec<
         .enumerate()
         .map(|(at, (route, service))| {
             let chain = scoped.chain(position(at), service);
-            route_entry(route, service, chain)
+            route_entry(route, service, chain, input.rules.flavor)
         })
         .collect();
     let global_chain = scoped.global_chain();
@@ -172,7 +172,7 @@ fn address(host: &str) -> Option<std::net::IpAddr> {
         .ok()
 }
 
-fn route_entry(model: Route, service: Option<u32>, chain: u32) -> RouteEntry {
+fn route_entry(model: Route, service: Option<u32>, chain: u32, flavor: Flavor) -> RouteEntry {
     let has = |wanted: &[&str]| {
         model
             .protocols
@@ -187,6 +187,8 @@ fn route_entry(model: Route, service: Option<u32>, chain: u32) -> RouteEntry {
         chain,
         https_only,
         is_grpc: has(&["grpc", "grpcs"]),
+        joins_plainly: flavor == Flavor::Traditional
+            && model.path_handling.as_deref() == Some("v1"),
         log_text: OnceLock::new(),
         model,
     }

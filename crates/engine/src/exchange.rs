@@ -169,6 +169,8 @@ pub struct Client {
     pub scheme: Scheme,
     /// Scheme the client used by a trusted `X-Forwarded-Proto`, else the connection's.
     pub forwarded_scheme: Scheme,
+    /// Address at which the client reached us.
+    pub listener_ip: IpAddr,
     /// Port of our listener.
     pub listener_port: u16,
     /// Server name of the TLS handshake.
@@ -192,6 +194,7 @@ impl Default for Client {
             is_trusted: false,
             scheme: Scheme::Http,
             forwarded_scheme: Scheme::Http,
+            listener_ip: nowhere,
             listener_port: 0,
             sni: None,
             http_version: HttpVersion::Http11,

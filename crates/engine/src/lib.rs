@@ -9,6 +9,7 @@ pub mod guard;
 pub mod headers;
 pub mod identity;
 pub mod limiter;
+pub mod network;
 pub mod path;
 pub mod plugin;
 pub mod record;

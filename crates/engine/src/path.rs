@@ -201,6 +201,20 @@ pub fn upstream_path(base: &[u8], path: &[u8], taken: Option<usize>, strip: bool
     }
 }
 
+/// As [`upstream_path`], the way of `path_handling` v1: what is left of the request's path is put behind the service's
+/// as it is. Of a path of which nothing is cut off the first slash is left out; of two slashes that meet one is dropped.
+pub fn upstream_path_v1(base: &[u8], path: &[u8], taken: Option<usize>, strip: bool) -> Vec<u8> {
+    let base = if base.is_empty() { &b"/"[..] } else { base };
+    let rest = match taken.filter(|_| strip) {
+        Some(taken) => without_leading_dots(&path[taken..]),
+        None => path.get(1..).unwrap_or_default(),
+    };
+    match (base.strip_suffix(b"/"), rest.first()) {
+        (Some(shorter), Some(b'/')) => [shorter, rest].concat(),
+        _ => [base, rest].concat(),
+    }
+}
+
 /// Whether servers are known to read a path in normal form in different ways: an escaped slash, a backslash, a `;`, an
 /// escape within an escape, bytes that are no UTF-8. A rule on one reading says nothing of the others.
 pub fn is_ambiguous(path: &[u8]) -> bool {

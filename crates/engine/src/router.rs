@@ -1,7 +1,11 @@
-//! Which route a request is for: `traditional_compatible` with the priorities that a real node has, and the `strict` ones.
+//! Which route a request is for, in the flavours `traditional_compatible`, `expressions` and `traditional`: with the
+//! priorities that a real node has, and the `strict` ones.
 //!
 //! A route is split into matchers, ranked once; a look-up visits only matchers whose host and path can match, and takes
 //! the first in rank that matches wholly. The order is a fact to imitate, see `priority`.
+mod asked;
+mod ends;
+mod expression;
 mod facets;
 mod few;
 mod index;
@@ -10,14 +14,51 @@ mod pattern;
 mod priority;
 mod split;
 mod texts;
+mod watch;
 
+use asked::Asked;
 use index::Index;
-use matcher::{Asked, Matcher, Methods, RequestHost};
+use matcher::Matcher;
 use split::{Patterns, Splitter};
 use texts::Texts;
 use twinplane_model::Route;
+use watch::Unwatched;
 
+pub use asked::{End, Protocol};
+pub use expression::{Expression, ExpressionFault, Subsystem};
 pub use priority::Calculation;
+
+/// How routes are written and ranked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Flavor {
+    /// By attributes, ranked as Kong 3.x does.
+    #[default]
+    TraditionalCompatible,
+    /// By an expression of their own, or by attributes.
+    Expressions,
+    /// By attributes, ranked as Kong 2.x did.
+    Traditional,
+}
+
+/// How a router is built.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// How routes are written.
+    pub flavor: Flavor,
+    /// How they are ranked; the flavour `traditional` has an order of its own.
+    pub calculation: Calculation,
+    /// What they are asked of.
+    pub subsystem: Subsystem,
+}
+
+impl From<Calculation> for Rules {
+    fn from(calculation: Calculation) -> Self {
+        Self {
+            calculation,
+            ..Self::default()
+        }
+    }
+}
 
 /// A request as the router sees it.
 pub struct MatchInput<'a> {
@@ -25,14 +66,18 @@ pub struct MatchInput<'a> {
     pub method: &'a [u8],
     /// The raw `Host` header, case as sent, perhaps with a port.
     pub host: &'a [u8],
-    /// Port of the listener, for hosts of routes with a port where the `Host` header has none.
-    pub listener_port: u16,
     /// The normalised path.
     pub path: &'a [u8],
-    /// Server name of the TLS handshake; none on clear text, where conditions on it are skipped.
+    /// What follows the `?` of the target.
+    pub query: &'a [u8],
+    /// What the connection carries.
+    pub protocol: Protocol,
+    /// Server name of the TLS handshake; none on clear text.
     pub sni: Option<&'a [u8]>,
-    /// Whether the connection is TLS.
-    pub is_tls: bool,
+    /// The client.
+    pub source: End,
+    /// The end that the client sees: the listener.
+    pub destination: End,
     /// The request's headers.
     pub headers: &'a dyn HeaderValues,
 }
@@ -81,6 +126,7 @@ pub struct Router {
     matchers: Vec<Matcher>,
     texts: Texts,
     index: Index,
+    flavor: Flavor,
     patterns: Patterns,
 }
 
@@ -88,19 +134,20 @@ impl Router {
     /// Builds the router. Every route that is at fault is told; then nothing is built.
     pub fn build<'a>(
         routes: impl IntoIterator<Item = &'a Route>,
-        calculation: Calculation,
+        rules: impl Into<Rules>,
     ) -> Result<Self, Vec<RouteFault>> {
-        Self::build_after(routes, calculation, None)
+        Self::build_after(routes, rules, None)
     }
 
     /// As [`Self::build`]; what was compiled for the router before is taken over.
     pub fn build_after<'a>(
         routes: impl IntoIterator<Item = &'a Route>,
-        calculation: Calculation,
+        rules: impl Into<Rules>,
         previous: Option<&Self>,
     ) -> Result<Self, Vec<RouteFault>> {
+        let rules = rules.into();
         let mut splitter = Splitter {
-            calculation,
+            rules,
             previous: previous.map(|router| &router.patterns),
             texts: Texts::default(),
             patterns: Patterns::default(),
@@ -128,21 +175,18 @@ impl Router {
             matchers,
             texts,
             index,
+            flavor: rules.flavor,
             patterns: splitter.patterns,
         })
     }
 
     /// The route that a request is for.
     pub fn find(&self, input: &MatchInput<'_>) -> Option<Match> {
-        let asked = Asked {
-            input,
-            host: RequestHost::parse(input.host, input.listener_port),
-            method: Methods::of(input.method),
-        };
+        let asked = Asked::new(input, self.flavor);
         let best = self.index.first(&asked, |rank| {
-            self.matchers[rank as usize].matches(&asked, &self.texts)
+            self.matchers[rank as usize].matches(&asked, &self.texts, &mut Unwatched)
         })?;
-        Some(self.matchers[best as usize].describe(input, &self.texts))
+        Some(self.matchers[best as usize].describe(&asked, &self.texts))
     }
 
     /// Number of matchers that the routes were split into.

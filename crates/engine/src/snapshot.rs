@@ -93,6 +93,8 @@ pub struct RouteEntry {
     pub https_only: Option<u16>,
     /// Whether it is for gRPC.
     pub is_grpc: bool,
+    /// Whether paths are joined in the way of `path_handling` v1, which only the flavour `traditional` knows.
+    pub joins_plainly: bool,
     /// As log entries show it, made when the first one does.
     pub log_text: OnceLock<Box<str>>,
 }

@@ -8,7 +8,7 @@ mod recorded;
 use serde_json::{Value, json};
 use twinplane_engine::headers::Headers;
 use twinplane_engine::path;
-use twinplane_engine::router::{Calculation, MatchInput, Router};
+use twinplane_engine::router::{Calculation, End, MatchInput, Protocol, Router};
 use twinplane_model::Route;
 
 /// Latin-1: one character of a recording is one byte.
@@ -36,10 +36,12 @@ fn answer(target: &[u8], route: &Route, base: &[u8]) -> Result<Vec<u8>, u16> {
     let found = router.find(&MatchInput {
         method: b"GET",
         host: b"example.com",
-        listener_port: 80,
         path: &normal,
         sni: None,
-        is_tls: false,
+        query: b"",
+        protocol: Protocol::Http,
+        source: End::default(),
+        destination: End::default(),
         headers: &Headers::new(),
     });
     let found = found.ok_or(404u16)?;

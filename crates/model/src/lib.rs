@@ -147,6 +147,8 @@ pub struct Route {
     pub headers: Option<BTreeMap<Box<str>, Vec<Box<str>>>>,
     pub regex_priority: Option<i64>,
     pub path_handling: Option<Box<str>>,
+    pub expression: Option<Box<str>>,
+    pub priority: Option<i64>,
 }
 
 /// A row of `consumers`.

@@ -1,5 +1,5 @@
 //! What is known of a client's connection before its first request. Facts alone.
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::tls::downstream::Session;
 
@@ -10,6 +10,8 @@ pub struct ConnInfo {
     pub peer: SocketAddr,
     /// Client's address by a PROXY protocol header, on listeners that expect one.
     pub proxied_for: Option<SocketAddr>,
+    /// Address at which the client reached us.
+    pub listener_ip: IpAddr,
     /// Port of our listener.
     pub listener_port: u16,
     /// What the TLS handshake told; none in the clear.

@@ -118,6 +118,7 @@ mod tests {
         let connection = ConnInfo {
             peer,
             proxied_for: None,
+            listener_ip: std::net::Ipv4Addr::LOCALHOST.into(),
             listener_port: 443,
             tls: None,
             identity: None,

@@ -37,6 +37,7 @@ pub fn client(
         is_trusted,
         scheme,
         forwarded_scheme: forwarded_scheme(is_trusted, headers).unwrap_or(scheme),
+        listener_ip: info.listener_ip,
         listener_port: info.listener_port,
         sni: info.tls.as_ref().and_then(|tls| tls.sni.clone()),
         http_version: version,
@@ -180,6 +181,7 @@ mod tests {
         let info = ConnInfo {
             peer: SocketAddr::new(peer.parse().unwrap(), 4000),
             proxied_for: Some("9.8.7.6:5".parse().unwrap()),
+            listener_ip: IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
             listener_port: 8000,
             tls: None,
             identity: None,

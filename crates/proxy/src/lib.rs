@@ -13,7 +13,6 @@ pub mod forwarded;
 pub mod h1;
 mod h2;
 pub mod listener;
-pub mod network;
 pub mod node;
 pub mod proxy_protocol;
 pub mod recorder;

@@ -178,9 +178,12 @@ fn take(
     }
     // Heads and small answers leave at once; large ones fill packets by themselves.
     let _ignored = stream.set_nodelay(true);
+    // A connection that is gone already has no address, and serving it ends at once.
+    let local = stream.local_addr().map_or(peer, |local| local);
     let info = ConnInfo {
         peer,
         proxied_for: None,
+        listener_ip: local.ip(),
         listener_port: port,
         tls: None,
         identity: None,

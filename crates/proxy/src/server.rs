@@ -292,7 +292,7 @@ fn build_input<'a>(
     BuildInput {
         plugins,
         node: state,
-        calculation: settings.calculation(),
+        rules: settings.router_rules(),
         previous,
         is_edge: settings.start.edge.is_some(),
     }

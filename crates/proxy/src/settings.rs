@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use twinplane_engine::balancer::SlowRule;
-use twinplane_engine::router::Calculation;
+use twinplane_engine::network::Network;
+use twinplane_engine::router::{Calculation, Flavor, Rules};
 
 use crate::error::StartError;
-use crate::network::Network;
 pub use crate::settings::listener::{Keepalive, ListenerSettings};
 use crate::tls::cipher_suites;
 use crate::tls::identity::Identity;
@@ -389,11 +389,19 @@ impl Settings {
         }
     }
 
-    /// How routes are ranked.
-    pub fn calculation(&self) -> Calculation {
-        match self.start.route_match_calculation.as_str() {
-            "strict" => Calculation::Strict,
-            _ => Calculation::Original,
+    /// How routes are written and ranked.
+    pub fn router_rules(&self) -> Rules {
+        Rules {
+            flavor: match self.start.router_flavor.as_str() {
+                "expressions" => Flavor::Expressions,
+                "traditional" => Flavor::Traditional,
+                _ => Flavor::TraditionalCompatible,
+            },
+            calculation: match self.start.route_match_calculation.as_str() {
+                "strict" => Calculation::Strict,
+                _ => Calculation::Original,
+            },
+            ..Rules::default()
         }
     }
 

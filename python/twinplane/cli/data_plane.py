@@ -104,7 +104,9 @@ def _declared(settings: NodeSettings) -> DeclaredConfig | None:
     """The configuration of a node that has no control plane; None for one that has."""
     if settings["role"] == "data_plane":
         return None
-    return read_declared(settings["declarative_config"], settings["declarative_config_string"])
+    return read_declared(
+        settings["declarative_config"], settings["declarative_config_string"], settings["router_flavor"]
+    )
 
 
 def _default_prefix() -> Path:

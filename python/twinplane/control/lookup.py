@@ -12,7 +12,7 @@ from twinplane.control.errors import InvalidKey, InvalidPrimaryKey, NotFound, Un
 from twinplane.control.references import workspace_of
 from twinplane.control.scope import Parent, Scope
 from twinplane.control.uniqueness import composite_key, single_key, unique_sets
-from twinplane.registry import EntityType, entity_type, entity_types
+from twinplane.registry import EntityType, RouterFlavor, entity_type, entity_types, route_type
 from twinplane.store.sql import EntityKey, EntityRow, EntityTable, Realm, UniqueKeyRow
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
@@ -31,12 +31,14 @@ class Lookup:
         self.scope = scope
         self.realm = Realm(scope.organization_id, scope.control_plane_id)
         self.now = now
+        self.flavor: RouterFlavor = "traditional_compatible"
+        """How the control plane's routes are written; who writes sets it."""
 
     def type(self, name: str) -> EntityType:
         """The type of a collection name. Raises UnknownType."""
         if name not in entity_types():
             raise UnknownType(name)
-        return entity_type(name)
+        return route_type(self.flavor) if name == "routes" else entity_type(name)
 
     def workspace_of(self, entity: EntityType) -> str:
         """Where entities of this type are kept."""

@@ -6,7 +6,7 @@ Lives within one transaction. The revision is counted up with the first change; 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from twinplane.control import certificate_names
 from twinplane.control.audit import audit_change
@@ -26,7 +26,7 @@ from twinplane.control.scope import Actor, Parent, Row, Scope
 from twinplane.control.settings import ControlSettings
 from twinplane.control.stored_form import to_body, to_row
 from twinplane.control.uniqueness import claims
-from twinplane.registry import EntityType, entity_type
+from twinplane.registry import EntityType, RouterFlavor, entity_type
 from twinplane.schema import SchemaViolation
 from twinplane.store.sql import ChangeRow, ControlPlaneRow, EntityKey, EntityRow, Transaction
 
@@ -51,6 +51,7 @@ class Writer:
         self._revision: int | None = None
         self._noted: list[ChangeRow] = []
         self._plane = self._require_control_plane()
+        self._lookup.flavor = cast("RouterFlavor", self._plane.router_flavor)
 
     def finish(self) -> int | None:
         """Append the change log; the new revision, None where nothing changed."""

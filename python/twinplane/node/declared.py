@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -13,6 +14,9 @@ from twinplane.node.cache import Stored
 from twinplane.node.errors import NodeStartError
 from twinplane.node.seal import SealKey
 from twinplane.node.sparse import faults_of
+
+if TYPE_CHECKING:
+    from twinplane.registry import RouterFlavor
 
 
 class DeclaredConfig:
@@ -47,7 +51,9 @@ class DeclaredConfig:
         """Nothing is sealed."""
 
 
-def read_declared(path: Path | None, text: str | None) -> DeclaredConfig:
+def read_declared(
+    path: Path | None, text: str | None, flavor: RouterFlavor = "traditional_compatible"
+) -> DeclaredConfig:
     """The configuration in a file, else in a text. Raises NodeStartError with everything that is wrong."""
     # Loaded where it is needed, as in `sparse`.
     from twinplane.control import declarative  # noqa: PLC0415
@@ -58,7 +64,7 @@ def read_declared(path: Path | None, text: str | None) -> DeclaredConfig:
     except OSError as error:
         raise NodeStartError(f"{place}: cannot be read: {error.strerror}") from error
     try:
-        table = declarative.read(data, now=time.time()).json()
+        table = declarative.read(data, now=time.time(), flavor=flavor).json()
     except DeclarativeViolation as violation:
         raise NodeStartError(*(f"{place}: {_worded(fault)}" for fault in faults_of(violation))) from violation
     except LimitExceeded as error:

@@ -358,7 +358,9 @@ class Node:
         settings = self._settings
         if not settings["declarative_config"] and not settings["declarative_config_string"]:
             return None
-        return read_declared(settings["declarative_config"], settings["declarative_config_string"]).stored
+        return read_declared(
+            settings["declarative_config"], settings["declarative_config_string"], settings["router_flavor"]
+        ).stored
 
     def _basic_info(self) -> BasicInfo:
         return BasicInfo(

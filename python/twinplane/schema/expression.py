@@ -1,7 +1,8 @@
 """Router expressions: whether one is well formed, in the words of the parser that nodes use.
 
 Only judges; matching is the data plane's. The grammar: predicates `field operator value`, joined by `&&` and `||`,
-grouped and negated by parentheses.
+grouped and negated by parentheses. What the data plane's own reader (`crates/engine/src/router/expression`) takes and
+refuses is the same; random texts compare the two.
 """
 
 import ipaddress
@@ -13,14 +14,17 @@ from twinplane.schema.rust_regex import bad_rust_regex
 
 Kind = Literal["string", "int", "ip", "cidr"]
 
-_SPACE = re.compile(r"\s*")
-_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
-_OPERATOR = re.compile(r"==|!=|\^=|=\^|~|>=|>|<=|<|not\s+in\b|in\b|contains\b")
+_SPACE = re.compile(r"[ \t\r\n]*")
+_IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_.]*")
+_OPERATOR = re.compile(r"==|!=|\^=|=\^|~|>=|>|<=|<|not\s*in|in|contains")
 _RAW_TEXT = re.compile(r'r#"(.*?)"#', re.DOTALL)
-_TEXT = re.compile(r'"((?:\\.|[^"\\])*)"', re.DOTALL)
+_TEXT = re.compile(r'"((?:\\["\\nrt]|[^"\\])*)"')
+_OPEN_TEXT = re.compile(r'"(?:\\["\\nrt]|[^"\\])*')
+_ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
 _NETWORK = re.compile(r"[0-9A-Fa-f:.]*[.:][0-9A-Fa-f:.]*(?:/\d+)?")
 _NUMBER = re.compile(r"-?(?:0x[0-9A-Fa-f]+|\d+)")
-_FUNCTION = re.compile(r"(?:lower|any)\s*\(")
+_FUNCTION = re.compile(r"([A-Za-z][A-Za-z0-9_.]*)\s*\(")
+_DEPTH_MAX = 100
 _SEGMENTS = "http.path.segments."
 _SEGMENT = re.compile(r"(0|[1-9]\d*)(?:_(0|[1-9]\d*))?")
 
@@ -57,6 +61,7 @@ class _Predicate:
     field: str
     operator: str
     kind: Kind
+    is_lowered: bool
 
 
 def bad_expression(text: str, *, stream: bool) -> str | None:
@@ -80,6 +85,8 @@ def _bad_predicate(predicate: _Predicate, *, stream: bool) -> str | None:
     expected = "cidr" if kind == "ip" and predicate.operator in ("in", "not in") else kind
     if predicate.kind != expected:
         return "Type mismatch between the LHS and RHS values of predicate"
+    if predicate.is_lowered and kind != "string":
+        return "lower-case transformation function only supported with String type fields"
     if predicate.operator not in _OPERATORS[expected]:
         return f"Unsupported operator '{predicate.operator}' for the LHS field"
     return None
@@ -94,12 +101,21 @@ def _bad_segments(field: str) -> str | None:
     return None
 
 
+def _whole(text: str) -> int:
+    """A number as it is written: hexadecimal after `0x`, octal after `0`."""
+    digits = text.removeprefix("-")
+    is_octal = len(digits) > 1 and digits.startswith("0") and set(digits) <= set("01234567")
+    base = 16 if digits.startswith("0x") else 8 if is_octal else 10
+    return int(digits, base) * (-1 if text.startswith("-") else 1)
+
+
 class _Parser:
     """Walks the text once and gathers its predicates."""
 
     def __init__(self, text: str) -> None:
         self._text = text
         self._at = 0
+        self._depth = 0
         self.predicates: list[_Predicate] = []
 
     def whole(self) -> None:
@@ -115,7 +131,13 @@ class _Parser:
     def _term(self) -> None:
         negated = self._take("!")
         if self._take("("):
+            self._depth += 1
+            if self._depth > _DEPTH_MAX:
+                raise self._malformed(
+                    f"more than {_DEPTH_MAX} nested parentheses", (self._at - 1, self._at), expected=False
+                )
             self._expression()
+            self._depth -= 1
             if not self._take(")"):
                 raise self._malformed(")", (self._at, self._at))
         elif negated:
@@ -124,37 +146,51 @@ class _Parser:
             self._predicate()
 
     def _predicate(self) -> None:
-        field = self._field()
+        field, is_lowered = self._field()
         operator = self._match(_OPERATOR)
         if operator is None:
             raise self._malformed("binary_operator", (self._at, self._at))
         spelled = "not in" if operator[0].startswith("not") else operator[0]
-        self.predicates.append(_Predicate(field, spelled, self._value(spelled)))
+        self.predicates.append(_Predicate(field, spelled, self._value(spelled), is_lowered))
 
-    def _field(self) -> str:
-        depth = 0
-        while self._match(_FUNCTION) is not None:
+    def _field(self) -> tuple[str, bool]:
+        depth, is_lowered = 0, False
+        while (function := self._match(_FUNCTION)) is not None:
+            if function[1] not in ("lower", "any"):
+                complaint = f"unknown transformation function: {function[1]}"
+                raise self._malformed(complaint, function.span(1), expected=False)
+            is_lowered = is_lowered or function[1] == "lower"
             depth += 1
+            if depth > _DEPTH_MAX:
+                raise self._malformed(f"more than {_DEPTH_MAX} nested parentheses", function.span(1), expected=False)
         found = self._match(_IDENTIFIER)
         if found is None:
             raise self._malformed("term", (self._at, self._at))
         for _ in range(depth):
             if not self._take(")"):
                 raise self._malformed(")", (self._at, self._at))
-        return found[0]
+        return found[0], is_lowered
 
     def _value(self, operator: str) -> Kind:
         self._skip()
         start = self._at
         text = self._match(_RAW_TEXT) or self._match(_TEXT)
         if text is not None:
-            if operator == "~" and (wrong := bad_rust_regex(text[1])) is not None:
+            raw = text.re is _RAW_TEXT
+            pattern = text[1] if raw else re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[1]), text[1])
+            if operator == "~" and (wrong := bad_rust_regex(pattern)) is not None:
                 raise self._malformed(wrong, (start, text.end()), expected=False)
             return "string"
+        unended = self._match(_OPEN_TEXT)
+        if unended is not None:
+            raise self._malformed("str_char or str_esc", (self._at, self._at))
         network = self._match(_NETWORK)
         if network is not None:
             return self._network(network[0], start)
-        if self._match(_NUMBER) is not None:
+        number = self._match(_NUMBER)
+        if number is not None:
+            if not -(2**63) <= _whole(number[0]) < 2**63:
+                raise self._malformed("number too large to fit in target type", number.span(), expected=False)
             return "int"
         raise self._malformed("rhs", (start, start))
 

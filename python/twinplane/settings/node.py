@@ -262,7 +262,12 @@ SETTINGS: tuple[Setting, ...] = (
         "refuse",
         "Paths with %2F, a backslash, ; and the like, which servers read differently, on routes that ask who calls.",
     ),
-    Setting("router_flavor", one_of("traditional_compatible"), "traditional_compatible", "How routes are matched."),
+    Setting(
+        "router_flavor",
+        one_of("traditional_compatible", "expressions", "traditional"),
+        "traditional_compatible",
+        "How routes are written and ranked: by attributes as in Kong 3.x, by expressions, by attributes as in 2.x.",
+    ),
     Setting(
         "route_match_calculation",
         one_of("original", "strict"),

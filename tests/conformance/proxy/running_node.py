@@ -23,6 +23,7 @@ from twinplane.node.authority import Identity
 from twinplane.node.core_settings import node_core_settings
 from twinplane.node.metrics import exposition, health_samples
 from twinplane.node.plugin_host import HostLimits, PluginHost
+from twinplane.registry import RouterFlavor
 from twinplane.settings import load_node_settings
 
 _NODE_ID = "b5a1c5d1-9a1c-4c43-9d0f-52b0a8a1f3c1"
@@ -72,7 +73,8 @@ def running(node: Mapping[str, str], config: Mapping[str, Any]) -> Iterator[Runn
     core = _dataplane.Core.start(settings, None, host)
     host.attach(core)
     try:
-        table = declarative.load(config, now=time.time()).json()
+        flavor: RouterFlavor = node.get("router_flavor", "traditional_compatible")  # type: ignore[assignment]  # as given
+        table = declarative.load(config, now=time.time(), flavor=flavor).json()
         applied = core.apply(table)
         host.served()
         (_, port, _), (_, tls_port, _) = core.status().listeners

@@ -15,6 +15,8 @@ use serde::Deserialize;
 enum Question {
     /// Which route each request is for.
     Match(matching::Match),
+    /// What is wrong with a text as an expression.
+    Expression(matching::Read),
     /// The normal form of a path and the form that goes upstream.
     Path(matching::Path),
     /// Which plugins run for a request, and in which order.
@@ -30,6 +32,7 @@ enum Question {
 fn answer(line: &str) -> Result<String, Box<dyn std::error::Error>> {
     let answer = match serde_json::from_str(line)? {
         Question::Match(asked) => asked.answer(),
+        Question::Expression(asked) => asked.answer(),
         Question::Path(asked) => asked.answer(),
         Question::Plugins(asked) => asked.answer()?,
         Question::Pick(asked) => asked.answer(),

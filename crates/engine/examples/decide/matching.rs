@@ -1,16 +1,25 @@
 //! Questions about routes and paths.
+use std::net::IpAddr;
+
 use serde::Deserialize;
 use serde_json::{Value, json};
 use twinplane_engine::headers::Headers;
 use twinplane_engine::path;
-use twinplane_engine::router::{Calculation, MatchInput, Router};
+use twinplane_engine::router::{
+    Calculation, End, Expression, Flavor, MatchInput, Protocol, Router, Rules, Subsystem,
+};
 use twinplane_model::Route;
 
 use super::{bytes, text};
 
 #[derive(Deserialize)]
 pub(crate) struct Match {
+    #[serde(default)]
     is_strict: bool,
+    #[serde(default)]
+    flavor: String,
+    #[serde(default)]
+    is_stream: bool,
     routes: Vec<Route>,
     requests: Vec<Request>,
 }
@@ -21,19 +30,37 @@ struct Request {
     host: String,
     port: u16,
     path: String,
-    is_tls: bool,
+    #[serde(default)]
+    query: String,
+    protocol: String,
     sni: Option<String>,
+    #[serde(default)]
+    source: (Option<IpAddr>, Option<u16>),
+    #[serde(default)]
+    destination: Option<IpAddr>,
     headers: Vec<(String, String)>,
 }
 
 impl Match {
     pub(crate) fn answer(&self) -> Value {
-        let calculation = if self.is_strict {
-            Calculation::Strict
-        } else {
-            Calculation::Original
+        let rules = Rules {
+            flavor: match self.flavor.as_str() {
+                "expressions" => Flavor::Expressions,
+                "traditional" => Flavor::Traditional,
+                _ => Flavor::TraditionalCompatible,
+            },
+            calculation: if self.is_strict {
+                Calculation::Strict
+            } else {
+                Calculation::Original
+            },
+            subsystem: if self.is_stream {
+                Subsystem::Stream
+            } else {
+                Subsystem::Http
+            },
         };
-        match Router::build(&self.routes, calculation) {
+        match Router::build(&self.routes, rules) {
             Ok(router) => {
                 let found = self.requests.iter().map(|request| request.ask(&router));
                 Value::Array(found.collect())
@@ -57,15 +84,53 @@ impl Request {
         let found = router.find(&MatchInput {
             method: self.method.as_bytes(),
             host: self.host.as_bytes(),
-            listener_port: self.port,
             path: &bytes(&self.path),
+            query: self.query.as_bytes(),
+            protocol: match self.protocol.as_str() {
+                "https" => Protocol::Https,
+                "tcp" => Protocol::Tcp,
+                "tls" => Protocol::Tls,
+                "udp" => Protocol::Udp,
+                _ => Protocol::Http,
+            },
             sni: self.sni.as_ref().map(String::as_bytes),
-            is_tls: self.is_tls,
+            source: End {
+                address: self.source.0,
+                port: self.source.1,
+            },
+            destination: End {
+                address: self.destination,
+                port: Some(self.port),
+            },
             headers: &headers,
         });
         found.map_or(Value::Null, |found| {
             json!({"route": found.route, "path_taken": found.path_taken, "by_host": found.by_host})
         })
+    }
+}
+
+/// Whether a text is an expression.
+#[derive(Deserialize)]
+pub(crate) struct Read {
+    text: String,
+    is_stream: bool,
+}
+
+impl Read {
+    pub(crate) fn answer(&self) -> Value {
+        let subsystem = if self.is_stream {
+            Subsystem::Stream
+        } else {
+            Subsystem::Http
+        };
+        match Expression::read(&self.text, subsystem) {
+            Ok(_) => Value::Array(Vec::new()),
+            Err(faults) => faults
+                .iter()
+                .map(|fault| json!([fault.at, fault.message]))
+                .collect(),
+        }
     }
 }
 

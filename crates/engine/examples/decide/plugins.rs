@@ -12,7 +12,7 @@ use twinplane_engine::chain;
 use twinplane_engine::exchange::Exchange;
 use twinplane_engine::filter::{Filter, Flow, Phases};
 use twinplane_engine::plugin::{BuildContext, BuildError, PluginSpec};
-use twinplane_engine::router::Calculation;
+use twinplane_engine::router::Rules;
 use twinplane_engine::snapshot::NodeState;
 use twinplane_model::{ConfigTable, Id};
 
@@ -85,7 +85,7 @@ impl Plugins {
         let input = BuildInput {
             plugins: &specs,
             node: &node,
-            calculation: Calculation::Original,
+            rules: Rules::default(),
             previous: None,
             is_edge: false,
         };

@@ -78,7 +78,7 @@ fn build_json(table: &serde_json::Value) -> Result<Snapshot, Vec<Fault>> {
         BuildInput {
             plugins: &PLUGINS,
             node: &node,
-            calculation: Calculation::Original,
+            rules: Rules::default(),
             previous: None,
             is_edge: false,
         },

@@ -4,8 +4,9 @@
 //! As in the index, hashes find candidates and every candidate is tested wholly.
 use std::collections::HashMap;
 
+use super::asked::Asked;
 use super::index::{AsIs, hash_of};
-use super::matcher::{Asked, HeaderValue, HostKind, Matcher};
+use super::matcher::{HeaderValue, HostKind, Matcher};
 
 /// A list is divided from this length on.
 pub(super) const LONG: usize = 24;
@@ -23,6 +24,8 @@ pub(super) struct Facets {
     snis: ByHash,
     /// All of `snis`: on clear text server names keep (almost) nobody out.
     with_sni: Vec<u32>,
+    /// By port of the end that the client sees.
+    ports: ByHash,
 }
 
 impl Facets {
@@ -56,12 +59,24 @@ impl Facets {
         }
         let snis = rest.map_or(&[][..], |rest| &rest.snis);
         if snis.is_empty() || snis.iter().any(|(kind, _)| *kind != HostKind::Exact) {
-            self.others.push(rank);
+            self.add_by_port(rank, matcher);
             return;
         }
         self.with_sni.push(rank);
         for (_, name) in snis {
             push(&mut self.snis, hash_of(name), rank);
+        }
+    }
+
+    fn add_by_port(&mut self, rank: u32, matcher: &Matcher) {
+        let rest = matcher.rest.as_deref();
+        let ends = rest.map_or(&[][..], |rest| &rest.destinations);
+        if ends.is_empty() || ends.iter().any(|end| end.port.is_none()) {
+            self.others.push(rank);
+            return;
+        }
+        for port in ends.iter().filter_map(|end| end.port) {
+            push(&mut self.ports, hash_of(&port.to_le_bytes()), rank);
         }
     }
 
@@ -77,13 +92,17 @@ impl Facets {
                 false
             });
         }
-        if !input.is_tls {
+        if !input.protocol.is_tls() {
             part(&self.with_sni);
-        } else if let Some(sni) = input.sni {
-            let sni = sni.strip_suffix(b".").unwrap_or(sni);
-            if let Some(ranks) = self.snis.get(&hash_of(sni)) {
-                part(ranks);
-            }
+        } else if let Some(sni) = asked.sni()
+            && let Some(ranks) = self.snis.get(&hash_of(sni))
+        {
+            part(ranks);
+        }
+        if let Some(port) = asked.destination().port
+            && let Some(ranks) = self.ports.get(&hash_of(&port.to_le_bytes()))
+        {
+            part(ranks);
         }
     }
 }

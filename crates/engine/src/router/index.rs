@@ -9,8 +9,9 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
+use super::asked::Asked;
 use super::facets::{Facets, LONG};
-use super::matcher::{Asked, HostKind, Matcher};
+use super::matcher::{HostKind, Matcher};
 use super::texts::Texts;
 
 /// Distinct long prefixes of one host that one look-up keeps before it tests them.

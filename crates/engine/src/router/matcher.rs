@@ -3,10 +3,14 @@ use std::sync::Arc;
 
 use regex_automata::PatternID;
 
+use super::asked::{Asked, End, Protocol, RequestHost};
+use super::expression::{Expression, Seen};
 use super::few::Few;
 use super::pattern::Pattern;
 use super::texts::{Span, Texts};
-use super::{Capture, Match, MatchInput};
+use super::watch::{Part, Watch};
+use super::{Capture, Flavor, Match, MatchInput};
+use crate::network::Network;
 
 /// Which part of a host a pattern fixes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +34,7 @@ pub(super) struct Host {
 }
 
 /// A path of a route.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Path {
     Prefix(Span),
     Regex {
@@ -64,13 +68,39 @@ pub(super) struct Rest {
     pub(super) headers: Box<[HeaderRule]>,
     /// Kind and text of each server name.
     pub(super) snis: Box<[(HostKind, Box<[u8]>)]>,
-    /// Whether server names keep requests in clear text out.
-    pub(super) needs_tls_for_snis: bool,
+    /// Whether server names are asked for on clear text too, where there is none.
+    pub(super) needs_sni: bool,
+    pub(super) sources: Box<[EndRule]>,
+    pub(super) destinations: Box<[EndRule]>,
+    /// Protocols that are let in; empty: all.
+    pub(super) protocols: Box<[Protocol]>,
+    /// What is asked beside, or above, all of these.
+    pub(super) expression: Option<Expression>,
+}
+
+/// One end that a connection may have.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct EndRule {
+    pub(super) network: Option<Network>,
+    pub(super) port: Option<u16>,
+}
+
+impl EndRule {
+    fn matches(&self, end: End) -> bool {
+        let is_there = |network: Network| end.address.is_some_and(|it| network.contains(it));
+        self.network.is_none_or(is_there) && self.port.is_none_or(|port| end.port == Some(port))
+    }
 }
 
 impl Rest {
     pub(super) fn is_empty(&self) -> bool {
-        self.methods.is_empty() && self.headers.is_empty() && self.snis.is_empty()
+        self.methods.is_empty()
+            && self.headers.is_empty()
+            && self.snis.is_empty()
+            && self.sources.is_empty()
+            && self.destinations.is_empty()
+            && self.protocols.is_empty()
+            && self.expression.is_none()
     }
 }
 
@@ -107,40 +137,8 @@ impl Methods {
     }
 }
 
-/// The `Host` of a request, taken apart.
-pub(super) struct RequestHost<'a> {
-    pub(super) name: &'a [u8],
-    port: u16,
-}
-
-impl<'a> RequestHost<'a> {
-    /// The port is split off; where it is absent or no number the listener's stands.
-    pub(super) fn parse(host: &'a [u8], listener_port: u16) -> Self {
-        let colon = memchr::memrchr(b':', host).filter(|colon| !host[*colon..].contains(&b']'));
-        let Some(colon) = colon else {
-            return Self {
-                name: host,
-                port: listener_port,
-            };
-        };
-        let digits = std::str::from_utf8(&host[colon + 1..]).ok();
-        let port = digits.and_then(|digits| digits.parse().ok());
-        Self {
-            name: &host[..colon],
-            port: port.unwrap_or(listener_port),
-        }
-    }
-}
-
-/// A request with what all matchers would otherwise work out anew.
-pub(super) struct Asked<'a> {
-    pub(super) input: &'a MatchInput<'a>,
-    pub(super) host: RequestHost<'a>,
-    pub(super) method: Methods,
-}
-
 /// One ranked part of a route.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Matcher {
     pub(super) route: u32,
     pub(super) methods: Methods,
@@ -150,20 +148,76 @@ pub(super) struct Matcher {
 }
 
 impl Matcher {
-    /// Whether the request fulfils everything that is asked.
-    pub(super) fn matches(&self, asked: &Asked<'_>, texts: &Texts) -> bool {
+    /// Whether the request fulfils everything that is asked. The watch hears what it does not fulfil: the first part, or
+    /// every part where it wants to know all.
+    pub(super) fn matches<W: Watch>(
+        &self,
+        asked: &Asked<'_>,
+        texts: &Texts,
+        watch: &mut W,
+    ) -> bool {
         let hosts = self.hosts.as_slice();
         let paths = self.paths.as_slice();
-        self.matches_method(asked)
-            && (hosts.is_empty() || hosts.iter().any(|host| host.matches(&asked.host, texts)))
-            && self.rest.as_ref().is_none_or(|rest| {
-                rest.matches_sni(asked.input)
-                    && rest.headers.iter().all(|rule| rule.matches(asked.input))
-            })
-            && (paths.is_empty()
-                || paths
-                    .iter()
-                    .any(|path| path.matches(asked.input.path, texts)))
+        let mut fits = true;
+        let mut ask = |part: Part<'_>, holds: bool| {
+            if !holds {
+                watch.unmet(part);
+                fits = false;
+            }
+            fits || W::ALL
+        };
+        if !ask(Part::Method, self.matches_method(asked)) {
+            return false;
+        }
+        let host = hosts.is_empty() || hosts.iter().any(|host| host.matches(&asked.host, texts));
+        if !ask(Part::Host, host) {
+            return false;
+        }
+        if let Some(rest) = &self.rest {
+            if !ask(Part::Sni, rest.matches_sni(asked)) {
+                return false;
+            }
+            for rule in &rest.headers {
+                if !ask(Part::Header(&rule.folded_name), rule.matches(asked.input)) {
+                    return false;
+                }
+            }
+            let is_end = |rules: &[EndRule], end: End| {
+                rules.is_empty() || rules.iter().any(|rule| rule.matches(end))
+            };
+            let protocol = asked.input.protocol;
+            let protocols = &rest.protocols;
+            if !ask(Part::Source, is_end(&rest.sources, asked.input.source))
+                || !ask(
+                    Part::Destination,
+                    is_end(&rest.destinations, asked.destination()),
+                )
+                || !ask(
+                    Part::Protocol,
+                    protocols.is_empty() || protocols.contains(&protocol),
+                )
+            {
+                return false;
+            }
+        }
+        let path = paths
+            .iter()
+            .any(|path| path.matches(asked.input.path, texts));
+        if !ask(Part::Path, paths.is_empty() || path) {
+            return false;
+        }
+        if let Some(expression) = self.expression()
+            && !expression.matches(asked, &mut None)
+        {
+            fits = false;
+            watch.unmet(Part::Expression(expression.unmet(asked)));
+        }
+        fits
+    }
+
+    /// Its expression, where the route has one of its own.
+    pub(super) fn expression(&self) -> Option<&Expression> {
+        self.rest.as_ref()?.expression.as_ref()
     }
 
     fn matches_method(&self, asked: &Asked<'_>) -> bool {
@@ -182,13 +236,22 @@ impl Matcher {
     }
 
     /// What matched, for a request that this matcher matches.
-    pub(super) fn describe(&self, input: &MatchInput<'_>, texts: &Texts) -> Match {
+    pub(super) fn describe(&self, asked: &Asked<'_>, texts: &Texts) -> Match {
+        let input = asked.input;
         let mut found = Match {
             route: self.route,
             path_taken: None,
             captures: Vec::new(),
             by_host: !self.hosts.is_empty(),
         };
+        if let Some(expression) = self.expression() {
+            let mut seen = Seen::default();
+            expression.matches(asked, &mut Some(&mut seen));
+            found.path_taken = seen.path.map(|length| length.min(input.path.len()));
+            found.captures = seen.captures;
+            found.by_host = seen.host;
+            return found;
+        }
         let mut paths = self.paths.as_slice().iter();
         match paths.find(|path| path.matches(input.path, texts)) {
             None => {}
@@ -206,6 +269,12 @@ impl Matcher {
                             value: group.map(|group| input.path[group.range()].into()),
                         })
                         .collect();
+                    // There a regex goes on to the end of the path, and the whole is all of that.
+                    if asked.flavor == Flavor::Traditional
+                        && let Some(whole) = found.captures.first_mut()
+                    {
+                        whole.value = Some(input.path.into());
+                    }
                 }
             }
         }
@@ -248,19 +317,15 @@ impl Path {
 }
 
 impl Rest {
-    /// Only TLS has server names; on clear text the condition is skipped (`strict`: not for https-only routes).
-    fn matches_sni(&self, input: &MatchInput<'_>) -> bool {
-        if self.snis.is_empty() {
+    /// Only TLS has server names; on clear text the condition is skipped, unless it is asked for all the same.
+    fn matches_sni(&self, asked: &Asked<'_>) -> bool {
+        if self.snis.is_empty() || !(asked.input.protocol.is_tls() || self.needs_sni) {
             return true;
         }
-        if !input.is_tls {
-            return !self.needs_tls_for_snis;
-        }
-        let Some(sni) = input.sni else { return false };
-        let sni = sni.strip_suffix(b".").unwrap_or(sni);
-        self.snis
-            .iter()
-            .any(|(kind, pattern)| name_matches(*kind, pattern, sni))
+        asked.sni().is_some_and(|sni| {
+            let mut names = self.snis.iter();
+            names.any(|(kind, pattern)| name_matches(*kind, pattern, sni))
+        })
     }
 }
 

@@ -56,6 +56,12 @@ impl Pattern {
         compiled.as_ref()
     }
 
+    /// The bytes that every text begins with that it matches; none where it may match within a text.
+    pub(super) fn anchored_start(&self) -> Option<Vec<u8>> {
+        let start = literal_start(self.text.strip_prefix('^')?);
+        (!start.is_empty()).then(|| start.into_bytes())
+    }
+
     /// Whether it matches.
     pub(super) fn is_match(&self, text: &[u8]) -> bool {
         self.regex().is_some_and(|regex| regex.is_match(text))

@@ -35,6 +35,73 @@ const REGEX: u64 = 1 << 51;
 const LENGTH_MAX: u64 = 0x7_FFFF;
 const HEADERS_MAX: u32 = 255;
 
+/// What ranks a route by an expression of its own above every other.
+const EXPRESSION: u64 = 0xFF << 56;
+
+/// The rank of a route by an expression of its own.
+pub(super) fn of_expression(priority: i64) -> u64 {
+    EXPRESSION | u64::try_from(priority).unwrap_or(0)
+}
+
+/// What the rank of a matcher for streams depends on.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct StreamTraits {
+    /// A server name is asked for.
+    pub has_snis: bool,
+    /// Sum of [`END_ADDRESS`], [`END_PORT`] and [`END_RANGE`], as far as any of the ends asks for it.
+    pub sources: u64,
+    /// The same of the end that the client sees.
+    pub destinations: u64,
+}
+
+/// An end is named by its address.
+pub(super) const END_ADDRESS: u64 = 8;
+/// An end is named by its port.
+pub(super) const END_PORT: u64 = 4;
+/// An end is named by a range of addresses.
+pub(super) const END_RANGE: u64 = 1;
+
+/// The rank of a matcher for streams.
+pub(super) fn of_stream(traits: StreamTraits) -> u64 {
+    let is_certain = traits.has_snis || (traits.sources > 0 && traits.destinations > 0);
+    u64::from(is_certain) << 61 | traits.sources << 4 | traits.destinations
+}
+
+/// What the rank of a route depends on where the flavour is `traditional`.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct TraditionalTraits {
+    /// Which attributes are given, from hosts on the left to destinations on the right.
+    pub attributes: u8,
+    /// A host has a wildcard and a port.
+    pub has_wildcard_with_port: bool,
+    /// What is told of the ends of a stream.
+    pub ends: StreamTraits,
+    /// Second the route was made; older ones win.
+    pub created_at: Option<i64>,
+}
+
+/// The rank where the flavour is `traditional`: the number of attributes, which ones, then what is told of them.
+pub(super) fn of_traditional(traits: Traits, more: TraditionalTraits) -> (u64, u128) {
+    let submatch = u64::from(more.has_wildcard_with_port) << 2
+        | u64::from(traits.has_regex) << 1
+        | u64::from(traits.plain_hosts_only);
+    let headers = u64::from(traits.headers.min(HEADERS_MAX));
+    let regex_priority = if traits.has_regex {
+        rising(traits.regex_priority)
+    } else {
+        0
+    };
+    let first = u64::from(traits.attributes) << 56
+        | u64::from(more.attributes) << 48
+        | submatch << 45
+        | (more.ends.sources | more.ends.destinations) << 40
+        | headers << 32
+        | regex_priority;
+    let length = (traits.prefix_bytes as u128).min(u128::from(u32::MAX));
+    let age = u64::MAX - u64::try_from(more.created_at.unwrap_or(i64::MAX)).unwrap_or(0);
+    (first, length << 64 | u128::from(age))
+}
+
 /// The rank as a number: higher wins.
 pub(super) fn priority(traits: Traits, calculation: Calculation) -> u64 {
     let flags =

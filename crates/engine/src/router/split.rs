@@ -6,10 +6,16 @@ use std::sync::Arc;
 use twinplane_model::Route;
 use uuid::Uuid;
 
-use super::matcher::{HeaderRule, HeaderValue, Host, HostKind, Matcher, Methods, Path, Rest};
+use super::asked::{Protocol, is_bare_address};
+use super::ends;
+use super::expression::{Expression, Hints, Subsystem, hints};
+use super::matcher::{
+    EndRule, HeaderRule, HeaderValue, Host, HostKind, Matcher, Methods, Path, Rest,
+};
 use super::pattern::{Pattern, literal_start};
-use super::priority::{Calculation, Traits, priority};
+use super::priority::{self, Calculation, TraditionalTraits, Traits, priority};
 use super::texts::Texts;
+use super::{Flavor, Rules};
 
 /// Ids of the parts of a route that is split by its paths.
 const SPLIT_NAMESPACE: Uuid = Uuid::from_u128(0x7f14_5bf9_0dce_4f91_98eb_debb_ce4b_9f6b);
@@ -25,14 +31,14 @@ pub(super) struct Ranked {
 
 /// Takes routes apart.
 pub(super) struct Splitter<'a> {
-    pub(super) calculation: Calculation,
+    pub(super) rules: Rules,
     pub(super) previous: Option<&'a Patterns>,
     pub(super) texts: Texts,
     pub(super) patterns: Patterns,
 }
 
 impl Splitter<'_> {
-    /// Adds the matchers of a route. Routes of streams have none here.
+    /// Adds the matchers of a route. A route of the other kind of traffic has none.
     pub(super) fn split(
         &mut self,
         route: &Route,
@@ -41,11 +47,21 @@ impl Splitter<'_> {
     ) -> Result<(), String> {
         let is_stream =
             |protocol: &str| matches!(protocol, "tcp" | "tls" | "udp" | "tls_passthrough");
-        if !route.protocols.is_empty() && route.protocols.iter().all(|each| is_stream(each)) {
+        let is_of =
+            |protocol: &str| is_stream(protocol) == (self.rules.subsystem == Subsystem::Stream);
+        if !route.protocols.is_empty() && !route.protocols.iter().any(|each| is_of(each)) {
             return Ok(());
         }
-        if route.id.is_empty() {
+        if route.id.is_empty() && self.rules.flavor != Flavor::Traditional {
             return Err(uncategorized());
+        }
+        // Ids are UUIDs; others still need an order.
+        let own = Uuid::parse_str(&route.id).unwrap_or_else(|_| part_id(&route.id, 0));
+        if self.rules.flavor == Flavor::Expressions
+            && let Some(text) = &route.expression
+        {
+            ranked.push(self.by_expression(route, position, own, text)?);
+            return Ok(());
         }
         let paths = route.paths.as_deref().unwrap_or_default();
         let mut groups: Vec<(Option<usize>, Vec<&str>)> = Vec::new();
@@ -56,10 +72,13 @@ impl Splitter<'_> {
                 None => groups.push((key, vec![path])),
             }
         }
+        if self.rules.flavor == Flavor::Traditional {
+            // Of several regexes that match, the longest gives the captures.
+            for (_, members) in &mut groups {
+                members.sort_by_key(|path| std::cmp::Reverse(path.len()));
+            }
+        }
         if groups.len() < 2 {
-            let own = Uuid::parse_str(&route.id);
-            // Ids are UUIDs; others still need an order.
-            let own = own.unwrap_or_else(|_| part_id(&route.id, 0));
             let members = groups.pop().map(|(_, members)| members);
             ranked.push(self.part(route, position, own, &members.unwrap_or_default())?);
             return Ok(());
@@ -92,8 +111,11 @@ impl Splitter<'_> {
                     (kind, name.as_bytes().into())
                 })
                 .collect(),
-            needs_tls_for_snis: self.calculation == Calculation::Strict
-                && matches!(&route.protocols[..], [only] if &**only == "https"),
+            needs_sni: self.needs_sni(route),
+            sources: ends::sources(route)?,
+            destinations: ends::destinations(route)?,
+            protocols: self.protocols(route),
+            expression: None,
         };
         let hosts = texts(route.hosts.as_deref()).map(|host| self.host(host));
         let matcher = Matcher {
@@ -110,8 +132,15 @@ impl Splitter<'_> {
         if traits.attributes == 0 {
             return Err(uncategorized());
         }
+        let rank = match (self.rules.flavor, self.rules.subsystem) {
+            (Flavor::Traditional, _) => {
+                priority::of_traditional(traits, traditional_traits(&matcher, &rest, route))
+            }
+            (_, Subsystem::Stream) => (priority::of_stream(ends::traits(&rest)), id.as_u128()),
+            (_, Subsystem::Http) => (priority(traits, self.rules.calculation), id.as_u128()),
+        };
         Ok(Ranked {
-            rank: (priority(traits, self.calculation), id.as_u128()),
+            rank,
             matcher: Matcher {
                 rest: (!rest.is_empty()).then(|| Box::new(rest)),
                 ..matcher
@@ -119,10 +148,90 @@ impl Splitter<'_> {
         })
     }
 
+    /// Where server names are asked for on clear text too.
+    fn needs_sni(&self, route: &Route) -> bool {
+        let only = |protocol: &str| matches!(&route.protocols[..], [only] if **only == *protocol);
+        match self.rules.flavor {
+            Flavor::Traditional => true,
+            _ => self.rules.calculation == Calculation::Strict && (only("https") || only("tls")),
+        }
+    }
+
+    /// Protocols that a route lets in. Only the flavour with expressions looks at them, and leaves requests in clear text
+    /// to routes for TLS alone: these are told or led to TLS.
+    fn protocols(&self, route: &Route) -> Box<[Protocol]> {
+        let is_left = |only: &str| matches!(only, "https" | "tls" | "tls_passthrough");
+        let is_open = self.rules.flavor != Flavor::Expressions
+            || matches!(&route.protocols[..], [only] if is_left(only));
+        if is_open {
+            return Box::default();
+        }
+        let named = |protocol: &str| match protocol {
+            "http" | "grpc" | "ws" => Some(Protocol::Http),
+            "https" | "grpcs" | "wss" => Some(Protocol::Https),
+            "tcp" | "tls_passthrough" => Some(Protocol::Tcp),
+            "tls" => Some(Protocol::Tls),
+            "udp" => Some(Protocol::Udp),
+            _ => None,
+        };
+        let protocols = route.protocols.iter();
+        protocols.filter_map(|protocol| named(protocol)).collect()
+    }
+
+    fn by_expression(
+        &mut self,
+        route: &Route,
+        position: u32,
+        id: Uuid,
+        text: &str,
+    ) -> Result<Ranked, String> {
+        let subsystem = self.rules.subsystem;
+        let mut compile = |text: &str| self.pattern(text.to_owned());
+        let expression =
+            Expression::read_with(text, subsystem, &mut compile).map_err(|faults| {
+                let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+                format!("expression: {}", faults.join("; "))
+            })?;
+        let hints = hints(&expression);
+        let rest = Rest {
+            protocols: self.protocols(route),
+            ..implied(&hints, expression)
+        };
+        let hosts = hints.hosts.into_iter().flatten().map(|(kind, name)| {
+            Ok(Host {
+                kind,
+                text: self.bytes(&name)?,
+                port: None,
+            })
+        });
+        let hosts = hosts.collect::<Result<_, String>>()?;
+        let paths = hints.paths.into_iter().flatten();
+        let paths = paths.map(|path| Ok(Path::Prefix(self.bytes(&path)?)));
+        Ok(Ranked {
+            rank: (
+                priority::of_expression(route.priority.unwrap_or(0)),
+                id.as_u128(),
+            ),
+            matcher: Matcher {
+                route: position,
+                methods: Methods::default(),
+                hosts,
+                paths: paths.collect::<Result<_, String>>()?,
+                rest: Some(Box::new(rest)),
+            },
+        })
+    }
+
     fn host(&mut self, text: &str) -> Result<Host, String> {
         let (name, port) = match text.rsplit_once(':') {
-            Some((name, port)) if !port.contains(']') => (name, port.parse().ok()),
+            Some((name, port)) if !port.contains(']') && !is_bare_address(text.as_bytes()) => {
+                (name, port.parse().ok())
+            }
             _ => (text, None),
+        };
+        let name = match self.rules.flavor {
+            Flavor::Traditional => name.trim_start_matches('[').trim_end_matches(']'),
+            _ => name,
         };
         let (kind, name) = host_kind(name);
         let starts_or_ends_a_label = match kind {
@@ -151,11 +260,14 @@ impl Splitter<'_> {
         }
     }
 
-    fn header_rules(&mut self, route: &Route) -> Result<Box<[HeaderRule]>, String> {
+    fn header_rules<'b>(&mut self, route: &'b Route) -> Result<Box<[HeaderRule]>, String> {
         let headers = route.headers.iter().flatten();
         headers
             .map(|(name, values)| {
-                let values = values.iter().map(|value| match value.strip_prefix("~*") {
+                // The oldest flavour takes a regex only where it is the sole value.
+                let has_regexes = self.rules.flavor != Flavor::Traditional || values.len() == 1;
+                let regex = |value: &'b str| value.strip_prefix("~*").filter(|_| has_regexes);
+                let values = values.iter().map(|value| match regex(value) {
                     // Values are compared in lower case, and so are patterns.
                     Some(pattern) => self
                         .pattern(pattern.to_ascii_lowercase())
@@ -184,8 +296,12 @@ impl Splitter<'_> {
     }
 
     fn text(&mut self, text: &str) -> Result<super::texts::Span, String> {
+        self.bytes(text.as_bytes())
+    }
+
+    fn bytes(&mut self, text: &[u8]) -> Result<super::texts::Span, String> {
         self.texts
-            .add(text.as_bytes())
+            .add(text)
             .ok_or_else(|| "hosts and paths of all routes take more than 4 GiB".to_owned())
     }
 }
@@ -197,6 +313,8 @@ fn traits(matcher: &Matcher, rest: &Rest, route: &Route, paths: &[&str]) -> Trai
         !rest.headers.is_empty(),
         !rest.snis.is_empty(),
         !matcher.paths.is_empty(),
+        !rest.sources.is_empty(),
+        !rest.destinations.is_empty(),
     ];
     let is_plain = |host: &Host| host.kind == HostKind::Exact;
     let is_regex = |path: &&&str| path.starts_with('~');
@@ -213,6 +331,56 @@ fn traits(matcher: &Matcher, rest: &Rest, route: &Route, paths: &[&str]) -> Trai
             .map(|path| path.len())
             .max()
             .unwrap_or(0),
+    }
+}
+
+fn traditional_traits(matcher: &Matcher, rest: &Rest, route: &Route) -> TraditionalTraits {
+    let is_given = [
+        !matcher.hosts.is_empty(),
+        !rest.headers.is_empty(),
+        !matcher.paths.is_empty(),
+        !matcher.methods.is_empty(),
+        !rest.snis.is_empty(),
+        !rest.sources.is_empty(),
+        !rest.destinations.is_empty(),
+    ];
+    let mut hosts = matcher.hosts.as_slice().iter();
+    TraditionalTraits {
+        attributes: is_given
+            .into_iter()
+            .fold(0, |bits, is_given| bits << 1 | u8::from(is_given)),
+        has_wildcard_with_port: hosts
+            .any(|host| host.kind != HostKind::Exact && host.port.is_some()),
+        ends: ends::traits(rest),
+        created_at: route.created_at,
+    }
+}
+
+/// What follows from an expression, as the index uses it: all of it holds where the expression does.
+fn implied(hints: &Hints, expression: Expression) -> Rest {
+    let header = hints.header.iter().map(|(name, values)| HeaderRule {
+        folded_name: name.clone(),
+        values: values
+            .iter()
+            .map(|value| HeaderValue::Equal(value.as_slice().into()))
+            .collect(),
+    });
+    let snis = hints.snis.iter().flatten();
+    let ports = hints.ports.iter().flatten();
+    Rest {
+        headers: header.collect(),
+        snis: snis
+            .map(|sni| (HostKind::Exact, sni.as_slice().into()))
+            .collect(),
+        needs_sni: true,
+        destinations: ports
+            .map(|port| EndRule {
+                network: None,
+                port: Some(*port),
+            })
+            .collect(),
+        expression: Some(expression),
+        ..Rest::default()
     }
 }
 

@@ -3,6 +3,11 @@ use serde_json::{Value, json};
 use super::*;
 use crate::headers::Headers;
 
+const LISTENER: End = End {
+    address: None,
+    port: Some(80),
+};
+
 fn route(fields: &Value) -> Route {
     let mut row = json!({
         "id": "00000000-0000-4000-8000-000000000001", "protocols": ["http", "https"], "https_redirect_status_code": 426,
@@ -23,10 +28,12 @@ fn find(router: &Router, host: &str, path: &str, headers: &Headers) -> Option<Ma
     router.find(&MatchInput {
         method: b"GET",
         host: host.as_bytes(),
-        listener_port: 80,
         path: path.as_bytes(),
         sni: None,
-        is_tls: false,
+        query: b"",
+        protocol: Protocol::Http,
+        source: End::default(),
+        destination: LISTENER,
         headers,
     })
 }
@@ -202,20 +209,22 @@ fn the_index_finds_what_asking_every_matcher_in_order_finds() {
             let input = MatchInput {
                 method: METHODS[draw(&mut state, 3)].as_bytes(),
                 host: host.as_bytes(),
-                listener_port: 80,
                 path: path.as_bytes(),
                 sni: is_tls.then_some(sni.as_bytes()),
-                is_tls,
+                query: b"",
+                protocol: if is_tls {
+                    Protocol::Https
+                } else {
+                    Protocol::Http
+                },
+                source: End::default(),
+                destination: LISTENER,
                 headers: &headers,
             };
-            let asked = Asked {
-                input: &input,
-                host: RequestHost::parse(input.host, 80),
-                method: Methods::of(input.method),
-            };
+            let asked = Asked::new(&input, Flavor::TraditionalCompatible);
             let mut all = router.matchers.iter();
-            let wanted = all.find(|matcher| matcher.matches(&asked, &router.texts));
-            let wanted = wanted.map(|matcher| matcher.describe(&input, &router.texts));
+            let wanted = all.find(|matcher| matcher.matches(&asked, &router.texts, &mut Unwatched));
+            let wanted = wanted.map(|matcher| matcher.describe(&asked, &router.texts));
             assert_eq!(router.find(&input), wanted, "{host} {path}");
             found_any += usize::from(wanted.is_some());
         }

@@ -1,7 +1,7 @@
 //! Which route a request is for, and what follows from it alone: service, upstream path, refusals by protocol.
 use twinplane_engine::exchange::{Exchange, HttpVersion, Matched, Scheme};
 use twinplane_engine::path;
-use twinplane_engine::router::MatchInput;
+use twinplane_engine::router::{End, MatchInput, Protocol};
 use twinplane_engine::text::Text;
 
 use crate::error_page::GatewayError;
@@ -16,10 +16,21 @@ pub(super) fn find(worker: &Worker, x: &mut Exchange) -> Result<(), GatewayError
     let input = MatchInput {
         method: x.request.method.as_bytes(),
         host: x.request.host.as_bytes(),
-        listener_port: x.client.listener_port,
         path: x.request.path.as_bytes(),
+        query: x.request.query.as_ref().map_or(b"", Text::as_bytes),
+        protocol: match x.client.scheme {
+            Scheme::Http => Protocol::Http,
+            Scheme::Https => Protocol::Https,
+        },
         sni: x.client.sni.as_deref().map(str::as_bytes),
-        is_tls: x.client.scheme == Scheme::Https,
+        source: End {
+            address: Some(x.client.ip),
+            port: Some(x.client.port),
+        },
+        destination: End {
+            address: Some(x.client.listener_ip),
+            port: Some(x.client.listener_port),
+        },
         headers: &x.request.headers,
     };
     let Some(found) = snapshot.router.find(&input) else {
@@ -37,7 +48,7 @@ pub(super) fn find(worker: &Worker, x: &mut Exchange) -> Result<(), GatewayError
         &x.request.path,
         base,
         found.path_taken,
-        route.model.strip_path,
+        (route.model.strip_path, route.joins_plainly),
     );
     x.matched = Matched {
         prefix: found
@@ -72,15 +83,20 @@ fn normalise(x: &mut Exchange) -> Result<(), GatewayError> {
 }
 
 // Where nothing is stripped and nothing comes before it, the path stays what it is.
-fn upstream_path(path: &Text, base: &str, taken: Option<usize>, strips: bool) -> Text {
+fn upstream_path(
+    path: &Text,
+    base: &str,
+    taken: Option<usize>,
+    (strips, joins_plainly): (bool, bool),
+) -> Text {
     let is_same = matches!(base, "" | "/") && (!strips || taken.is_none_or(|taken| taken <= 1));
     if !is_same {
-        return escaped(path::upstream_path(
-            base.as_bytes(),
-            path.as_bytes(),
-            taken,
-            strips,
-        ));
+        let join = if joins_plainly {
+            path::upstream_path_v1
+        } else {
+            path::upstream_path
+        };
+        return escaped(join(base.as_bytes(), path.as_bytes(), taken, strips));
     }
     match path::escape(path.as_bytes()) {
         std::borrow::Cow::Borrowed(_) => path.clone(),
@@ -177,16 +193,16 @@ mod tests {
                 (Some(1), false),
                 (Some(0), true),
             ] {
-                for base in ["", "/"] {
-                    let long = escaped(path::upstream_path(
-                        base.as_bytes(),
-                        given.as_bytes(),
-                        taken,
-                        strips,
-                    ));
-                    let short =
-                        upstream_path(&Text::copy_from(given.as_bytes()), base, taken, strips);
-                    assert_eq!(short, long, "{given} {taken:?} {strips}");
+                for (base, is_v1) in [("", false), ("/", false), ("", true), ("/", true)] {
+                    let join = if is_v1 {
+                        path::upstream_path_v1
+                    } else {
+                        path::upstream_path
+                    };
+                    let long = escaped(join(base.as_bytes(), given.as_bytes(), taken, strips));
+                    let text = Text::copy_from(given.as_bytes());
+                    let short = upstream_path(&text, base, taken, (strips, is_v1));
+                    assert_eq!(short, long, "{given} {taken:?} {strips} {is_v1}");
                 }
             }
         }

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from typing import cast
 
 from twinplane.api.core.dispatch import Handler
 from twinplane.api.core.entity import Entities, Rules
 from twinplane.api.core.message import Answer, Call, json_answer, message
 from twinplane.api.core.schemas import entity_schema, sub_schema
 from twinplane.control import Control
-from twinplane.registry import entity_types
+from twinplane.registry import RouterFlavor, entity_types, route_type
 
 
 class SchemaEndpoints:
@@ -32,10 +33,15 @@ class SchemaEndpoints:
             "/schemas/vaults/{name}": {"GET": self.vault},
         }
 
-    def entity(self, _call: Call, keys: tuple[str, ...]) -> Answer:
+    def entity(self, call: Call, keys: tuple[str, ...]) -> Answer:
         """The schema of a collection."""
-        schema = entity_schema(keys[0])
+        schema = route_type(self._flavor(call)).kong_schema() if keys[0] == "routes" else entity_schema(keys[0])
         return message(404, f"No entity named '{keys[0]}'") if schema is None else json_answer(200, schema)
+
+    def _flavor(self, call: Call) -> RouterFlavor:
+        """How routes of the control plane are written."""
+        plane = self._control.control_planes.find(call.site.scope.control_plane_id)
+        return "traditional_compatible" if plane is None else cast("RouterFlavor", plane.router_flavor)
 
     def plugin(self, _call: Call, keys: tuple[str, ...]) -> Answer:
         """The schema of a plugin."""
@@ -52,6 +58,8 @@ class SchemaEndpoints:
         kind = entity_types().get(keys[0])
         if kind is None:
             return message(404, f"No entity named '{keys[0]}'")
+        if keys[0] == "routes":
+            kind = route_type(self._flavor(call))
         fields = Entities(self._control, keys[0], rules=self._rules).fields(call, ())
         kind.prepare_insert(fields, now=time.time())
         return self._validated

@@ -8,7 +8,7 @@ from typing import Any
 
 from twinplane.api.core.decode import Spec, field_specs
 from twinplane.entities import VARIANTS
-from twinplane.registry import entity_types, plugin_types
+from twinplane.registry import entity_types, plugin_types, route_type
 from twinplane.schema.kong_form import kong_form
 from twinplane.schema.read import shape_of
 
@@ -45,6 +45,8 @@ def is_polymorphic(type_name: str) -> bool:
 @cache
 def form_specs(type_name: str, kind: str | None) -> Mapping[str, Spec]:
     """The fields of a collection by name; `kind` is the named plugin or vault, whose config takes its place."""
-    specs = field_specs(entity_schema(type_name) or {})
+    # Routes by expression have every field of the others, and two more.
+    schema = route_type("expressions").kong_schema() if type_name == "routes" else entity_schema(type_name)
+    specs = field_specs(schema or {})
     added = sub_schema(type_name, kind) if kind is not None else None
     return specs if added is None else {**specs, **field_specs(added)}

@@ -18,7 +18,7 @@ from twinplane.control.declarative.violations import flatten, put
 from twinplane.control.errors import DeclarativeViolation
 from twinplane.control.scope import Row
 from twinplane.control.stored_form import TRANSIENT_FIELDS
-from twinplane.registry import EntityType, entity_types
+from twinplane.registry import EntityType, RouterFlavor, entity_types, route_type
 from twinplane.schema import SchemaViolation
 
 _META_FIELDS = ("_format_version", "_transform", "_comment", "_ignore")
@@ -47,14 +47,15 @@ class Declared:
         return orjson.dumps(self.config_table)
 
 
-def read(text: bytes, *, now: float) -> Declared:
-    """Read a document from text. Raises DeclarativeViolation, LimitExceeded."""
-    return load(parse(text), now=now)
+def read(text: bytes, *, now: float, flavor: RouterFlavor = "traditional_compatible") -> Declared:
+    """Read a document from text; its routes are written for a flavour. Raises DeclarativeViolation, LimitExceeded."""
+    return load(parse(text), now=now, flavor=flavor)
 
 
-def load(document: Mapping[str, Any], *, now: float) -> Declared:
+def load(document: Mapping[str, Any], *, now: float, flavor: RouterFlavor = "traditional_compatible") -> Declared:
     """Read a document. Raises DeclarativeViolation."""
     types = {name: entity for name, entity in entity_types().items() if name not in _PASSED_ON}
+    types["routes"] = route_type(flavor)
     _check_top(document, types)
     own: dict[str, Any] = copy.deepcopy(dict(document))
     migrate(own)

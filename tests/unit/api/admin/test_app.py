@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import orjson
 import pytest
 from tests.asgi import Client
 from tests.control_room import Platform, open_platform
 
 from twinplane.api.admin import App, create_app
-from twinplane.control import NodeHello
+from twinplane.control import Actor, NodeHello
 
 
 @pytest.fixture
@@ -114,3 +115,32 @@ async def test_log_level_is_shown_and_changed_for_a_while(app: App) -> None:
     name = before.removeprefix("log level: ")
     assert (await client.json("PUT", f"/debug/node/log-level/{name}?timeout=0"))["message"] == "log level changed"
     assert (await client.json("GET", "/debug/node/log-level"))["message"] == before
+
+
+async def test_routes_are_written_as_the_flavour_of_the_control_plane_has_them(platform: Platform, app: App) -> None:
+    client = Client(app)
+    by_expression = {"name": "r", "expression": 'http.path ^= "/a"', "priority": 7}
+    refused = await client.json("POST", "/routes", by_expression, status=400)
+    assert refused["fields"] == {"expression": "unknown field", "priority": "unknown field"} | {
+        name: message for name, message in refused["fields"].items() if name == "@entity"
+    }
+    scope = platform.default.scope
+    platform.control.control_planes.update(
+        scope.organization_id,
+        "us",
+        Actor("system", "system", "test"),
+        scope.control_plane_id,
+        {"router_flavor": "expressions"},
+    )
+    made = await client.json("POST", "/routes", by_expression, status=201)
+    assert (made["expression"], made["priority"]) == ('http.path ^= "/a"', 7)
+    assert (await client.json("GET", "/routes/r"))["priority"] == 7
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    changed = await client.call("PATCH", "/routes/r", b"priority=9", headers=form)
+    assert changed.json()["priority"] == 9
+    broken = await client.json("PATCH", "/routes/r", {"expression": "http.path =="}, status=400)
+    assert "Router Expression failed validation" in broken["message"]
+    names = [next(iter(field)) for field in (await client.json("GET", "/schemas/routes"))["fields"]]
+    assert {"expression", "priority"} <= set(names)
+    exported = orjson.loads(platform.control.export.payload(scope.control_plane_id).json())
+    assert [(row["expression"], row["priority"]) for row in exported["routes"]] == [('http.path ^= "/a"', 9)]

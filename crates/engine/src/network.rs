@@ -24,6 +24,21 @@ impl Network {
             _ => false,
         }
     }
+
+    /// Whether this is the address with which the network begins: no bit is set after those that count.
+    pub fn is_first_address(&self, address: IpAddr) -> bool {
+        let bits = u32::from(self.bits);
+        self.address == address
+            && match address {
+                IpAddr::V4(address) => address.to_bits().checked_shl(bits).unwrap_or(0) == 0,
+                IpAddr::V6(address) => address.to_bits().checked_shl(bits).unwrap_or(0) == 0,
+            }
+    }
+
+    /// Whether it is one address alone.
+    pub const fn is_single(&self) -> bool {
+        self.bits == if self.address.is_ipv4() { 32 } else { 128 }
+    }
 }
 
 impl FromStr for Network {
