@@ -150,6 +150,7 @@ def test_a_configuration_of_the_users_own_is_left_alone(tmp_path: Path) -> None:
     assert refused.returncode == 1
     assert b"has a configuration of its own (1 routes, 1 services); nothing was changed" in output
     assert b"Traceback" not in output
+    assert not (own.data / "demo").exists()
     control = Control.open(own.data, config_hash=config_hash)
     try:
         scope = control.control_planes.default(control.organizations.first().id, "us").scope

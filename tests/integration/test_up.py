@@ -179,7 +179,7 @@ def test_curl_as_in_the_readme(up: Installation) -> None:
     ca, token = up.data / "ca.pem", up.data / "admin.token"
     demo = f"http://127.0.0.1:{up.ports['status_port']}/status"
     base = f"http://localhost:{up.ports['admin_port']}/services/demo"
-    put = f"curl -sf -X PUT {base} -d url={demo} && curl -sf -X PUT {base}/routes/demo -d paths[]=/demo"
+    put = f"curl -sf -X PUT {base} -d url={demo} && curl -sf -X PUT {base}/routes/demo -d 'paths[]=/demo'"
     listed = f'curl -sf --cacert {ca} -H "Authorization: Bearer $(cat {token})" https://localhost:{up.ports["port"]}/v2/control-planes'
     for command in (listed, put):
         assert subprocess.run(["sh", "-c", command], capture_output=True, check=False).returncode == 0, command

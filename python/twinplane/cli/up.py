@@ -210,7 +210,7 @@ class _Installation:
         elif ports.admin is not None:
             lines += [
                 f"  curl -X PUT {admin}/services/demo -d url=http://127.0.0.1:{ports.status}/status"
-                f" && curl -X PUT {admin}/services/demo/routes/demo -d paths[]=/demo",
+                f" && curl -X PUT {admin}/services/demo/routes/demo -d 'paths[]=/demo'",
                 f"  curl --cacert {ca} https://localhost:{ports.proxy_ssl}/demo",
             ]
         lines += ["", "Ctrl-C stops it."]

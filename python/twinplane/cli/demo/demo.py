@@ -52,7 +52,6 @@ class Demo:
 
     async def open(self) -> None:
         """Listen. Raises StartError."""
-        make_directory(self._directory)
         self._state = load_state(self._state_path)
         wanted = self._state.values if self._state is not None else {}
         self._ports = dict(await self._stack.enter_async_context(listening(wanted, self._chance)))
@@ -64,11 +63,12 @@ class Demo:
         """
         pouring = Pouring(client, control_plane_id)
         before = self._state
-        values = self._values(before)
-        rows = read_document(values)
         found = pouring.found()
         if before is None or not before.is_whole:
-            refuse_foreign(found, rows if before is None else read_document(before.values))
+            refuse_foreign(found, {} if before is None else read_document(before.values))
+        make_directory(self._directory)
+        values = self._values(before)
+        rows = read_document(values)
         write_private(self.key_path, f"{_SHOWN_CALLER}-{values['SECRET']}\n".encode())
         if before is not None and found:
             pouring.change(read_document(before.values), rows)
