@@ -104,6 +104,11 @@ class AuditReceiver:
         self._tasks: list[asyncio.Task[None]] = []
         self._unsubscribe: Callable[[], None] | None = None
 
+    @property
+    def advertised_port(self) -> int:
+        """The port that nodes are told."""
+        return self._settings.advertised_port or self.port
+
     async def start(self) -> None:
         """Listen on TCP and UDP, on the same port. Raises OSError."""
         settings, loop = self._settings, asyncio.get_running_loop()
@@ -151,8 +156,7 @@ class AuditReceiver:
             # The link does not depend on audit lines.
             _log.warning("audit_number_unknown node=%s detail=%s", sender.node_id, error)
             known = None
-        port = self._settings.advertised_port or self.port
-        return self._ring.issue(sender, port, time.monotonic(), known=known)
+        return self._ring.issue(sender, self.advertised_port, time.monotonic(), known=known)
 
     def release(self, _sender: Sender, key: AuditKey) -> None:
         """The link of a key has ended."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from twinplane.api import kic, konnect
@@ -122,7 +123,10 @@ def _with_console(stack: contextlib.AsyncExitStack, settings: ProcessSettings, p
     keeper = premises.token_keeper
     if keeper is None or not premises.regions:
         return premises
-    rooms = {region.name: console.Room(region.control, region.analytics) for region in premises.regions}
+    rooms = {
+        region.name: console.Room(region.control, region.analytics, partial(_audit_port, region.audit))
+        for region in premises.regions
+    }
     app = console.create_app(
         rooms,
         keeper.sessions,
@@ -130,10 +134,23 @@ def _with_console(stack: contextlib.AsyncExitStack, settings: ProcessSettings, p
         premises.application,
         authority=lambda: _authority(settings),
         accesses=(premises.shared_audit or premises.regions[0].audit).accesses,
+        published=(premises.shared or premises.regions[0].control).addresses.published,
         threads=settings["api-threads"],
     )
     stack.callback(app.close)
     return replace(premises, application=app, console=app)
+
+
+def _audit_port(part: AuditPart) -> console.AuditPort | None:
+    """How the audit port fares, for people; None where it is off."""
+    receiver = part.receiver
+    if receiver is None:
+        return None
+    facts = receiver.facts
+    dropped = sum(facts.dropped.values())
+    return console.AuditPort(
+        receiver.advertised_port, facts.connections, facts.received_total, dropped, facts.lost_total
+    )
 
 
 def _with_addresses(

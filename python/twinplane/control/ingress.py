@@ -13,11 +13,11 @@ CONTROLLER: Final = "ingress-controller"
 """The kind of actor that an ingress controller is, in the history."""
 
 _WRITERS: Final = frozenset({CONTROLLER, "system"})
-# A licence is given to a controller; it never uploads one.
-_GIVEN: Final = frozenset({"licenses"})
+GIVEN: Final = frozenset({"licenses"})
+"""A licence is given to a controller; it never uploads one."""
 
 
 def check_may_write(plane: ControlPlaneRow, actor: Actor, type_name: str) -> None:
     """Everyone but the controller only reads what it uploads. Raises ReadOnly."""
-    if plane.cluster_type == INGRESS_TYPE and actor.kind not in _WRITERS and type_name not in _GIVEN:
+    if plane.cluster_type == INGRESS_TYPE and actor.kind not in _WRITERS and type_name not in GIVEN:
         raise ReadOnly(plane.id)

@@ -84,6 +84,27 @@ def rules_for(wanted: Wanted) -> list[Rule]:
     return list(dict.fromkeys(rules))
 
 
+def as_text(rules: Sequence[Rule]) -> str:
+    """A table with a line for each rule."""
+    head = ("AT", "DIRECTION", "HOST", "PORT", "CERTIFICATE", "BY", "FOR")
+    rows = [
+        (
+            rule.at,
+            rule.direction,
+            rule.host,
+            f"{rule.port}/{rule.transport}",
+            "of the node" if rule.client_certificate else "-",
+            rule.by,
+            rule.why,
+        )
+        for rule in rules
+    ]
+    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
+    return "\n".join(
+        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in (head, *rows)
+    )
+
+
 def _node_rules(wanted: Wanted) -> Iterator[Rule]:
     for plane in wanted.planes:
         for kind, host in ((CONFIGURATION, plane.configuration), (TELEMETRY, plane.telemetry)):

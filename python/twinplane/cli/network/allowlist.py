@@ -19,7 +19,7 @@ from twinplane.cli.errors import StartError
 from twinplane.cli.network.network_policy import network_policy
 from twinplane.cli.platform_client import PlatformClient
 from twinplane.settings import Mistake, SettingsError
-from twinplane.settings.allowlist import Plane, Rule, Wanted, any_plane, rules_for
+from twinplane.settings.allowlist import Plane, Wanted, any_plane, as_text, rules_for
 from twinplane.settings.network import AUDIT_PORT, CONTROL_PLANE_PORT, GLOBAL, TOOLS, ControlPlaneType
 from twinplane.settings.setting import DOMAIN, ENDPOINT, PORT_OR_OFF, Kind
 
@@ -98,27 +98,6 @@ def read_wanted(options: argparse.Namespace) -> tuple[Wanted, Sequence[str]]:
             values["audit_port"],
         ),
         networks,
-    )
-
-
-def as_text(rules: Sequence[Rule]) -> str:
-    """A table with a line for each rule."""
-    head = ("AT", "DIRECTION", "HOST", "PORT", "CERTIFICATE", "BY", "FOR")
-    rows = [
-        (
-            rule.at,
-            rule.direction,
-            rule.host,
-            f"{rule.port}/{rule.transport}",
-            "of the node" if rule.client_certificate else "-",
-            rule.by,
-            rule.why,
-        )
-        for rule in rules
-    ]
-    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
-    return "\n".join(
-        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in (head, *rows)
     )
 
 

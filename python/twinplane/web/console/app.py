@@ -19,6 +19,7 @@ from twinplane.api.core.face import Receive, Send
 from twinplane.api.core.workers import Workers
 from twinplane.api.konnect.hosts import SNI_FIELD
 from twinplane.audit.accesses import Access, Accesses
+from twinplane.control.addresses import PublishedAddresses
 from twinplane.control.sessions import Sessions
 from twinplane.settings.host_names import BARE, HostNames
 from twinplane.settings.network import CLOUD
@@ -64,6 +65,7 @@ class App:
         *,
         authority: Callable[[], str],
         accesses: Accesses | None,
+        published: Callable[[], PublishedAddresses] | None,
         threads: int,
     ) -> None:
         self._hosts = hosts
@@ -71,7 +73,7 @@ class App:
         self._assets = Assets()
         self._workers = Workers(threads=threads)
         self._console = Console(
-            rooms, sessions, authority, self._workers, make_templates(self._assets), LiveStreams(), accesses
+            rooms, sessions, authority, self._workers, make_templates(self._assets), LiveStreams(), accesses, published
         )
         self._routes: Sequence[Route] = (*SignIn().routes, *pages.routes())
         own = {route.path.split("/")[1] for route in self._routes} - {"{region}"}

@@ -16,9 +16,11 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from twinplane.api.core.workers import Workers
 from twinplane.audit.accesses import Access, Accesses
 from twinplane.control import Actor, Control, ControlPlane
+from twinplane.control.addresses import PublishedAddresses
 from twinplane.control.analytics import Analytics, EventStoreFailed, QueryTooLong
 from twinplane.control.errors import NotFound
 from twinplane.control.sessions import Session, Sessions
+from twinplane.settings.network import ControlPlaneType
 from twinplane.web.console.errors import PageError
 from twinplane.web.console.forms import Form
 from twinplane.web.console.live import LiveStreams
@@ -40,12 +42,28 @@ SAID: Mapping[str, str] = {
 """What a page may say about what was done before it; `?said=` carries the key, never a text."""
 
 
+@dataclass(frozen=True, slots=True)
+class AuditPort:
+    """The port for audit lines of nodes: where it is, and how it fares."""
+
+    port: int
+    connections: int
+    received: int
+    dropped: int
+    lost: int
+
+
+def _no_audit_port() -> AuditPort | None:
+    return None
+
+
 @dataclass(frozen=True)
 class Room:
-    """What one region holds."""
+    """What one region holds. `audit_port` tells, when asked, of the port for audit lines; None where it is off."""
 
     control: Control
     analytics: Analytics
+    audit_port: Callable[[], AuditPort | None] = _no_audit_port
 
 
 @dataclass(frozen=True)
@@ -59,6 +77,7 @@ class Console:
     templates: Environment
     live: LiveStreams
     accesses: Accesses | None
+    published: Callable[[], PublishedAddresses] | None = None
 
 
 @dataclass
@@ -148,6 +167,11 @@ class Visit:
         self.control_plane = found
         self.crumbs = [Place("Control planes", planes), Place(found.name, f"{planes}/{found.id}")]
         return found
+
+    @property
+    def is_kic(self) -> bool:
+        """Whether an ingress controller owns the configuration of the control plane that the page is about."""
+        return self.control_plane is not None and self.control_plane.cluster_type == ControlPlaneType.KIC.value
 
     @property
     def base(self) -> str:

@@ -85,19 +85,6 @@ async def test_a_new_node_gets_a_pinned_certificate_and_the_exact_words(
     assert "edge-1 is connected" in (await signed_in.get(waiting)).text
 
 
-async def test_an_ingress_controller_gets_helm_values(rig: Rig, signed_in: Browser) -> None:
-    made = await signed_in.fill(
-        "/us/control-planes/new",
-        "/us/control-planes",
-        {"name": "kic", "cluster_type": "CLUSTER_TYPE_K8S_INGRESS_CONTROLLER", "auth_type": "pinned_client_certs"},
-    )
-    assert made.status_code == 303, re.findall(r'class="problem"[^>]*>([^<]+)', made.text)
-    path = made.headers["location"].partition("?")[0] + "/nodes/new"
-    page = (await signed_in.fill(path, path, {})).text
-    assert "apiHostname: us.kic.api.example.test" in page
-    assert "konnect-client-tls" in page
-
-
 async def test_certificates_are_added_warned_about_and_revoked(rig: Rig, signed_in: Browser) -> None:
     path = f"{rig.plane_path}/node-certificates"
     good, short = self_signed("n", days=400, client=True), self_signed("n", days=9, client=True)

@@ -1,4 +1,4 @@
-"""Traffic, changes and network: what was measured and what was changed, for people."""
+"""Traffic and changes: what was measured and what was changed, for people."""
 
 from __future__ import annotations
 
@@ -98,13 +98,6 @@ async def test_changes_tell_who_and_what(rig: Rig, signed_in: Browser) -> None:
     only = (await signed_in.get(f"{rig.plane_path}/changes", params={"entity": consumer["id"]})).text
     assert only.count('class="change"') == 1
     assert (await signed_in.get(f"{rig.plane_path}/changes?before=x.y")).status_code == 200
-
-
-async def test_the_network_page_names_hosts_and_ports(signed_in: Browser) -> None:
-    page = (await signed_in.get("/us/network")).text
-    for text in ("*.us.cp0.example.test", "us.kic.api.example.test", "8071", "443"):
-        assert text in page
-    assert (await signed_in.get("/xx/network")).status_code == 404
 
 
 def test_a_diff_goes_down_to_the_field() -> None:

@@ -9,6 +9,7 @@ from typing import Literal
 from cryptography import x509
 
 from twinplane.control import ControlPlane, ExpectedHash, Node, NodeCertificate
+from twinplane.settings.network import ControlPlaneType
 
 SILENT_S = 60.0
 """A node that has not pinged for so long is not connected (it pings every 30 s)."""
@@ -55,8 +56,12 @@ def findings(
 def _of_nodes(
     plane: ControlPlane, nodes: Sequence[Node], expected: ExpectedHash, base: str, now: float
 ) -> Iterator[Finding]:
-    is_gateway = not plane.cluster_type.endswith("INGRESS_CONTROLLER")
-    if not nodes and is_gateway:
+    if not nodes and plane.cluster_type == ControlPlaneType.KIC.value:
+        text = "Its configuration comes from an ingress controller. What that has to be told is one step away."
+        path = f"{base}/connection-instructions"
+        yield Finding("warn", "No ingress controller yet", text, path, "View Connection Instructions")
+        return
+    if not nodes:
         text = "Nothing serves this configuration. A node is one command away."
         yield Finding("warn", "No data plane node yet", text, f"{base}/nodes/new", "New data plane node")
         return

@@ -14,7 +14,7 @@ from twinplane.schema import ENTITY
 from twinplane.web.console.entities.consequences import consequences
 from twinplane.web.console.entities.kinds import name_of
 from twinplane.web.console.entities.refusals import problems_of
-from twinplane.web.console.entities.subject import Subject, enter, enter_row, path_of, scope_of
+from twinplane.web.console.entities.subject import Subject, enter_row_to_write, enter_to_write, path_of, scope_of
 from twinplane.web.console.visit import Visit
 
 BULK_MAX = 1000
@@ -22,13 +22,13 @@ BULK_MAX = 1000
 
 async def show_delete(visit: Visit) -> Response:
     """What goes with a row, before it goes."""
-    subject = await enter_row(visit)
+    subject = await enter_row_to_write(visit)
     return await _deletion(visit, subject)
 
 
 async def delete(visit: Visit) -> Response:
     """Delete a row with what cascades."""
-    subject = await enter_row(visit)
+    subject = await enter_row_to_write(visit)
     try:
         await visit.run(visit.control.changes.delete, scope_of(visit), visit.actor, subject.collection, subject.id)
     except ControlError as error:
@@ -38,7 +38,7 @@ async def delete(visit: Visit) -> Response:
 
 async def delete_many(visit: Visit) -> Response:
     """Delete the rows that were ticked, all or none, once what goes with them was seen."""
-    subject = await enter(visit)
+    subject = await enter_to_write(visit)
     path = path_of(visit, subject.collection)
     ids = [one for one in visit.form.all("id") if is_uuid(one)][:BULK_MAX]
     found = await visit.run(visit.control.changes.several, scope_of(visit), {subject.collection: ids})

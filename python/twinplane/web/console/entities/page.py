@@ -22,7 +22,15 @@ from twinplane.web.console.entities.inputs import indexes, inputs_of, texts_of
 from twinplane.web.console.entities.kinds import KINDS, children_of, is_secret, name_of
 from twinplane.web.console.entities.names import names_by_id
 from twinplane.web.console.entities.refusals import problems_of
-from twinplane.web.console.entities.subject import Subject, enter, enter_row, path_of, scope_of
+from twinplane.web.console.entities.subject import (
+    Subject,
+    enter,
+    enter_row,
+    enter_row_to_write,
+    enter_to_write,
+    path_of,
+    scope_of,
+)
 from twinplane.web.console.entities.typed import changed, read_typed
 from twinplane.web.console.entities.written import FORMS, written
 from twinplane.web.console.errors import PageError
@@ -66,7 +74,7 @@ async def show_list(visit: Visit) -> Response:
 
 async def show_new(visit: Visit) -> Response:
     """The form for a new row; for a plugin the gallery comes first."""
-    subject = await enter(visit)
+    subject = await enter_to_write(visit)
     query = visit.request.query_params
     if subject.collection == "plugins" and query.get("plugin", "") not in plugin_types():
         return _gallery(visit, subject)
@@ -79,7 +87,7 @@ async def show_new(visit: Visit) -> Response:
 
 async def create(visit: Visit) -> Response:
     """Make a row, or show every problem beside its field."""
-    subject = await enter(visit)
+    subject = await enter_to_write(visit)
     typed = dict(visit.form.below(PREFIX))
     shape = _shape(subject, typed)
     if _with_more(visit, typed) or visit.is_reopened:
@@ -155,14 +163,14 @@ async def show(visit: Visit) -> Response:
 
 async def show_edit(visit: Visit) -> Response:
     """The form of a row."""
-    subject = await enter_row(visit)
+    subject = await enter_row_to_write(visit)
     shape = _shape(subject, subject.row)
     return await _form(visit, subject, shape, texts_of(shape, subject.row), {}, is_new=False)
 
 
 async def change(visit: Visit) -> Response:
     """Save what differs; where somebody else changed the row meanwhile, tell what, and keep what was typed."""
-    subject = await enter_row(visit)
+    subject = await enter_row_to_write(visit)
     typed = dict(visit.form.below(PREFIX))
     shape = _shape(subject, {**subject.row, **({"name": typed["name"]} if "name" in typed else {})})
     now = _texts(shape, subject.row)

@@ -8,6 +8,7 @@ from typing import Any
 
 from twinplane.control import Scope
 from twinplane.control.errors import NotFound
+from twinplane.control.ingress import GIVEN
 from twinplane.registry import EntityType
 from twinplane.web.console.entities.kinds import Kind, kind_at, name_of
 from twinplane.web.console.errors import PageError
@@ -45,6 +46,24 @@ async def enter(visit: Visit) -> Subject:
     entity, kind = kind_at(collection)
     visit.section = f"/entities/{collection}"
     return Subject(entity, kind, {})
+
+
+async def enter_to_write(visit: Visit) -> Subject:
+    """As `enter`, for what changes something. Raises PageError where an ingress controller owns the configuration."""
+    subject = await enter(visit)
+    if visit.is_kic and subject.collection not in GIVEN:
+        text = (
+            "An ingress controller owns this configuration: change it in Kubernetes, and the controller brings it here."
+        )
+        back = (path_of(visit, subject.collection), subject.kind.plural)
+        raise PageError(409, "It is only read here", text, back)
+    return subject
+
+
+async def enter_row_to_write(visit: Visit) -> Subject:
+    """As `enter_row`, for what changes something. Raises PageError."""
+    await enter_to_write(visit)
+    return await enter_row(visit)
 
 
 async def enter_row(visit: Visit) -> Subject:

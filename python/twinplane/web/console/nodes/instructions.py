@@ -154,7 +154,8 @@ def _kubernetes(plane: ControlPlane, settings: dict[str, str], identity: Identit
 
 
 def _ingress_controller(plane: ControlPlane, identity: Identity, domain: str, authority: str) -> Instructions:
-    host = f"{plane.region}.kic.api.{domain}"
+    port = _address(plane.control_plane_endpoint)[1]
+    host = f"{plane.region}.kic.api.{domain}{'' if port == 443 else f':{port}'}"
     telemetry = _address(plane.telemetry_endpoint)
     values = f"""controller:
   ingressController:

@@ -19,6 +19,8 @@ from twinplane.web.console.nodes.instructions import Instructions, instructions
 from twinplane.web.console.visit import Visit
 
 CERTIFICATE_DAYS = 3650
+INSTRUCTIONS = "/connection-instructions"
+"""Where an ingress controller is told how to connect, below the control plane."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,23 +92,23 @@ async def delete(visit: Visit) -> Response:
 
 
 async def show_new(visit: Visit) -> Response:
-    """The first step to a new node: its certificate."""
-    plane = await visit.enter()
-    visit.section = "/nodes"
-    visit.at("Data plane nodes", f"{visit.base}/nodes")
-    visit.at("New data plane node")
-    is_kic = plane.cluster_type.endswith("INGRESS_CONTROLLER")
-    return visit.page("nodes/new.html", made=None, is_kic=is_kic, certificate_id="", problem="")
+    """The first step to a new node: its certificate. An ingress controller has nodes of its own making."""
+    await visit.enter()
+    if visit.is_kic:
+        return visit.go(f"{visit.base}{INSTRUCTIONS}")
+    return _new(visit)
+
+
+async def show_instructions(visit: Visit) -> Response:
+    """How an ingress controller connects; other control planes have nodes instead."""
+    await visit.enter()
+    return _new(visit) if visit.is_kic else visit.go(f"{visit.base}/nodes/new")
 
 
 async def make(visit: Visit) -> Response:
     """Make and pin a certificate, and show the key this once with everything that a node is told."""
     plane = await visit.enter()
-    visit.section = "/nodes"
-    visit.at("Data plane nodes", f"{visit.base}/nodes")
-    visit.at("New data plane node")
     identity = await visit.run(self_signed, "twinplane-node", days=CERTIFICATE_DAYS, client=True)
-    is_kic = plane.cluster_type.endswith("INGRESS_CONTROLLER")
     title = visit.form.get("title").strip() or "made in the console"
     try:
         pinned = await visit.run(
@@ -117,11 +119,32 @@ async def make(visit: Visit) -> Response:
             title=title,
         )
     except ControlError as error:
-        return visit.page("nodes/new.html", status=400, made=None, is_kic=is_kic, certificate_id="", problem=str(error))
+        return _new(visit, problem=str(error), status=400)
     told: Sequence[Instructions] = instructions(
         plane, identity, domain=visit.control.settings.domain, authority=visit.console.authority()
     )
-    return visit.page("nodes/new.html", made=told, is_kic=is_kic, certificate_id=pinned.id, problem="")
+    return _new(visit, made=told, certificate_id=pinned.id)
+
+
+def _new(
+    visit: Visit,
+    *,
+    made: Sequence[Instructions] | None = None,
+    certificate_id: str = "",
+    problem: str = "",
+    status: int = 200,
+) -> Response:
+    visit.section = "/nodes"
+    visit.at("Data plane nodes", f"{visit.base}/nodes")
+    visit.at("Connection Instructions" if visit.is_kic else "New data plane node")
+    return visit.page(
+        "nodes/new.html",
+        status=status,
+        made=made,
+        target=f"{visit.base}{INSTRUCTIONS if visit.is_kic else '/nodes/new'}",
+        certificate_id=certificate_id,
+        problem=problem,
+    )
 
 
 async def show_waiting(visit: Visit) -> Response:
@@ -161,13 +184,16 @@ async def _nodes(visit: Visit) -> tuple[list[Shown], ExpectedHash]:
     return sorted(shown, key=lambda one: (one.is_connected, one.is_in_sync, one.node.hostname)), expected
 
 
-_BASE = "/{region}/control-planes/{control_plane}/nodes"
+_PLANE = "/{region}/control-planes/{control_plane}"
+_BASE = f"{_PLANE}/nodes"
 
 ROUTES = (
     Route(_BASE, show_list, methods=["GET"]),
     Route(f"{_BASE}/events", watch_list, methods=["GET"]),
     Route(f"{_BASE}/new", show_new, methods=["GET"]),
     Route(f"{_BASE}/new", make, methods=["POST"]),
+    Route(f"{_PLANE}{INSTRUCTIONS}", show_instructions, methods=["GET"]),
+    Route(f"{_PLANE}{INSTRUCTIONS}", make, methods=["POST"]),
     Route(_BASE + "/new/{certificate}/waiting", show_waiting, methods=["GET"]),
     Route(_BASE + "/new/{certificate}/events", watch_waiting, methods=["GET"]),
     Route(_BASE + "/{node}", show, methods=["GET"]),
