@@ -14,6 +14,7 @@ from twinplane.cli.program import main
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+_CODE = re.compile(r"^```.*?^```|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 _COMMAND = re.compile(r"(?:^|`|bin/|exec |\| )twinplane ([a-z][a-z-]*)([^`\n|&#]*)", re.MULTILINE)
 _OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 
@@ -30,7 +31,9 @@ def help_of(*words: str) -> str:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_commands_and_options_of_a_page_are_there(page: Path) -> None:
     wrong = []
-    for command, rest in _COMMAND.findall(page.read_text(encoding="utf-8").replace("\\\n", " ")):
+    # Elsewhere the name of the program is a word of a sentence.
+    code = "\n".join(_CODE.findall(page.read_text(encoding="utf-8").replace("\\\n", " ")))
+    for command, rest in _COMMAND.findall(code):
         told = help_of(command)
         if not told:
             wrong.append(f"twinplane {command}")
