@@ -12,6 +12,8 @@ from twinplane.schema import Field
 
 PLUGINS = "python/twinplane/plugins"
 TABLE = f"{PLUGINS}/table.rs"
+# They are Lua and nothing else: a configuration that has one is refused by nodes of ours.
+REFUSED = frozenset({"pre-function", "post-function"})
 _ROOT = Path(__file__).resolve().parents[2]
 
 _TABLE = """//! All bundled plugins in the order in which they run: name, priority, version, and how to build those that
@@ -44,7 +46,7 @@ def files() -> dict[str, str]:
     running = [plugin for plugin in plugins if _is_in_rust(plugin)]
     found = {f"{PLUGINS}/{_module(plugin)}/config.rs": _config(plugin) for plugin in running}
     rows = "\n".join(f"    {_row(plugin)}," for plugin in plugins)
-    modules = ", ".join(sorted([*map(_module, running), "guest"]))
+    modules = ", ".join(sorted([*map(_module, running), "guest", "lua"]))
     found[TABLE] = formatted(_TABLE.format(modules=modules, count=len(plugins), rows=rows))
     return found
 
@@ -53,6 +55,8 @@ def _row(plugin: PluginType) -> str:
     build = f"Some({_module(plugin)}::filter::build)" if _is_in_rust(plugin) else "None"
     if bundled_class(plugin.name) is not None:
         build = "Some(guest::build)"
+    if plugin.name in REFUSED:
+        build = "Some(lua::refuse_functions)"
     kind = "observer" if plugin.observes_only else "plugin"
     return f'{kind}("{plugin.name}", {plugin.priority:_}, "{plugin.version}", {build})'
 

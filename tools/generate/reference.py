@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from tools.generate.plugin_configs import has_behaviour
+from tools.generate.plugin_configs import REFUSED, has_behaviour
 
 from twinplane.registry import EntityType, PluginType, entity_types, plugin_types
 from twinplane.schema import Field, Shape
@@ -31,6 +31,8 @@ def _entity(kind: EntityType) -> str:
 
 def _plugin(plugin: PluginType) -> str:
     runs = "runs" if has_behaviour(plugin) else "is checked and stored, and does not run yet"
+    if plugin.name in REFUSED:
+        runs = "is refused with the configuration, since it is Lua: write it as a plugin in Python (`twinplane plugin new`)"
     lines = [
         f"# {plugin.name}",
         "",

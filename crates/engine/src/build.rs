@@ -1,6 +1,7 @@
 //! From rows to a snapshot: checks every reference, builds every filter, indexes what the request path looks up.
 //! All or nothing: any fault leaves the configuration before it in place.
 mod consumers;
+mod credentials;
 mod plugins;
 #[cfg(test)]
 mod tests;
@@ -62,6 +63,7 @@ pub fn build(table: ConfigTable, input: BuildInput<'_>) -> Result<Snapshot, Vec<
     let consumers = consumers::build(&table, &mut scoped, &mut faults);
     let pools = upstreams::build(&table, &mut faults);
     let keyauth = consumers::keyauth(&table, &consumers, &mut faults);
+    let credentials = credentials::build(&table, &consumers, &mut scoped.issues, &mut faults);
     let found = Router::build_after(
         routes.iter().map(|(route, _)| route),
         input.rules,
@@ -97,6 +99,7 @@ pub fn build(table: ConfigTable, input: BuildInput<'_>) -> Result<Snapshot, Vec<
         global_chain,
         consumers,
         keyauth,
+        credentials,
         certificates: table.certificates,
         snis: table.snis,
         ca_certificates: table.ca_certificates,

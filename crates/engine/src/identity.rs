@@ -1,8 +1,12 @@
 //! Who asks, told to the upstream in headers. Every auth plugin tells it through here, so that no copy sent by a client
 //! survives, whatever the outcome and whatever the spelling.
+use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::answer::Answer;
+use crate::credentials::Credential;
 use crate::exchange::{CredentialRef, Exchange};
+use crate::filter::Flow;
 use crate::headers::Headers;
 use crate::snapshot::ConsumerEntry;
 use crate::text::Text;
@@ -74,8 +78,39 @@ pub fn authenticate(
     x.credential = Some(credential);
 }
 
+/// Recognises whose credential was proved; `collection` is the credential's.
+pub fn recognise<P>(x: &mut Exchange, credential: &Credential<P>, collection: &'static str) {
+    let used = CredentialRef {
+        id: Arc::clone(&credential.id),
+        kind: collection,
+    };
+    authenticate(x, &credential.consumer, used, credential.identifier.clone());
+}
+
+/// What becomes of a request that showed no valid credential: it goes on as the consumer `anonymous` where there is one,
+/// else it is refused.
+pub fn refuse(x: &mut Exchange, anonymous: Option<&str>, refusal: Box<Answer>) -> Flow {
+    clear(x);
+    let Some(anonymous) = anonymous else {
+        return Flow::Answer(refusal);
+    };
+    let snapshot = Rc::clone(&x.snapshot);
+    match snapshot.consumers.find(anonymous) {
+        Some(consumer) => {
+            authenticate_anonymous(x, consumer);
+            Flow::Continue
+        }
+        None => Flow::Answer(Answer::unexpected()),
+    }
+}
+
+/// Whether another auth plugin has settled who asks: with `anonymous`, one valid credential of several will do.
+pub fn is_settled(x: &Exchange, anonymous: Option<&str>) -> bool {
+    anonymous.is_some() && x.credential.is_some()
+}
+
 /// Lets a request through as the consumer that stands for nobody.
-pub fn authenticate_anonymous(x: &mut Exchange, consumer: &Arc<ConsumerEntry>) {
+fn authenticate_anonymous(x: &mut Exchange, consumer: &Arc<ConsumerEntry>) {
     clear(x);
     tell_consumer(&mut x.request.headers, consumer);
     x.request.headers.append(ANONYMOUS_CONSUMER, "true");

@@ -7,6 +7,7 @@ use twinplane_model::{CaCertificate, Certificate, Consumer, Id, Route, Service, 
 
 use crate::balancer::{HealthBook, PeerKey, Policy};
 use crate::chain::{Chain, OverlayLink};
+use crate::credentials::Credentials;
 use crate::exchange::Scheme;
 use crate::limiter::Limiter;
 use crate::plugin::PluginInstance;
@@ -57,6 +58,8 @@ pub struct Snapshot {
     pub consumers: Consumers,
     /// key-auth credentials by key.
     pub keyauth: Index<Box<[u8]>, KeyauthEntry>,
+    /// Credentials of the other auth plugins.
+    pub credentials: Credentials,
     /// Server certificates.
     pub certificates: Vec<Certificate>,
     /// Which name gets which certificate.
@@ -168,7 +171,7 @@ pub struct ConsumerEntry {
     pub custom_id: Option<Text>,
     /// Groups by acl, in the order of the configuration.
     pub groups: Vec<Text>,
-    /// Plugins scoped to it.
+    /// Plugins scoped to it or to a group of consumers that it is in; of two that are alike, the first by the group's name.
     pub plugins: Box<[OverlayLink]>,
     /// As log entries show it, made when the first one does.
     pub log_text: OnceLock<Box<str>>,

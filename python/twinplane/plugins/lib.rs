@@ -1,5 +1,6 @@
 //! What the bundled plugins written in Rust do to a request, one folder each.
 mod arguments;
+mod base64;
 mod body;
 mod entities;
 mod guest;
@@ -12,6 +13,10 @@ mod table;
 mod uuid;
 
 mod acl {
+    mod config;
+    pub(crate) mod filter;
+}
+mod basic_auth {
     mod config;
     pub(crate) mod filter;
 }
@@ -32,6 +37,11 @@ mod file_log {
     mod config;
     pub(crate) mod filter;
 }
+mod hmac_auth {
+    mod config;
+    pub(crate) mod filter;
+    mod signed;
+}
 mod http_log {
     mod config;
     pub(crate) mod filter;
@@ -40,6 +50,12 @@ mod ip_restriction {
     mod config;
     pub(crate) mod filter;
     mod ranges;
+}
+mod jwt {
+    mod config;
+    pub(crate) mod filter;
+    mod places;
+    mod token;
 }
 mod key_auth {
     mod config;

@@ -1,7 +1,11 @@
 //! The little of Lua that a node without Lua can honour: functions that return a constant. Anything else is refused when
 //! the plugin is built, never guessed at.
+use std::sync::Arc;
+
 use serde_json::Value;
-use twinplane_engine::plugin::BuildError;
+use serde_json::value::RawValue;
+use twinplane_engine::filter::Filter;
+use twinplane_engine::plugin::{BuildContext, BuildError};
 
 /// A member of a log entry that a constant replaces, or removes.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +26,17 @@ pub(crate) fn custom_field(path: &str, source: &str) -> Result<CustomField, Buil
         path: segments(path),
         value,
     })
+}
+
+/// Stands for the plugins that are Lua and nothing else.
+pub(crate) fn refuse_functions(
+    _: &RawValue,
+    context: &BuildContext<'_>,
+) -> Result<Arc<dyn Filter>, BuildError> {
+    Err(BuildError::Invalid(format!(
+        "name: plugin '{}' runs Lua, which this node does not; write it as a plugin in Python (`twinplane plugin new`)",
+        context.plugin.name
+    )))
 }
 
 impl CustomField {

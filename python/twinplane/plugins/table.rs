@@ -5,9 +5,9 @@
 use twinplane_engine::plugin::{BuildFilter, PluginSpec};
 
 use crate::{
-    acl, bot_detection, correlation_id, cors, file_log, guest, http_log, ip_restriction, key_auth,
-    prometheus, rate_limiting, redirect, request_size_limiting, request_termination,
-    request_transformer, syslog, tcp_log, udp_log,
+    acl, basic_auth, bot_detection, correlation_id, cors, file_log, guest, hmac_auth, http_log,
+    ip_restriction, jwt, key_auth, lua, prometheus, rate_limiting, redirect, request_size_limiting,
+    request_termination, request_transformer, syslog, tcp_log, udp_log,
 };
 
 const fn plugin(
@@ -43,7 +43,12 @@ const fn observer(
 
 /// All of them.
 pub(crate) const TABLE: [PluginSpec; 45] = [
-    plugin("pre-function", 1_000_000, "3.9.3", None),
+    plugin(
+        "pre-function",
+        1_000_000,
+        "3.9.3",
+        Some(lua::refuse_functions),
+    ),
     plugin(
         "correlation-id",
         100_001,
@@ -60,12 +65,17 @@ pub(crate) const TABLE: [PluginSpec; 45] = [
     plugin("cors", 2_000, "3.9.3", Some(cors::filter::build)),
     plugin("session", 1_900, "3.9.3", None),
     plugin("acme", 1_705, "3.9.3", None),
-    plugin("jwt", 1_450, "3.9.3", None),
+    plugin("jwt", 1_450, "3.9.3", Some(jwt::filter::build)),
     plugin("oauth2", 1_400, "3.9.3", None),
     plugin("key-auth", 1_250, "3.9.3", Some(key_auth::filter::build)),
     plugin("ldap-auth", 1_200, "3.9.3", None),
-    plugin("basic-auth", 1_100, "3.9.3", None),
-    plugin("hmac-auth", 1_030, "3.9.3", None),
+    plugin(
+        "basic-auth",
+        1_100,
+        "3.9.3",
+        Some(basic_auth::filter::build),
+    ),
+    plugin("hmac-auth", 1_030, "3.9.3", Some(hmac_auth::filter::build)),
     plugin("grpc-gateway", 998, "3.9.3", None),
     plugin(
         "ip-restriction",
@@ -122,5 +132,10 @@ pub(crate) const TABLE: [PluginSpec; 45] = [
         "3.9.3",
         Some(request_termination::filter::build),
     ),
-    plugin("post-function", -1_000, "3.9.3", None),
+    plugin(
+        "post-function",
+        -1_000,
+        "3.9.3",
+        Some(lua::refuse_functions),
+    ),
 ];

@@ -16,6 +16,9 @@ RECORDINGS = Path(__file__).resolve().parents[4] / "shared" / "vectors"
 PLUGINS = frozenset(
     {
         "key-auth",
+        "basic-auth",
+        "jwt",
+        "hmac-auth",
         "ip-restriction",
         "bot-detection",
         "redirect",

@@ -157,20 +157,8 @@ impl KeyAuth {
         let Err(message) = self.authenticate(x) else {
             return Flow::Continue;
         };
-        identity::clear(x);
-        let Some(anonymous) = &self.config.anonymous else {
-            return Flow::Answer(
-                Answer::error(401, message).with("WWW-Authenticate", self.challenge.clone()),
-            );
-        };
-        let snapshot = Rc::clone(&x.snapshot);
-        match snapshot.consumers.find(anonymous) {
-            Some(consumer) => {
-                identity::authenticate_anonymous(x, consumer);
-                Flow::Continue
-            }
-            None => Flow::Answer(Answer::unexpected()),
-        }
+        let refusal = Answer::error(401, message).with("WWW-Authenticate", self.challenge.clone());
+        identity::refuse(x, self.config.anonymous.as_deref(), refusal)
     }
 }
 
@@ -222,7 +210,7 @@ impl Filter for KeyAuth {
             identity::clear(x);
             return Flow::Continue;
         }
-        if self.config.anonymous.is_some() && x.credential.is_some() {
+        if identity::is_settled(x, self.config.anonymous.as_deref()) {
             return Flow::Continue;
         }
         let looks_into_body = self.config.key_in_body && Kind::of(x).is_some();
