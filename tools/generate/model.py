@@ -10,6 +10,8 @@ from twinplane.schema import Field
 PAGE = "crates/model/src/lib.rs"
 # Kept on the control plane alone: views, sessions of people, and what belongs to later editions.
 _NOT_SENT = {"tags", "clustering_data_planes", "sessions", "oauth2_authorization_codes"}
+# Of a later edition, and served here all the same.
+_SERVED = {"consumer_groups", "consumer_group_consumers"}
 
 _HEAD = """//! Configuration structs of the data plane: one struct per entity row, as it crosses the door from Python.
 //!
@@ -30,7 +32,8 @@ pub type Id = Arc<str>;
 
 def page() -> str:
     """The whole file."""
-    sent = [kind for kind in entity_types().values() if kind.edition == "oss" and kind.name not in _NOT_SENT]
+    kinds = entity_types().values()
+    sent = [kind for kind in kinds if (kind.edition == "oss" or kind.name in _SERVED) and kind.name not in _NOT_SENT]
     # One struct for the routes of all flavours: the one with expressions has every field of the others.
     sent = [route_type("expressions") if kind.name == "routes" else kind for kind in sent]
     structs: list[str] = []

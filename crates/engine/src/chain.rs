@@ -21,7 +21,7 @@ pub struct Link {
     pub rank: u8,
 }
 
-/// A consumer's own plugin, with the rest of its scope.
+/// A plugin of a consumer, its own or a group's, with the rest of its scope.
 #[derive(Clone, Copy, Debug)]
 pub struct OverlayLink {
     /// The plugin.
@@ -41,17 +41,33 @@ pub struct Chain {
     pub phases: Phases,
 }
 
+/// For whom a plugin acts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// For everybody.
+    Anybody,
+    /// For the members of a group of consumers.
+    Group,
+    /// For one consumer.
+    Consumer,
+}
+
 /// How specific a scope is: of two configurations of a plugin that both apply, the higher rank runs.
-pub const fn rank(has_route: bool, has_service: bool, has_consumer: bool) -> u8 {
-    match (has_consumer, has_route, has_service) {
-        (true, true, true) => 7,
-        (true, true, false) => 6,
-        (true, false, true) => 5,
-        (false, true, true) => 4,
-        (true, false, false) => 3,
-        (false, true, false) => 2,
-        (false, false, true) => 1,
-        (false, false, false) => 0,
+pub const fn rank(has_route: bool, has_service: bool, whose: Whose) -> u8 {
+    use Whose::{Anybody, Consumer, Group};
+    match (whose, has_route, has_service) {
+        (Consumer, true, true) => 11,
+        (Group, true, true) => 10,
+        (Consumer, true, false) => 9,
+        (Consumer, false, true) => 8,
+        (Group, true, false) => 7,
+        (Group, false, true) => 6,
+        (Anybody, true, true) => 5,
+        (Consumer, false, false) => 4,
+        (Group, false, false) => 3,
+        (Anybody, true, false) => 2,
+        (Anybody, false, true) => 1,
+        (Anybody, false, false) => 0,
     }
 }
 

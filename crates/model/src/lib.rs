@@ -163,6 +163,29 @@ pub struct Consumer {
     pub tags: Option<Vec<Box<str>>>,
 }
 
+/// A row of `consumer_groups`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConsumerGroup {
+    pub id: Id,
+    pub created_at: Option<i64>,
+    pub updated_at: Option<i64>,
+    pub name: Box<str>,
+    pub tags: Option<Vec<Box<str>>>,
+}
+
+/// A row of `consumer_group_consumers`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConsumerGroupConsumer {
+    pub id: Id,
+    pub created_at: Option<i64>,
+    pub updated_at: Option<i64>,
+    pub consumer_group: Id,
+    pub consumer: Id,
+    pub tags: Option<Vec<Box<str>>>,
+}
+
 /// Part of a row of `upstreams`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -524,6 +547,8 @@ pub struct ConfigTable {
     pub services: Vec<Service>,
     pub routes: Vec<Route>,
     pub consumers: Vec<Consumer>,
+    pub consumer_groups: Vec<ConsumerGroup>,
+    pub consumer_group_consumers: Vec<ConsumerGroupConsumer>,
     pub upstreams: Vec<Upstream>,
     pub targets: Vec<Target>,
     pub plugins: Vec<Plugin>,

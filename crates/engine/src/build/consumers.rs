@@ -5,8 +5,11 @@ use twinplane_model::{ConfigTable, Consumer, Id};
 
 use super::dangling;
 use super::plugins::ScopedPlugins;
+use crate::chain::OverlayLink;
 use crate::snapshot::{ConsumerEntry, Consumers, Fault, Index, KeyauthEntry};
 use crate::text::Text;
+
+const MEMBERS: &str = "consumer_group_consumers";
 
 /// Indexes all consumers.
 pub(super) fn build(
@@ -21,12 +24,13 @@ pub(super) fn build(
             .or_default()
             .push(Text::copy_from(acl.group.as_bytes()));
     }
+    let members = members(table, faults);
     let mut consumers = Consumers::default();
     for row in &table.consumers {
         let entry = Arc::new(entry(
             row,
             groups.remove(&row.id).unwrap_or_default(),
-            scoped,
+            scoped.of_consumer(&row.id, members.get(&row.id).map_or(&[], Vec::as_slice)),
         ));
         if let Some(username) = &row.username {
             consumers
@@ -47,6 +51,18 @@ pub(super) fn build(
     {
         faults.push(dangling("acls", &acl.id, "consumer", &acl.consumer));
     }
+    for row in &table.consumer_group_consumers {
+        if !consumers.by_id.contains_key(&row.consumer) {
+            faults.push(dangling(MEMBERS, &row.id, "consumer", &row.consumer));
+        }
+    }
+    let is_known = |id: &Id| table.consumer_groups.iter().any(|group| group.id == *id);
+    faults.extend(
+        scoped
+            .groups()
+            .filter(|(_, group)| !is_known(group))
+            .map(|(plugin, group)| dangling("plugins", plugin, "consumer_group", group)),
+    );
     faults.extend(
         scoped
             .missing_consumers()
@@ -55,7 +71,30 @@ pub(super) fn build(
     consumers
 }
 
-fn entry(row: &Consumer, groups: Vec<Text>, scoped: &mut ScopedPlugins) -> ConsumerEntry {
+// The groups of each consumer, by the names of the groups.
+fn members<'a>(table: &'a ConfigTable, faults: &mut Vec<Fault>) -> Index<&'a Id, Vec<&'a Id>> {
+    let names: Index<&Id, &str> = table
+        .consumer_groups
+        .iter()
+        .map(|group| (&group.id, &*group.name))
+        .collect();
+    let mut members: Index<&Id, Vec<&Id>> = Index::default();
+    for row in &table.consumer_group_consumers {
+        if names.contains_key(&row.consumer_group) {
+            let groups = members.entry(&row.consumer).or_default();
+            groups.push(&row.consumer_group);
+        } else {
+            let group = &row.consumer_group;
+            faults.push(dangling(MEMBERS, &row.id, "consumer_group", group));
+        }
+    }
+    for groups in members.values_mut() {
+        groups.sort_by_key(|group| names.get(*group).copied());
+    }
+    members
+}
+
+fn entry(row: &Consumer, groups: Vec<Text>, plugins: Box<[OverlayLink]>) -> ConsumerEntry {
     let text = |value: &Option<Box<str>>| {
         value
             .as_ref()
@@ -67,7 +106,7 @@ fn entry(row: &Consumer, groups: Vec<Text>, scoped: &mut ScopedPlugins) -> Consu
         username: text(&row.username),
         custom_id: text(&row.custom_id),
         groups,
-        plugins: scoped.of_consumer(&row.id),
+        plugins,
         log_text: OnceLock::new(),
     }
 }

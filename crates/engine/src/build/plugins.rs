@@ -4,7 +4,7 @@ use std::sync::Arc;
 use twinplane_model::{ConfigTable, Id, Plugin};
 
 use super::{BuildInput, dangling, position};
-use crate::chain::{Chain, Link, OverlayLink, rank};
+use crate::chain::{Chain, Link, OverlayLink, Whose, rank};
 use crate::filter::{Filter, Phases};
 use crate::plugin::{BuildContext, BuildError, PluginInstance, PluginSpec, Unavailable};
 use crate::snapshot::{Fault, Index, Issue};
@@ -19,6 +19,7 @@ pub(super) struct ScopedPlugins {
     by_service: Index<u32, Vec<Link>>,
     by_route: Index<u32, Vec<(Link, Option<u32>)>>,
     by_consumer: Index<Id, Vec<OverlayLink>>,
+    by_group: Index<Id, Vec<OverlayLink>>,
     known: Index<Box<[Link]>, u32>,
 }
 
@@ -33,6 +34,14 @@ pub(super) fn build(
     let orders = orders(input.plugins);
     let mut scoped = ScopedPlugins::default();
     for row in table.plugins.iter().filter(|row| row.enabled) {
+        if row.consumer.is_some() && row.consumer_group.is_some() {
+            faults.push(Fault {
+                entity: "plugins",
+                id: Arc::clone(&row.id),
+                message: "consumer, consumer_group: only one of them".to_owned(),
+            });
+            continue;
+        }
         let Some((spec, order)) = orders.get(&*row.name) else {
             faults.push(Fault {
                 entity: "plugins",
@@ -85,6 +94,11 @@ fn build_filter(
     table: &ConfigTable,
     input: BuildInput<'_>,
 ) -> Result<Arc<dyn Filter>, BuildError> {
+    if let Some(field) = unheeded(row).filter(|_| !spec.observes_only) {
+        return Err(BuildError::Unavailable(format!(
+            "its {field} is not heeded: plugins run by their priorities, for all requests of their scope"
+        )));
+    }
     let Some(build) = spec.build else {
         return Err(BuildError::Unavailable(
             "it has no behaviour here".to_owned(),
@@ -98,6 +112,24 @@ fn build_filter(
             node: input.node,
         },
     )
+}
+
+// A field of a later edition that this node cannot pass over without doing something else than was asked for.
+fn unheeded(row: &Plugin) -> Option<&'static str> {
+    let names = |order: Option<&Option<Vec<Box<str>>>>| {
+        order
+            .and_then(Option::as_ref)
+            .is_some_and(|names| !names.is_empty())
+    };
+    let is_ordered = row.ordering.as_ref().is_some_and(|ordering| {
+        names(ordering.before.as_ref().map(|before| &before.access))
+            || names(ordering.after.as_ref().map(|after| &after.access))
+    });
+    match (is_ordered, &row.condition) {
+        (true, _) => Some("ordering"),
+        (false, Some(_)) => Some("condition"),
+        (false, None) => None,
+    }
 }
 
 impl ScopedPlugins {
@@ -161,34 +193,50 @@ impl ScopedPlugins {
         let link = Link {
             plugin,
             order,
-            rank: rank(route.is_some(), service.is_some(), row.consumer.is_some()),
+            rank: rank(route.is_some(), service.is_some(), whose(row)),
         };
-        match (&row.consumer, route, service) {
-            (Some(consumer), route, service) => {
-                self.by_consumer
-                    .entry(Arc::clone(consumer))
-                    .or_default()
-                    .push(OverlayLink {
-                        link,
-                        route,
-                        service,
-                    });
-            }
-            (None, Some(route), service) => self
+        let overlay = OverlayLink {
+            link,
+            route,
+            service,
+        };
+        let of = |id: &Id| Arc::clone(id);
+        match (&row.consumer, &row.consumer_group, route, service) {
+            (Some(consumer), ..) => self
+                .by_consumer
+                .entry(of(consumer))
+                .or_default()
+                .push(overlay),
+            (None, Some(group), ..) => self.by_group.entry(of(group)).or_default().push(overlay),
+            (None, None, Some(route), service) => self
                 .by_route
                 .entry(route)
                 .or_default()
                 .push((link, service)),
-            (None, None, Some(service)) => self.by_service.entry(service).or_default().push(link),
-            (None, None, None) => self.global.push(link),
+            (None, None, None, Some(service)) => {
+                self.by_service.entry(service).or_default().push(link);
+            }
+            (None, None, None, None) => self.global.push(link),
         }
     }
 
-    /// A consumer's own plugins, in order; of two for one plugin the more specific first.
-    pub(super) fn of_consumer(&mut self, id: &Id) -> Box<[OverlayLink]> {
+    /// The plugins of a consumer and of its groups (the first counts most), in order; of two for one plugin the more
+    /// specific first.
+    pub(super) fn of_consumer(&mut self, id: &Id, groups: &[&Id]) -> Box<[OverlayLink]> {
         let mut links = self.by_consumer.remove(id).unwrap_or_default();
+        let of_groups = groups.iter().filter_map(|group| self.by_group.get(*group));
+        links.extend(of_groups.flatten());
         links.sort_by_key(|own| (own.link.order, u8::MAX - own.link.rank));
         links.into()
+    }
+
+    /// Groups that plugins name: the plugin, then the group.
+    pub(super) fn groups(&self) -> impl Iterator<Item = (&Id, &Id)> {
+        self.by_group.iter().flat_map(move |(group, links)| {
+            links
+                .iter()
+                .map(move |own| (&self.instances[own.link.plugin as usize].id, group))
+        })
     }
 
     /// Consumers that plugins name and nobody took.
@@ -239,6 +287,14 @@ impl ScopedPlugins {
         });
         self.known.insert(links, at);
         at
+    }
+}
+
+const fn whose(row: &Plugin) -> Whose {
+    match (&row.consumer, &row.consumer_group) {
+        (Some(_), _) => Whose::Consumer,
+        (None, Some(_)) => Whose::Group,
+        (None, None) => Whose::Anybody,
     }
 }
 

@@ -269,15 +269,20 @@ fn of_a_consumers_plugins_the_most_specific_that_applies_runs() {
 
 #[test]
 fn ranks_follow_the_documented_precedence() {
+    use Whose::{Anybody, Consumer, Group};
     let falling = [
-        rank(true, true, true),
-        rank(true, false, true),
-        rank(false, true, true),
-        rank(true, true, false),
-        rank(false, false, true),
-        rank(true, false, false),
-        rank(false, true, false),
-        rank(false, false, false),
+        rank(true, true, Consumer),
+        rank(true, true, Group),
+        rank(true, false, Consumer),
+        rank(false, true, Consumer),
+        rank(true, false, Group),
+        rank(false, true, Group),
+        rank(true, true, Anybody),
+        rank(false, false, Consumer),
+        rank(false, false, Group),
+        rank(true, false, Anybody),
+        rank(false, true, Anybody),
+        rank(false, false, Anybody),
     ];
     assert!(falling.windows(2).all(|pair| pair[0] > pair[1]));
 }
