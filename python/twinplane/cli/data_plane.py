@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -30,14 +30,14 @@ Load = Callable[[], NodeSettings]
 """Reads the settings from where they came from. Raises SettingsError."""
 
 
-def run(settings: NodeSettings, *, parent_fd: int, load: Load) -> int:
-    """Serve until stopped; `load` is for SIGHUP. Returns the exit status."""
+def run(settings: NodeSettings, *, parent_fd: int, load: Load, environ: Mapping[str, str]) -> int:
+    """Serve until stopped; `load` is for SIGHUP, `environ` holds secrets. Returns the exit status."""
     log_to_stderr(settings["log_level"])
     for warning in settings.warnings:
         log.warning("setting_idle detail=%s", warning)
     prefix = settings["prefix"] or _default_prefix()
     with _hold(prefix) or contextlib.nullcontext():
-        return asyncio.run(_serve(settings, prefix.absolute(), parent_fd, load))
+        return asyncio.run(_serve(settings, prefix.absolute(), parent_fd, load, environ))
 
 
 def _hold(prefix: Path) -> IO[str] | None:
@@ -50,13 +50,13 @@ def _hold(prefix: Path) -> IO[str] | None:
         return None
 
 
-async def _serve(settings: NodeSettings, prefix: Path, parent_fd: int, load: Load) -> int:
+async def _serve(settings: NodeSettings, prefix: Path, parent_fd: int, load: Load, environ: Mapping[str, str]) -> int:
     wanted = asyncio.Event()
     stop = stop_on_signals(parent_fd, reload=wanted.set)
     try:
         plugins = enabled_plugins(settings["plugins"] or ())
         declared = await asyncio.to_thread(_declared, settings)
-        node = Node(settings, prefix, declared, plugins)
+        node = Node(settings, prefix, declared, plugins, environ)
         async with node.running():
             rereading = asyncio.create_task(_reread_when(wanted, settings, node, load))
             await stop.wait()

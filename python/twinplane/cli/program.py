@@ -95,7 +95,7 @@ def _run_role(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
             return 0
         from twinplane.cli.data_plane import run as run_data_plane  # noqa: PLC0415
 
-        return run_data_plane(node_settings, parent_fd=options.parent_fd, load=load)
+        return run_data_plane(node_settings, parent_fd=options.parent_fd, load=load, environ=environ)
     if options.command == "control-plane":
         settings = load_process_settings(CONTROL_PLANE, given, environ)
         from twinplane.cli.control_plane import run as run_control_plane  # noqa: PLC0415

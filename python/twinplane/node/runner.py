@@ -53,6 +53,7 @@ from twinplane.node.status import StatusApi, StatusFacts
 from twinplane.node.target_health import TargetHealth
 from twinplane.node.tasks import Work, in_loop, run_beside
 from twinplane.node.telemetry import TelemetrySender, TelemetryTimes
+from twinplane.node.vaults import Vaults
 from twinplane.settings import NodeSettings
 
 if TYPE_CHECKING:
@@ -80,11 +81,14 @@ class Node:
         prefix: Path,
         declared: Cache | None,
         plugins: Sequence[type[Plugin[Any]]] = (),
+        environ: Mapping[str, str] | None = None,
     ) -> None:
         """`declared` holds the configuration of a node without control plane. Nothing is started yet.
 
-        `plugins` are the classes of plugins in Python that do not come with twinplane.
+        `plugins` are the classes of plugins in Python that do not come with twinplane, `environ` holds the secrets that
+        configurations may refer to.
         """
+        self._vaults = Vaults(environ or {})
         self._settings = settings
         self.plugins = PluginHost(_host_limits(settings), plugins)
         """The plugins in Python."""
@@ -211,8 +215,12 @@ class Node:
 
         def start(table: bytes | None) -> Core:
             # A node without a configuration says so to each request, rather than to say nothing.
+            try:
+                plain = self._vaults.resolved(table or _EMPTY_TABLE)
+            except PayloadRefused as refused:
+                raise ApplyError(orjson.dumps(refused.faults).decode()) from refused
             self.plugins.begin()
-            core = Core.start(core_settings, self._gate.first_table(table or _EMPTY_TABLE), self.plugins)
+            core = Core.start(core_settings, self._gate.first_table(plain), self.plugins)
             started.append(core)
             self.plugins.attach(core)
             return core
@@ -227,11 +235,11 @@ class Node:
             return _issues(applied.issues)
 
         def apply(table: bytes) -> Sequence[Issue]:
-            return self._gate.apply(table, apply_plain)
+            return self._gate.apply(self._vaults.resolved(table), apply_plain)
 
         def note_served(table: bytes) -> None:
             self._gate.note_served(table)
-            delivery.configure(table)
+            delivery.configure(self._vaults.resolved(table))
 
         def drain(kind: str) -> bytes:
             return started[-1].drain(kind)  # type: ignore[arg-type]
