@@ -21,6 +21,8 @@ BUNDLED = [
 ]
 ROUTES = {"r1": "s1", "r2": "s1", "r3": "s2", "r4": None}
 CONSUMERS = ["c1", "c2"]
+# By their names; the ids sort the other way.
+GROUPS = {"g2": "gold", "g1": "iron"}
 
 
 def row(index: int, name: str, scope: dict[str, str | None], finds: str | None, answers: bool) -> dict[str, Any]:
@@ -29,12 +31,26 @@ def row(index: int, name: str, scope: dict[str, str | None], finds: str | None, 
     return {"id": f"p{index}", "name": name, "config": config, "protocols": ["http"], "enabled": True, **scope}
 
 
+WHOSE = st.one_of(
+    st.just((None, None)),
+    st.sampled_from(CONSUMERS).map(lambda consumer: (consumer, None)),
+    st.sampled_from(sorted(GROUPS)).map(lambda group: (None, group)),
+)
+
+
+def _places(scope: dict[str, Any]) -> dict[str, str | None]:
+    return {"route": scope["route"], "service": scope["service"]}
+
+
 SCOPES = st.fixed_dictionaries(
     {
-        "consumer": st.none() | st.sampled_from(CONSUMERS),
+        "whose": WHOSE,
         "route": st.none() | st.sampled_from(sorted(ROUTES)),
         "service": st.none() | st.sampled_from(["s1", "s2"]),
     }
+).map(lambda scope: {"consumer": scope["whose"][0], "consumer_group": scope["whose"][1], **_places(scope)})
+MEMBERS = st.fixed_dictionaries(
+    {consumer: st.lists(st.sampled_from(sorted(GROUPS)), unique=True) for consumer in CONSUMERS}
 )
 PLUGINS = st.lists(
     st.tuples(
@@ -49,7 +65,7 @@ PLUGINS = st.lists(
 ).map(lambda plugins: [row(index, *plugin) for index, plugin in enumerate(plugins)])
 
 
-def table(plugins: list[dict[str, Any]]) -> str:
+def table(plugins: list[dict[str, Any]], members: dict[str, list[str]]) -> str:
     """The whole configuration."""
     route = {
         "protocols": ["http"], "https_redirect_status_code": 426, "strip_path": True, "preserve_host": False,
@@ -61,17 +77,24 @@ def table(plugins: list[dict[str, Any]]) -> str:
             "services": [{"id": each, **service} for each in ("s1", "s2")],
             "routes": [{"id": each, "service": of, **route} for each, of in ROUTES.items()],
             "consumers": [{"id": each, "username": each} for each in CONSUMERS],
+            "consumer_groups": [{"id": each, "name": name} for each, name in GROUPS.items()],
+            "consumer_group_consumers": [
+                {"id": f"{group}-{consumer}", "consumer": consumer, "consumer_group": group}
+                for consumer, groups in members.items()
+                for group in groups
+            ],
             "plugins": plugins,
         }
     )
 
 
 @settings(settings.get_profile("reference"), max_examples=400)
-@given(PLUGINS, st.none() | st.sampled_from(sorted(ROUTES)))
+@given(PLUGINS, MEMBERS, st.none() | st.sampled_from(sorted(ROUTES)))
 def test_plugins_run_as_the_plain_statement_says(
-    engine: Engine, plugins: list[dict[str, Any]], route: str | None
+    engine: Engine, plugins: list[dict[str, Any]], members: dict[str, list[str]], route: str | None
 ) -> None:
-    answer = engine.decide("plugins", bundled=BUNDLED, table=table(plugins), route=route)
+    answer = engine.decide("plugins", bundled=BUNDLED, table=table(plugins, members), route=route)
     service = ROUTES[route] if route else None
-    wanted = ordering.course(BUNDLED, plugins, route, service)
+    by_name = {consumer: sorted(groups, key=GROUPS.__getitem__) for consumer, groups in members.items()}
+    wanted = ordering.course(BUNDLED, plugins, route, service, by_name)
     assert answer == {"ran": wanted.ran, "filtered": wanted.filtered}

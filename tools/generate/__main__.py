@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tools.generate import bundled, compatibility, model, network, plugin_configs, reference, settings
+from tools.generate import bundled, compatibility, model, network, parity, plugin_configs, reference, settings
 
 ROOT = Path(__file__).resolve().parents[2]
 # Folders that hold nothing but generated files.
@@ -14,7 +14,7 @@ OWNED = ("docs/reference/entities", "docs/reference/plugins")
 
 def main() -> int:
     """Write, or compare."""
-    wanted = {page.PAGE: page.page() for page in (bundled, compatibility, model, network, settings)}
+    wanted = {page.PAGE: page.page() for page in (bundled, compatibility, model, network, parity, settings)}
     wanted |= plugin_configs.files() | reference.files()
     stray = [
         path

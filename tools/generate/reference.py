@@ -32,7 +32,7 @@ def _entity(kind: EntityType) -> str:
 def _plugin(plugin: PluginType) -> str:
     runs = "runs" if has_behaviour(plugin) else "is checked and stored, and does not run yet"
     if plugin.name in REFUSED:
-        runs = "is refused with the configuration, since it is Lua: write it as a plugin in Python (`twinplane plugin new`)"
+        runs = "is refused with the configuration: it is Lua. Write it as a plugin in Python (`twinplane plugin new`)"
     lines = [
         f"# {plugin.name}",
         "",

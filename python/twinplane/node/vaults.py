@@ -1,5 +1,5 @@
-"""Puts secrets in place of the references to them (`{vault://env/my-secret}`), just before the core and the log plugins are
-handed a configuration: what a node keeps on its disk holds the references alone.
+"""Puts secrets in place of the references to them (`{vault://env/my-secret}`), just before the core and the log plugins
+are handed a configuration: what a node keeps on its disk holds the references alone.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Vaults:
     environ: Mapping[str, str]
 
     def resolved(self, table: bytes) -> bytes:
-        """The table with secrets in place of references. Raises PayloadRefused with every reference that leads nowhere."""
+        """The table with secrets in place of references. Raises PayloadRefused with all that lead nowhere."""
         if _START.encode() not in table:
             return table
         document: dict[str, Any] = orjson.loads(table)

@@ -48,11 +48,15 @@ struct Login {
 }
 
 impl Login {
-    // `Basic <base64 of name:password>`, one space between them; what stands after another is not read.
+    // `Basic`, or `basic`, and the base64 of `name:password`; what stands behind its padding is not read
+    // (vectors/plugins: basic-auth/malformed).
     fn of(headers: &Headers, name: &str) -> Option<Self> {
-        let mut words = headers.get(name)?.split(|byte| *byte == b' ');
-        let is_basic = words.next()?.eq_ignore_ascii_case(b"Basic");
-        let pair = base64::decode(words.next().filter(|_| is_basic)?)?;
+        let value = headers.get(name)?.trim_ascii_start();
+        let rest = value
+            .strip_prefix(b"Basic")
+            .or_else(|| value.strip_prefix(b"basic"))?;
+        let shown = rest.trim_ascii_start().split(|byte| *byte == b'=').next()?;
+        let pair = base64::decode(shown)?;
         let colon = pair.iter().position(|byte| *byte == b':')?;
         (colon > 0).then(|| Self {
             username: pair[..colon].to_vec(),
