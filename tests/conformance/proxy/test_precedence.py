@@ -58,7 +58,7 @@ def test_the_most_specific_configuration_runs(first: int) -> None:
         assert _status(running) == 400 + first
 
 
-@pytest.mark.parametrize("pair", itertools.pairwise(["grs", "gr", "gs", "g"]), ids="-".join)
+@pytest.mark.parametrize("pair", list(itertools.pairwise(["grs", "gr", "gs", "g"])), ids="-".join)
 def test_of_two_for_a_group_the_more_specific_runs(pair: tuple[str, str]) -> None:
     with gateway(_config([_termination(pair[1], 402), _termination(pair[0], 401)])) as running:
         assert _status(running) == 401
