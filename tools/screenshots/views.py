@@ -76,7 +76,7 @@ def _certificate_wrong(page: Page) -> None:
 def _make_certificate(page: Page) -> None:
     page.get_by_label("Title of the certificate").fill("eu-1")
     page.get_by_role("button", name="Make a certificate").click()
-    expect(page.get_by_text("Waiting for the node")).to_be_visible()
+    expect(page.get_by_role("heading", name="See it come")).to_be_visible()
 
 
 def _open_place(place: str) -> Callable[[Page], None]:
@@ -139,7 +139,7 @@ def _nodes() -> Iterator[View]:
     yield View("node-new", "{new}/nodes/new")
     for place in PLACES:
         yield View(f"node-new-{place.lower()}", "{new}/nodes/new", _open_place(place))
-    yield View("kubernetes-instructions", "{kic}/nodes/new", _make_certificate)
+    yield View("kubernetes-instructions", "{kic}/connection-instructions", _make_certificate)
     yield View("node-certificates", "{main}/node-certificates")
     yield View("node-certificates-empty", "{empty}/node-certificates")
     yield View("node-certificates-problem", "{main}/node-certificates", _certificate_wrong)

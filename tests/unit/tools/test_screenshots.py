@@ -12,7 +12,7 @@ from twinplane.registry import plugin_types
 from twinplane.web.console import pages
 from twinplane.web.console.sign_in.page import SignIn
 
-LIVE = re.compile(r"/(events|waiting|lookup)$")
+LIVE = re.compile(r"(/(events|waiting|lookup)|\.json)$")
 
 
 def _path(view: View) -> str:
