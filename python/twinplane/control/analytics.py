@@ -31,6 +31,7 @@ from twinplane.store.events import (
     QueryTooLong,
     RecordsQuery,
     Source,
+    TimelinessRow,
 )
 
 __all__ = [
@@ -57,6 +58,7 @@ __all__ = [
     "Reporter",
     "Retention",
     "Source",
+    "TimelinessRow",
 ]
 
 _DAY_S = 86_400
@@ -105,6 +107,10 @@ class Analytics:
     def losses(self, control_planes: Sequence[str]) -> Sequence[LossRow]:
         """Records that nodes had to drop, by node."""
         return self._store.losses(control_planes)
+
+    def timeliness(self, control_planes: Sequence[str]) -> Sequence[TimelinessRow]:
+        """How far behind the records of each node came, and when some were lost."""
+        return self._store.timeliness(control_planes)
 
     def forget_old(self, now: float | None = None) -> int:
         """Drop what is older than its retention. Called once an hour; returns the number of records dropped."""

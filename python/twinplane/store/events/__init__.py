@@ -2,7 +2,7 @@
 
 from twinplane.store.events.batch import RECORD_COLUMNS, USAGE_COLUMNS, Batch, Source
 from twinplane.store.events.errors import EventStoreFailed, EventStoreUnusable, QueryTooLong
-from twinplane.store.events.events import EventStore, EventStoreSettings, LossRow
+from twinplane.store.events.events import EventStore, EventStoreSettings, LossRow, TimelinessRow
 from twinplane.store.events.fields import DIMENSIONS, METRICS, RECORD_FIELDS, FieldKind
 from twinplane.store.events.query import (
     OTHER,
@@ -40,4 +40,5 @@ __all__ = [
     "QueryTooLong",
     "RecordsQuery",
     "Source",
+    "TimelinessRow",
 ]

@@ -41,6 +41,17 @@ class LossRow:
     lost_records: int
 
 
+@dataclass(frozen=True, slots=True)
+class TimelinessRow:
+    """When records of a node last came, the newest of them, and when it was last told that some were dropped."""
+
+    control_plane_id: str
+    node_id: str
+    received_us: int | None
+    newest_us: int | None
+    lost_us: int | None
+
+
 class EventStore:
     """Keeps events. Thread-safe: writes take turns, each query has a cursor of its own."""
 
@@ -112,12 +123,25 @@ class EventStore:
             ).fetchall()
         return [LossRow(*row) for row in rows]
 
+    def timeliness(self, control_planes: Sequence[str]) -> Sequence[TimelinessRow]:
+        """How far behind the records of each node came, and when some were lost."""
+        with self._asking() as cursor:
+            rows = cursor.execute(
+                "SELECT control_plane_id, node_id, received_us, newest_us, lost_us FROM timeliness "
+                "WHERE control_plane_id IN (SELECT unnest(?::VARCHAR[])) ORDER BY 1, 2",
+                [list(control_planes)],
+            ).fetchall()
+        return [TimelinessRow(*row) for row in rows]
+
     def forget(self, *, records_before_us: int, usage_before_minute: int) -> int:
         """Drop what is older than its retention. Returns the number of request records dropped."""
         with self._changing() as cursor:
             count = cursor.execute("DELETE FROM record WHERE request_start_us < ?", [records_before_us]).fetchone()
             cursor.execute("DELETE FROM usage WHERE minute < ?", [usage_before_minute])
             cursor.execute("DELETE FROM delivery WHERE received_us < ?", [usage_before_minute * 1_000_000])
+            cursor.execute(
+                "DELETE FROM timeliness WHERE greatest(received_us, lost_us) < ?", [usage_before_minute * 1_000_000]
+            )
         return int(count[0]) if count else 0
 
     def _prepare(self, path: str) -> None:
@@ -154,6 +178,8 @@ class EventStore:
                     f"FROM (SELECT from_json_strict(?::JSON, '{form}') AS batch)",
                     [*stamp, text],
                 )
+                if table == "record":
+                    _note_newest(cursor, batch)
         return is_new
 
     @contextmanager
@@ -208,6 +234,10 @@ def _tables() -> Iterator[str]:
         "CREATE TABLE IF NOT EXISTS loss (control_plane_id VARCHAR, node_id VARCHAR, origin VARCHAR, "
         "lost_records BIGINT, PRIMARY KEY (control_plane_id, node_id, origin))"
     )
+    yield (
+        "CREATE TABLE IF NOT EXISTS timeliness (control_plane_id VARCHAR, node_id VARCHAR, received_us BIGINT, "
+        "newest_us BIGINT, lost_us BIGINT, PRIMARY KEY (control_plane_id, node_id))"
+    )
 
 
 def _declared(columns: Mapping[str, str]) -> str:
@@ -228,9 +258,39 @@ def _advance(cursor: duckdb.DuckDBPyConnection, source: Source) -> bool:
         [*key, source.number],
     )
     if source.lost_records:
+        _note_loss(cursor, source)
         cursor.execute(
             "INSERT INTO loss VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE "
             "SET lost_records = greatest(lost_records, excluded.lost_records)",
             [source.control_plane_id, source.node_id, source.lost_origin, source.lost_records],
         )
     return True
+
+
+def _note_newest(cursor: duckdb.DuckDBPyConnection, batch: Batch) -> None:
+    """Note that records came now, and of when the newest of them is."""
+    newest = max(batch.columns[list(RECORD_COLUMNS).index("request_start_us")], key=_as_int)
+    cursor.execute(
+        "INSERT INTO timeliness VALUES (?, ?, epoch_us(now()), ?, NULL) ON CONFLICT DO UPDATE "
+        "SET received_us = excluded.received_us, newest_us = excluded.newest_us",
+        [batch.source.control_plane_id, batch.source.node_id, newest],
+    )
+
+
+def _note_loss(cursor: duckdb.DuckDBPyConnection, source: Source) -> None:
+    """Note that a node tells now of more dropped records than before."""
+    key = [source.control_plane_id, source.node_id]
+    found = cursor.execute(
+        "SELECT lost_records FROM loss WHERE control_plane_id = ? AND node_id = ? AND origin = ?",
+        [*key, source.lost_origin],
+    ).fetchone()
+    if found is None or found[0] < source.lost_records:
+        cursor.execute(
+            "INSERT INTO timeliness VALUES (?, ?, NULL, NULL, epoch_us(now())) "
+            "ON CONFLICT DO UPDATE SET lost_us = excluded.lost_us",
+            key,
+        )
+
+
+def _as_int(value: object) -> int:
+    return value if isinstance(value, int) else 0

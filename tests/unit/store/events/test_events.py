@@ -225,3 +225,22 @@ def test_a_batch_that_cannot_be_stored_leaves_nothing(store: EventStore) -> None
         store.add_records(broken)
     assert store.add_records(batch([record(0)]))
     assert count(store) == 1
+
+
+def test_how_late_records_come_is_kept_by_node(store: EventStore) -> None:
+    assert store.timeliness([CP]) == []
+    store.add_records(batch([record(0), record(5)], number=1))
+    (row,) = store.timeliness([CP])
+    assert row.newest_us == record(5)[0]
+    assert row.received_us is not None
+    assert row.received_us > row.newest_us
+    assert row.lost_us is None
+    store.add_records(batch([record(1)], number=2, lost=5))
+    (told,) = store.timeliness([CP])
+    assert told.lost_us is not None
+    store.add_records(batch([record(1)], number=3, lost=5))
+    (again,) = store.timeliness([CP])
+    assert again.lost_us == told.lost_us, "nothing more was lost"
+    assert store.timeliness([OTHER_CP]) == []
+    store.forget(records_before_us=0, usage_before_minute=2**40)
+    assert store.timeliness([CP]) == []

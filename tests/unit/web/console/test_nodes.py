@@ -12,7 +12,9 @@ import pytest
 from tests.unit.web.console.conftest import Browser, Rig
 
 from twinplane.control import NodeHello, NodeIssue, NodePing, NodeReport
+from twinplane.control.analytics import RECORD_COLUMNS, Batch, Source
 from twinplane.node.authority import self_signed
+from twinplane.web.console.nodes.advice import advice
 
 SCRIPT = "<script>alert(1)</script>"
 NODE = "6f1f6d54-3f0e-4d2c-9a55-0d5f6f3c8f01"
@@ -126,3 +128,50 @@ async def test_a_live_page_is_told_of_a_change(rig: Rig) -> None:
     assert seen[0].startswith(b"retry:")
     # Once at the start, for what happened since the page was made, and once for the change.
     assert [b"event: changed" in part for part in seen] == [False, True, True]
+
+
+async def test_late_and_lost_telemetry_is_told_with_what_to_do(rig: Rig, signed_in: Browser) -> None:
+    expected = rig.control.nodes.expected_hash(_scope(rig)).hash
+    _report(rig, ping=NodePing(expected, 1, "e"))
+    nodes, one = f"{rig.plane_path}/nodes", f"{rig.plane_path}/nodes/{NODE}"
+    assert "Came last</dt><dd><span" in (await signed_in.get(one)).text, "never"
+
+    def deliver(number: int, ago_s: float, lost: int) -> None:
+        row = dict.fromkeys(RECORD_COLUMNS) | {"request_start_us": int((time.time() - ago_s) * 1e6)}
+        source = Source(_scope(rig).control_plane_id, NODE, "3.9.3", "boot", number, "origin", lost)
+        rig.analytics.add_records(Batch(source, [[value] for value in row.values()]))
+
+    deliver(1, 0.0, 0)
+    assert "late" not in (await signed_in.get(nodes)).text
+    assert "Telemetry is late" not in (await signed_in.get(rig.plane_path)).text
+    deliver(2, 600.0, 33)
+    page = (await signed_in.get(nodes)).text
+    assert "10 min late" in page
+    assert '<td class="number">33</td>' in page
+    overview = (await signed_in.get(rig.plane_path)).text
+    assert "Telemetry is late" in overview
+    assert "Telemetry was lost" in overview
+    assert f'href="{one}"' in overview, "where it is one node, its page"
+    page = (await signed_in.get(one)).text
+    assert "Its telemetry is late" in page
+    assert "Telemetry was lost within a day" in page
+
+
+@pytest.mark.parametrize(
+    ("status", "connected", "synced", "said"),
+    [
+        ("plugin_set_incompatible", True, False, "Install the plugin"),
+        ("kong_version_incompatible", True, False, "Upgrade the node"),
+        ("normal", True, False, "newest configuration"),
+        ("normal", False, True, "twinplane network check"),
+        ("normal", True, True, ""),
+    ],
+)
+def test_whatever_is_wrong_with_a_node_there_is_something_to_do(
+    rig: Rig, status: str, *, connected: bool, synced: bool, said: str
+) -> None:
+    _report(rig, sync_status=status)
+    node = rig.control.nodes.get(_scope(rig), NODE)
+    found = advice(node, is_connected=connected, is_in_sync=synced, is_late=False, was_lost=False)
+    assert bool(found) == bool(said)
+    assert all(said in one.text for one in found)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 from cryptography import x509
 
 from twinplane.control import ControlPlane, ExpectedHash, Node, NodeCertificate
 from twinplane.settings.network import ControlPlaneType
+from twinplane.web.console.nodes.telemetry import LATE_S, NOTHING, Telemetry
 
 SILENT_S = 60.0
 """A node that has not pinged for so long is not connected (it pings every 30 s)."""
@@ -47,9 +49,14 @@ def findings(
     *,
     base: str,
     now: float,
+    telemetry: Mapping[str, Telemetry] = MappingProxyType({}),
 ) -> list[Finding]:
     """Everything worth attention, the worst first."""
-    found = [*_of_nodes(plane, nodes, expected, base, now), *_of_certificates(certificates, base, now)]
+    found = [
+        *_of_nodes(plane, nodes, expected, base, now),
+        *_of_telemetry(nodes, telemetry, base, now),
+        *_of_certificates(certificates, base, now),
+    ]
     return sorted(found, key=lambda one: one.kind != "bad")
 
 
@@ -71,7 +78,7 @@ def _of_nodes(
             f"{_names(silent)} {'does' if len(silent) == 1 else 'do'} not answer. They may still serve what they have."
         )
         kind: Literal["bad", "warn"] = "bad" if len(silent) == len(nodes) else "warn"
-        yield Finding(kind, f"{len(silent)} of {len(nodes)} nodes away", text, f"{base}/nodes", "See nodes")
+        yield Finding(kind, f"{len(silent)} of {len(nodes)} nodes away", text, _path(silent, base), "See nodes")
     behind = [
         node
         for node in nodes
@@ -79,11 +86,24 @@ def _of_nodes(
     ]
     if behind:
         text = f"{_names(behind)}: connected, and not running the newest configuration."
-        yield Finding("bad", "Nodes out of sync", text, f"{base}/nodes", "See why")
+        yield Finding("bad", "Nodes out of sync", text, _path(behind, base), "See why")
     limited = [node for node in nodes if node.issues]
     if limited:
         text = f"{_names(limited)} cannot do all of the configuration, or report a problem with it."
-        yield Finding("warn", "Nodes with issues", text, f"{base}/nodes", "See issues")
+        yield Finding("warn", "Nodes with issues", text, _path(limited, base), "See issues")
+
+
+def _of_telemetry(
+    nodes: Sequence[Node], telemetry: Mapping[str, Telemetry], base: str, now: float
+) -> Iterator[Finding]:
+    late = [node for node in nodes if (telemetry.get(node.id, NOTHING).lag_s or 0) >= LATE_S]
+    if late:
+        text = f"{_names(late)}: records come long after their requests. Figures of the last minutes are too low."
+        yield Finding("warn", "Telemetry is late", text, _path(late, base), "See nodes")
+    losing = [node for node in nodes if telemetry.get(node.id, NOTHING).was_lost_recently(now)]
+    if losing:
+        text = f"{_names(losing)} could not keep all records while they could not be sent. Requests were served."
+        yield Finding("warn", "Telemetry was lost", text, _path(losing, base), "See nodes")
 
 
 def _of_certificates(certificates: Sequence[NodeCertificate], base: str, now: float) -> Iterator[Finding]:
@@ -106,6 +126,11 @@ def expiry_of(certificate: NodeCertificate) -> float | None:
         return x509.load_pem_x509_certificate(certificate.cert.encode()).not_valid_after_utc.timestamp()
     except ValueError:
         return None
+
+
+def _path(nodes: Sequence[Node], base: str) -> str:
+    """Where one sees what is wrong: the node where it is one, else all of them."""
+    return f"{base}/nodes/{nodes[0].id}" if len(nodes) == 1 else f"{base}/nodes"
 
 
 def _names(nodes: Sequence[Node]) -> str:

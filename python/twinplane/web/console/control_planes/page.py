@@ -15,6 +15,7 @@ from twinplane.web.console.control_planes.condition import SILENT_S, Finding, fi
 from twinplane.web.console.control_planes.today import Today, last_hour, requests_today
 from twinplane.web.console.entities.kinds import KINDS, name_of, title_of
 from twinplane.web.console.errors import PageError
+from twinplane.web.console.nodes.telemetry import telemetry_of
 from twinplane.web.console.place import Place
 from twinplane.web.console.visit import Visit
 
@@ -203,7 +204,9 @@ async def _condition(visit: Visit, plane: ControlPlane) -> tuple[list[Finding], 
     nodes = await visit.run(visit.control.nodes.list, plane.scope)
     expected = await visit.run(visit.control.nodes.expected_hash, plane.scope)
     certificates = await visit.run(visit.control.certificates.list, plane.scope)
-    return findings(plane, nodes, expected, certificates, base=visit.base, now=time.time()), nodes
+    telemetry = await telemetry_of(visit, plane.id)
+    found = findings(plane, nodes, expected, certificates, base=visit.base, now=time.time(), telemetry=telemetry)
+    return found, nodes
 
 
 async def _as_typed(plane: ControlPlane) -> dict[str, str]:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from starlette.responses import Response
 from starlette.routing import Route
 
 from twinplane.control import ExpectedHash, Node
-from twinplane.control.analytics import LossRow
 from twinplane.control.errors import ControlError, NotFound
 from twinplane.node.authority import self_signed
 from twinplane.web.console.control_planes.condition import is_connected, is_in_sync
 from twinplane.web.console.errors import PageError
+from twinplane.web.console.nodes.advice import Advice, advice
 from twinplane.web.console.nodes.instructions import Instructions, instructions
+from twinplane.web.console.nodes.telemetry import LATE_S, NOTHING, Telemetry, telemetry_of
 from twinplane.web.console.visit import Visit
 
 CERTIFICATE_DAYS = 3650
@@ -30,7 +31,18 @@ class Shown:
     node: Node
     is_connected: bool
     is_in_sync: bool
-    lost_records: int
+    telemetry: Telemetry
+
+    @property
+    def advice(self) -> Sequence[Advice]:
+        """What is wrong with it, and what to do."""
+        return advice(
+            self.node,
+            is_connected=self.is_connected,
+            is_in_sync=self.is_in_sync,
+            is_late=(self.telemetry.lag_s or 0) >= LATE_S,
+            was_lost=self.telemetry.was_lost_recently(time.time()),
+        )
 
     @property
     def link(self) -> tuple[str, str]:
@@ -63,7 +75,10 @@ async def watch_list(visit: Visit) -> Response:
 
     async def look() -> bytes:
         shown, expected = await _nodes(visit)
-        states = [(one.node.id, one.link, one.sync, one.node.config_hash, len(one.node.issues)) for one in shown]
+        states = [
+            (one.node.id, one.link, one.sync, one.node.config_hash, len(one.node.issues), one.telemetry.lag[1])
+            for one in shown
+        ]
         return repr((states, expected.hash)).encode()
 
     return visit.console.live.stream(look)
@@ -177,10 +192,12 @@ async def _nodes(visit: Visit) -> tuple[list[Shown], ExpectedHash]:
         expected = await visit.run(visit.control.nodes.expected_hash, plane.scope)
     except NotFound:
         expected = ExpectedHash("", 0, 0)
-    losses: Sequence[LossRow] = await visit.measured(visit.analytics.losses, (), [plane.id])
-    lost: Mapping[str, int] = {row.node_id: row.lost_records for row in losses}
+    telemetry = await telemetry_of(visit, plane.id)
     now = time.time()
-    shown = [Shown(node, is_connected(node, now), is_in_sync(node, expected), lost.get(node.id, 0)) for node in nodes]
+    shown = [
+        Shown(node, is_connected(node, now), is_in_sync(node, expected), telemetry.get(node.id, NOTHING))
+        for node in nodes
+    ]
     return sorted(shown, key=lambda one: (one.is_connected, one.is_in_sync, one.node.hostname)), expected
 
 
