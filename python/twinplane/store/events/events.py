@@ -5,6 +5,7 @@ Rows come in by the batch, in one statement and one transaction; a batch that ca
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,9 @@ from twinplane.store.events.query import MetricsQuery, MetricsResult, MetricsRow
 from twinplane.store.events.sql import RECORD_RESULT, metrics_statement, records_statement, top_statement
 
 FORMAT = 1
+STATUS_GROUPS_MAX = 11
+"""Of three digits, and of none."""
+
 _SOURCE_COLUMNS = {"control_plane_id": "VARCHAR", "node_id": "VARCHAR"}
 
 
@@ -105,6 +109,9 @@ class EventStore:
         kept: list[Sequence[str | None] | None] = []
         with self._asking() as cursor:
             for dimension in query.dimensions:
+                if _groups_max(query, dimension) <= query.limit:
+                    kept.append(None)
+                    continue
                 names = [row[0] for row in cursor.execute(*top_statement(query, dimension)).fetchall()]
                 is_over = len(names) > query.limit
                 kept.append(names[: query.limit] if is_over else None)
@@ -219,6 +226,12 @@ class EventStore:
                 raise QueryTooLong(self._settings.query_seconds_max) from error
             finally:
                 timer.cancel()
+
+
+def _groups_max(query: MetricsQuery, dimension: str) -> float:
+    """How many groups there can be, where that is known without looking."""
+    known = {"control_plane": len(query.control_planes), "status_code_grouped": STATUS_GROUPS_MAX}
+    return known.get(dimension, math.inf)
 
 
 def _tables() -> Iterator[str]:

@@ -20,14 +20,18 @@ class FieldKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field that can be filtered or grouped by. `expression` is SQL over the record table."""
+    """A field that can be filtered or grouped by. `expression` is SQL over the record table.
+
+    Of a scoped id `column` is the part that differs within one control plane: comparing it alone costs far less.
+    """
 
     kind: FieldKind
     expression: str
+    column: str = ""
 
 
 def _scoped(column: str) -> Field:
-    return Field(FieldKind.SCOPED_ID, f"control_plane_id || ':' || {column}")
+    return Field(FieldKind.SCOPED_ID, f"control_plane_id || ':' || {column}", column)
 
 
 def _group(column: str) -> Field:

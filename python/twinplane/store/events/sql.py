@@ -84,9 +84,10 @@ def records_statement(query: RecordsQuery) -> tuple[str, list[object]]:
 def top_statement(query: MetricsQuery, dimension: str) -> tuple[str, list[object]]:
     """The statement for the largest groups of one dimension, one more than the limit."""
     where = _where(query.control_planes, query.period, query.filters, DIMENSIONS)
+    shown, grouped = _grouping(query, dimension)
     text = (
-        f"SELECT ({DIMENSIONS[dimension].expression})::VARCHAR AS name FROM record WHERE {where.text} "  # noqa: S608
-        "GROUP BY name ORDER BY count(*) DESC, name LIMIT ?"
+        f"SELECT {shown} AS name FROM record WHERE {where.text} "  # noqa: S608
+        f"GROUP BY {grouped} ORDER BY count(*) DESC, name LIMIT ?"
     )
     return text, [*where.parameters, query.limit + 1]
 
@@ -99,28 +100,42 @@ def metrics_statement(query: MetricsQuery, kept: Sequence[Sequence[str | None] |
     where = _where(query.control_planes, query.period, query.filters, DIMENSIONS)
     bucket, bucket_parameters = _bucket(query)
     columns, parameters = [f"{bucket} AS bucket"], bucket_parameters
+    groups = ["bucket"]
     for position, (dimension, names) in enumerate(zip(query.dimensions, kept, strict=True)):
-        expression = f"({DIMENSIONS[dimension].expression})::VARCHAR"
+        shown, grouped = _grouping(query, dimension)
         if names is not None and position == 0:
-            _keep(where, expression, names)
+            _keep(where, DIMENSIONS[dimension], names, is_one_plane=len(query.control_planes) == 1)
         elif names is not None:
-            test = _Conditions()
-            _keep(test, expression, names)
-            expression = f"CASE WHEN {test.text} THEN {expression} ELSE ? END"
+            test, expression = _Conditions(), f"({DIMENSIONS[dimension].expression})::VARCHAR"
+            _keep(test, DIMENSIONS[dimension], names)
+            shown, grouped = f"CASE WHEN {test.text} THEN {expression} ELSE ? END", f"group_{position}"
             parameters += [*test.parameters, OTHER]
-        columns.append(f"{expression} AS group_{position}")
+        columns.append(f"{shown} AS group_{position}")
+        groups.append(grouped)
     minutes = _bucket_minutes(query)
     columns += [METRICS[name].expression.replace("$minutes", repr(minutes)) for name in query.metrics]
-    grouping = ", ".join(str(position + 1) for position in range(1 + len(query.dimensions)))
+    order = ", ".join(str(position + 1) for position in range(1 + len(query.dimensions)))
     text = (
         f"SELECT {', '.join(columns)} FROM record WHERE {where.text} "  # noqa: S608
-        f"GROUP BY {grouping} HAVING count(*) > 0 ORDER BY {grouping}"
+        f"GROUP BY {', '.join(groups)} HAVING count(*) > 0 ORDER BY {order}"
     )
     return text, [*parameters, *where.parameters]
 
 
-def _keep(where: _Conditions, expression: str, names: Sequence[str | None]) -> None:
+def _grouping(query: MetricsQuery, dimension: str) -> tuple[str, str]:
+    """How a group is shown, and what it is grouped by: an id alone within one control plane, put together later."""
+    known = DIMENSIONS[dimension]
+    if known.column and len(query.control_planes) == 1:
+        return f"any_value(control_plane_id) || ':' || {known.column}", known.column
+    expression = f"({known.expression})::VARCHAR"
+    return expression, expression
+
+
+def _keep(where: _Conditions, subject: Field, names: Sequence[str | None], *, is_one_plane: bool = False) -> None:
     known = [name for name in names if name is not None]
+    expression = f"({subject.expression})::VARCHAR"
+    if is_one_plane and subject.column:
+        expression, known = subject.column, [name.partition(":")[2] for name in known]
     clause = f"{expression} IN (SELECT unnest(?::VARCHAR[]))"
     if len(known) != len(names):
         clause = f"({clause} OR {expression} IS NULL)"
@@ -151,7 +166,10 @@ def _where(
 ) -> _Conditions:
     where = _Conditions()
     where.add("request_start_us >= ? AND request_start_us < ?", period.start_us, period.end_us)
-    where.add("control_plane_id IN (SELECT unnest(?::VARCHAR[]))", list(control_planes))
+    if len(control_planes) == 1:
+        where.add("control_plane_id = ?", control_planes[0])
+    else:
+        where.add("control_plane_id IN (SELECT unnest(?::VARCHAR[]))", list(control_planes))
     for condition in filters:
         _add_filter(where, fields[condition.field], condition)
     return where
@@ -170,6 +188,9 @@ def _add_filter(where: _Conditions, subject: Field, condition: Filter) -> None:
         if operator is Operator.NOT_IN:
             clause = f"coalesce(NOT {clause}, true)"
         where.add(clause, list(condition.values))
+    elif operator is Operator.EQUAL and subject.column:
+        plane, _, value = str(condition.values[0]).partition(":")
+        where.add(f"(control_plane_id = ? AND {subject.column} = ?)", plane, value)
     elif operator is Operator.STARTS_WITH:
         where.add(f"starts_with({expression}, ?)", condition.values[0])
     elif operator is Operator.ENDS_WITH:

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from twinplane.store.events import (
+    DIMENSIONS,
     OTHER,
     RECORD_COLUMNS,
     Batch,
@@ -244,3 +245,23 @@ def test_how_late_records_come_is_kept_by_node(store: EventStore) -> None:
     assert store.timeliness([OTHER_CP]) == []
     store.forget(records_before_us=0, usage_before_minute=2**40)
     assert store.timeliness([CP]) == []
+
+
+@pytest.mark.parametrize("dimension", sorted(DIMENSIONS))
+@pytest.mark.parametrize("limit", [1, 50])
+def test_one_control_plane_is_grouped_as_several_are(store: EventStore, dimension: str, limit: int) -> None:
+    ids = [None, SERVICE, "00000001-0000-4000-8000-000000000000"]
+    rows = [
+        record(n, service_id=ids[n % 3], route_id=None, consumer_id=ids[n % 2], status=200 + n % 3) for n in range(24)
+    ]
+    store.add_records(batch(rows))
+    one = MetricsQuery([CP], HOUR, dimensions=[dimension], limit=limit)
+    both = MetricsQuery([CP, OTHER_CP], HOUR, dimensions=[dimension], limit=limit)
+    assert store.metrics(one) == store.metrics(both)
+    for group in {row.groups[0] for row in store.metrics(one).rows} - {None}:
+        if ":" in str(group):
+            filters = [Filter(dimension, Operator.EQUAL, (str(group),))]
+            narrowed = store.metrics(MetricsQuery([CP], HOUR, filters=filters))
+            by_list = [Filter(dimension, Operator.IN, (str(group),))]
+            assert narrowed == store.metrics(MetricsQuery([CP], HOUR, filters=by_list))
+            assert narrowed.rows

@@ -13,8 +13,8 @@ from twinplane.web.console.components.chart import Chart
 from twinplane.web.console.traffic.page import Asked, requests_over_time
 from twinplane.web.console.visit import Visit
 
-_STATUS_GROUPS = 6
-"""1XX to 5XX, and what was never answered: the limit of a query holds for each of its dimensions."""
+_STATUS_GROUPS = 12
+"""More than there are: the limit of a query holds for each of its dimensions."""
 
 
 @dataclass(frozen=True, slots=True)
