@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from twinplane import __version__
 from twinplane.web.console.assets import ROOT, Assets
@@ -23,7 +23,7 @@ def make_templates(assets: Assets) -> Environment:
         lstrip_blocks=True,
     )
     environment.globals.update(asset=assets.url, version=__version__)
-    environment.filters.update(moment=moment, clock=clock, count=count, size=size)
+    environment.filters.update(moment=moment, clock=clock, marked=marked, count=count, size=size)
     return environment
 
 
@@ -42,6 +42,16 @@ def clock(at: float) -> Markup:
     is_far = abs(datetime.datetime.now(datetime.UTC) - when) > _SAME_DAY
     text, full = when.strftime("%d %b %H:%M:%S" if is_far else "%H:%M:%S"), when.strftime("%Y-%m-%d %H:%M:%S UTC")
     return Markup('<time class="clock" datetime="{}" title="{}">{}</time>').format(when.isoformat(), full, text)
+
+
+def marked(text: str) -> Markup:
+    """Text in which `marks` stand around what is typed, as code; everything is escaped."""
+    parts = str(text).split("`")
+    if len(parts) % 2 == 0:
+        return escape(text)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(one) if at % 2 else escape(one) for at, one in enumerate(parts)
+    )
 
 
 def count(number: float) -> str:

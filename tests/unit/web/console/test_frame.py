@@ -9,6 +9,7 @@ from tests.unit.web.console.conftest import Browser, Rig
 
 from twinplane.web.console.assets import Assets
 from twinplane.web.console.sign_in.page import TRIES_MAX
+from twinplane.web.console.templates import marked
 
 SCRIPT = "<script>alert(1)</script>"
 
@@ -173,3 +174,9 @@ async def test_who_signs_in_is_refused_and_leaves_is_written_down(rig: Rig, brow
     assert rig.notes[-1].kind == "call.refused"
     await browser.fill("/us/control-planes", "/sign-out", {})
     assert any(note.kind == "session.ended" for note in rig.notes)
+
+
+def test_marks_in_help_become_code_and_nothing_else() -> None:
+    assert marked("a first label may be `*`.") == "a first label may be <code>*</code>."
+    assert marked("`<b>` and <i>") == "<code>&lt;b&gt;</code> and &lt;i&gt;"
+    assert marked("one ` alone <") == "one ` alone &lt;"

@@ -147,7 +147,7 @@ async def test_late_and_lost_telemetry_is_told_with_what_to_do(rig: Rig, signed_
     deliver(2, 600.0, 33)
     page = (await signed_in.get(nodes)).text
     assert "10 min late" in page
-    assert '<td class="number">33</td>' in page
+    assert '<td class="number extra">33</td>' in page
     overview = (await signed_in.get(rig.plane_path)).text
     assert "Telemetry is late" in overview
     assert "Telemetry was lost" in overview
