@@ -15,7 +15,7 @@ mod target;
 mod wheel;
 mod xxhash;
 
-pub use book::{HealthBook, PeerKey};
+pub use book::{HealthBook, PeerKey, Resolved};
 pub use choice::{Ask, Balancer, Peer};
 pub use hash_input::{HashInput, hash_input, sticky_cookie};
 pub use health::{PeerHealth, PeerState, Report, Thresholds};

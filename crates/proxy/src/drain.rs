@@ -126,6 +126,7 @@ impl Server {
             "invariant_broken": self.sum(Counter::InvariantBroken),
             "prometheus": totals.sorted().into_iter().map(series).collect::<Vec<_>>(),
             "upstream_health": upstream_health::rows(&snapshot, &self.node.state.health),
+            "dns": self.node.dns.named().into_iter().collect::<std::collections::BTreeMap<_, _>>(),
             "lost": {"records": records_lost, "logs": logs_lost, "metrics": totals.lost(), "limits": self.node.state.limiter.evicted()},
             "snapshot": {
                 "generation": self.status().snapshots_total,

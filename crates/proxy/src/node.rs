@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use twinplane_engine::snapshot::{NodeState, Snapshot};
 
 use crate::clock::Clock;
+use crate::dns::DnsCounts;
 use crate::recorder::Ledger;
 use crate::settings::Settings;
 use crate::tls::certificates::CertificateTable;
@@ -33,6 +34,8 @@ pub struct Node {
     pub certificates: Arc<ArcSwap<CertificateTable>>,
     /// What requests leave behind, one per worker.
     pub ledgers: Vec<Arc<Ledger>>,
+    /// What is counted of name resolution.
+    pub dns: Arc<DnsCounts>,
     /// Open connections of all workers.
     pub connections: AtomicUsize,
 }

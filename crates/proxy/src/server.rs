@@ -367,6 +367,7 @@ fn node(
             .map(|_| Arc::new(Ledger::new(limits)))
             .collect(),
         connections: AtomicUsize::new(0),
+        dns: Arc::default(),
         settings,
     }))
 }

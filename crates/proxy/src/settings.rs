@@ -232,6 +232,8 @@ pub struct DnsSettings {
     pub hosts_file: String,
     /// Record types in the order they are asked for.
     pub order: Vec<String>,
+    /// Whether service records are asked for only under names that begin with an underscore.
+    pub services_by_name: bool,
     /// Seconds that replace the TTL of answers.
     #[serde(deserialize_with = "optional_seconds")]
     pub valid_ttl: Option<u64>,
@@ -253,7 +255,8 @@ impl Default for DnsSettings {
         Self {
             resolvers: Vec::new(),
             hosts_file: "/etc/hosts".to_owned(),
-            order: ["LAST", "SRV", "A", "CNAME"].map(str::to_owned).to_vec(),
+            order: ["LAST", "SRV", "A", "AAAA"].map(str::to_owned).to_vec(),
+            services_by_name: false,
             valid_ttl: None,
             stale_ttl: 3_600,
             not_found_ttl: 30,

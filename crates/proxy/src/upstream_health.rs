@@ -66,7 +66,7 @@ fn rows_where(
     let mut rows = Vec::new();
     for upstream in &snapshot.upstreams {
         for (target, own) in known.each_target(upstream) {
-            if own.is_empty() && book.is_unresolved(&upstream.model.name, &target.host) {
+            if own.is_empty() && book.is_missing(&upstream.model.name, &target.host) {
                 let mut row = row(upstream, target, "", &untouched);
                 row["health"] = json!("dns_error");
                 rows.push(row);

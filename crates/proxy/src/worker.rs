@@ -68,7 +68,7 @@ impl Worker {
             number,
             clock: node.clock,
             timers: Timers::new(node.clock),
-            dns: Dns::new(&dns, node.clock),
+            dns: Dns::new(&dns, node.clock, Arc::clone(&node.dns)),
             upstream_tls: UpstreamConfigs::new(Arc::clone(&settings)),
             recorder: Recorder::new(Arc::clone(&node.ledgers[number])),
             state: Rc::new(Arc::clone(&node.state)),

@@ -236,6 +236,30 @@ fn a_service_shows_its_own_certificate() {
 }
 
 #[test]
+fn an_upstream_shows_its_certificate_unless_the_service_has_one() {
+    let upstream = Upstream::start();
+    let mut payload = one(&upstream, &json!({"host": "pool.test"}));
+    payload["certificates"].as_array_mut().unwrap().push(json!({
+        "id": "pools", "cert": pem("one.pem"), "key": pem("one.key")}));
+    payload["upstreams"] = json!([{"id": "u", "name": "pool.test", "client_certificate": "pools", "healthchecks": {
+        "active": {"https_verify_certificate": true, "unhealthy": {}, "healthy": {}},
+        "passive": {"unhealthy": {}, "healthy": {}}}}]);
+    payload["targets"] =
+        json!([{"id": "t", "upstream": "u", "target": upstream.address.to_string()}]);
+    let gateway = Gateway::start(&json!({}), &payload);
+    assert_eq!(gateway.get("/").status, 200);
+    payload["services"][0]["client_certificate"] = "own".into();
+    gateway.apply(&payload);
+    assert_eq!(gateway.get("/").status, 200);
+    let seen = upstream.connections.lock().unwrap();
+    let wanted = |name| Some(CertificateDer::from_pem_slice(pem(name).as_bytes()).unwrap());
+    assert_eq!(
+        (&seen[0].1, &seen[1].1),
+        (&wanted("one.pem"), &wanted("version1.pem"))
+    );
+}
+
+#[test]
 fn the_settings_certificate_stands_in() {
     let upstream = Upstream::start();
     let settings = json!({"client_certificate": pair("one")});

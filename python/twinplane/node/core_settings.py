@@ -186,14 +186,29 @@ def _slow_targets(settings: NodeSettings) -> dict[str, Any] | None:
 
 
 def _dns(settings: NodeSettings) -> dict[str, Any]:
+    if settings["new_dns_client"]:
+        # Service records go by the form of the name, whatever their place in the list.
+        families = sorted(settings["resolver_family"], key=lambda family: family != "SRV")
+        return {
+            "resolvers": [_with_port(each) for each in settings["resolver_address"] or ()],
+            "hosts_file": str(settings["resolver_hosts_file"]),
+            "order": families,
+            "services_by_name": True,
+            "valid_ttl": settings["resolver_valid_ttl"],
+            "stale_ttl": settings["resolver_stale_ttl"],
+            "not_found_ttl": settings["resolver_error_ttl"],
+            "error_ttl": settings["resolver_error_ttl"],
+            "cache_size": settings["resolver_lru_cache_size"],
+        }
     return {
         "resolvers": [_with_port(each) for each in settings["dns_resolver"] or ()],
         "hosts_file": str(settings["dns_hostsfile"]),
-        "order": list(settings["dns_order"]),
+        "order": [*settings["dns_order"], "A", "AAAA"],
         "valid_ttl": settings["dns_valid_ttl"],
         "stale_ttl": settings["dns_stale_ttl"],
         "not_found_ttl": settings["dns_not_found_ttl"],
         "error_ttl": settings["dns_error_ttl"],
+        "cache_size": settings["dns_cache_size"],
     }
 
 

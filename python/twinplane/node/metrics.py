@@ -24,6 +24,10 @@ _HELP = {
     "kong_control_plane_connected": "Whether the link to the control plane is up.",
     "kong_data_plane_cluster_cert_expiry_timestamp": "When the node's certificate ends, in Unix seconds.",
     "kong_upstream_target_health": "State of each target of each upstream.",
+    "twinplane_dns_queries_total": "Questions to name servers.",
+    "twinplane_dns_failures_total": "Questions without an answer that helps.",
+    "twinplane_dns_stale_total": "Look-ups served by an answer past its time.",
+    "twinplane_dns_evicted_total": "Names forgotten to make room for others.",
     "twinplane_target_ejections_total": "How often health checks have put an address out.",
     "twinplane_target_rests_total": "How often an address was passed over for being slow.",
     "kong_memory_workers_lua_vms_bytes": "Memory of the node's process.",
@@ -104,6 +108,16 @@ def plugin_samples(counts: Mapping[str, int]) -> Iterator[Sample]:
     for key, name in _PLUGIN_COUNTS.items():
         if key in counts:
             yield Sample(name, _kind(name), {}, counts[key])
+
+
+def dns_samples(counts: Mapping[str, int]) -> Iterator[Sample]:
+    """What the resolver did since the start."""
+    for name in ("absent", "failed", "timed_out"):
+        if name in counts:
+            yield Sample("twinplane_dns_failures_total", "counter", {"reason": name}, counts[name])
+    for name in ("queries", "stale", "evicted"):
+        if name in counts:
+            yield Sample(f"twinplane_dns_{name}_total", "counter", {}, counts[name])
 
 
 def health_samples(rows: Sequence[Mapping[str, Any]]) -> Iterator[Sample]:

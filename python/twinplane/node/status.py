@@ -19,7 +19,7 @@ from twinplane.hybrid.hashing import EMPTY_HASH
 from twinplane.hybrid.wire import Issue
 from twinplane.node.http import HttpAnswer, HttpRequest, json_answer
 from twinplane.node.logs import LogFacts
-from twinplane.node.metrics import CONTENT_TYPE, Sample, exposition, health_samples, plugin_samples
+from twinplane.node.metrics import CONTENT_TYPE, Sample, dns_samples, exposition, health_samples, plugin_samples
 from twinplane.node.probing import ProbeFacts
 from twinplane.node.renewal import RenewalFacts
 from twinplane.node.target_health import TargetHealth
@@ -169,6 +169,7 @@ class StatusApi:
             *self._link_samples(),
             *plugins,
             *health_samples(core.get("upstream_health", ())),
+            *dns_samples(core.get("dns", {})),
         ]
         return HttpAnswer(200, exposition(core, samples), CONTENT_TYPE)
 

@@ -17,6 +17,17 @@ def _read_factor(text: str) -> float | None:
     return factor or None
 
 
+def _words(*known: str) -> Kind[tuple[str, ...]]:
+    def read(text: str) -> tuple[str, ...]:
+        words = tuple(word.strip().upper() for word in text.split(",") if word.strip())
+        unknown = [word for word in words if word not in known]
+        if unknown or not words:
+            raise ValueError(f"expected a list of {', '.join(known)}, got '{text}'")
+        return words
+
+    return Kind(f"list of {', '.join(known)}", read)
+
+
 BALANCING: tuple[Setting, ...] = (
     Setting(
         "slow_target_factor",
@@ -40,7 +51,14 @@ BALANCING: tuple[Setting, ...] = (
     ),
     Setting("dns_resolver", LIST, "", "Name servers, as address[:port]. Default: those of the system."),
     Setting("dns_hostsfile", PATH, "/etc/hosts", "Hosts file looked at first."),
-    Setting("dns_order", LIST, "LAST,SRV,A,CNAME", "Record types asked for. A and AAAA are looked up; SRV is not."),
+    Setting(
+        "dns_order",
+        _words("LAST", "SRV", "A", "AAAA", "CNAME"),
+        "LAST,SRV,A,CNAME",
+        "Record types in the order they are asked for; LAST is the type that the name had the last time. Addresses of"
+        " both families are asked for in the end in any case, and names that lead to other names are followed.",
+    ),
+    Setting("dns_cache_size", integer(1, 10_000_000), "10000", "Names remembered by each worker."),
     Setting(
         "dns_valid_ttl", integer(0, _SECONDS_MAX, unit="seconds"), "", "Time to live used in place of the record's own."
     ),
@@ -54,4 +72,37 @@ BALANCING: tuple[Setting, ...] = (
         "dns_not_found_ttl", integer(0, _SECONDS_MAX, unit="seconds"), "30", "How long an absent name is remembered."
     ),
     Setting("dns_error_ttl", integer(0, _SECONDS_MAX, unit="seconds"), "1", "How long a failed look-up is remembered."),
+    Setting(
+        "new_dns_client",
+        SWITCH,
+        "off",
+        "Whether the resolver_* settings say how names are resolved, rather than the dns_* ones.",
+    ),
+    Setting("resolver_address", LIST, "", "Name servers, as address[:port]. Default: those of the system."),
+    Setting("resolver_hosts_file", PATH, "/etc/hosts", "Hosts file looked at first."),
+    Setting(
+        "resolver_family",
+        _words("A", "AAAA", "SRV"),
+        "A,SRV",
+        "Record types asked for, and no others; SRV only for names that begin with an underscore.",
+    ),
+    Setting(
+        "resolver_valid_ttl",
+        integer(0, _SECONDS_MAX, unit="seconds"),
+        "",
+        "Time to live used in place of the record's own.",
+    ),
+    Setting(
+        "resolver_stale_ttl",
+        integer(0, _SECONDS_MAX, unit="seconds"),
+        "3600",
+        "How long an expired answer may still be used.",
+    ),
+    Setting(
+        "resolver_error_ttl",
+        integer(0, _SECONDS_MAX, unit="seconds"),
+        "1",
+        "How long an absent name or a failed look-up is remembered.",
+    ),
+    Setting("resolver_lru_cache_size", integer(1, 10_000_000), "10000", "Names remembered by each worker."),
 )

@@ -89,3 +89,27 @@ def test_settings_that_contradict_one_another_are_refused(given: dict[str, str],
     with pytest.raises(SettingsError) as caught:
         load_node_settings(None, given)
     assert [mistake.name for mistake in caught.value.mistakes] == [name]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("dns_order", "LAST,MX"),
+        ("dns_order", ","),
+        ("resolver_family", "CNAME"),
+        ("dns_cache_size", "0"),
+        ("slow_target_factor", "1"),
+        ("slow_target_factor", "nan"),
+        ("probes_max", "0"),
+    ],
+)
+def test_settings_of_names_and_targets_are_refused_by_name(name: str, text: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load_node_settings(None, {**MINIMAL, f"KONG_{name.upper()}": text})
+    assert [mistake.name for mistake in refused.value.mistakes] == [name]
+
+
+def test_settings_of_names_are_read_whatever_their_case() -> None:
+    settings = load_node_settings(None, {**MINIMAL, "KONG_DNS_ORDER": "last, a,srv", "KONG_SLOW_TARGET_FACTOR": "off"})
+    assert settings["dns_order"] == ("LAST", "A", "SRV")
+    assert settings["slow_target_factor"] is None

@@ -101,6 +101,7 @@ impl GivenPeer {
             port: self.port,
             weight: self.weight,
             is_failover: self.is_failover,
+            service_name: None,
             health: Arc::new(health),
         }
     }

@@ -26,7 +26,16 @@ pub struct PeerKey {
 #[derive(Debug, Default)]
 pub struct HealthBook {
     peers: Mutex<HashMap<PeerKey, Arc<PeerHealth>, ahash::RandomState>>,
-    unresolved: Mutex<HashMap<Box<str>, HashSet<Box<str>>, ahash::RandomState>>,
+    resolved: Mutex<HashMap<Box<str>, Resolved, ahash::RandomState>>,
+}
+
+/// What the names of an upstream led to when they were looked up last.
+#[derive(Debug, Default)]
+pub struct Resolved {
+    /// The peers.
+    pub peers: HashSet<PeerKey, ahash::RandomState>,
+    /// Hosts without an address.
+    pub missing: HashSet<Box<str>, ahash::RandomState>,
 }
 
 impl HealthBook {
@@ -36,10 +45,16 @@ impl HealthBook {
         Arc::clone(book.entry(key).or_default())
     }
 
-    /// Every peer with what is known of it.
+    /// Every peer with what is known of it; those aside to which no name leads any more.
     pub fn all(&self) -> Vec<(PeerKey, Arc<PeerHealth>)> {
         let book = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        let resolved = self.resolved.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_led_to = |key: &PeerKey| {
+            let own = resolved.get(&key.upstream);
+            own.is_none_or(|own| own.peers.contains(key))
+        };
         book.iter()
+            .filter(|(key, _)| is_led_to(key))
             .map(|(key, health)| (key.clone(), Arc::clone(health)))
             .collect()
     }
@@ -50,29 +65,24 @@ impl HealthBook {
         book.get(key).cloned()
     }
 
-    /// Which hosts of an upstream have no address at the moment.
-    pub fn note_unresolved(&self, upstream: &str, hosts: impl Iterator<Item = Box<str>>) {
-        let hosts: HashSet<Box<str>> = hosts.collect();
-        let mut unresolved = self
-            .unresolved
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if hosts.is_empty() {
-            unresolved.remove(upstream);
-        } else {
-            unresolved.insert(upstream.into(), hosts);
-        }
+    /// The names of an upstream were looked up: its other peers are forgotten, unless a balancer still holds them.
+    pub fn note_resolved(&self, upstream: &str, resolved: Resolved) {
+        let mut book = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        book.retain(|key, health| {
+            &*key.upstream != upstream
+                || Arc::strong_count(health) > 1
+                || resolved.peers.contains(key)
+        });
+        drop(book);
+        let mut all = self.resolved.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert(upstream.into(), resolved);
     }
 
     /// Whether a host of an upstream was looked for and has no address.
-    pub fn is_unresolved(&self, upstream: &str, host: &str) -> bool {
-        let unresolved = self
-            .unresolved
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        unresolved
-            .get(upstream)
-            .is_some_and(|hosts| hosts.contains(host))
+    pub fn is_missing(&self, upstream: &str, host: &str) -> bool {
+        let all = self.resolved.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(upstream)
+            .is_some_and(|resolved| resolved.missing.contains(host))
     }
 
     /// Peers of one upstream.
@@ -93,7 +103,7 @@ impl HealthBook {
         });
         drop(book);
         // Looked for anew under the configuration that now is.
-        self.unresolved
+        self.resolved
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clear();
@@ -133,6 +143,30 @@ mod tests {
         assert!(Arc::ptr_eq(&held, &book.of(key())));
         assert_eq!(book.peers_of("u").len(), 1);
         assert!(book.peers_of("v").is_empty());
+    }
+
+    #[test]
+    fn peers_to_which_no_name_leads_any_more_are_not_told_of_and_then_forgotten() {
+        let book = HealthBook::default();
+        let held = book.of(key());
+        let other = PeerKey {
+            address: IpAddr::from([10, 0, 0, 2]),
+            ..key()
+        };
+        book.of(other.clone()).set(false);
+        let resolved = |peers: &[&PeerKey], missing: &[&str]| Resolved {
+            peers: peers.iter().map(|key| (*key).clone()).collect(),
+            missing: missing.iter().map(|host| (*host).into()).collect(),
+        };
+        book.note_resolved("u", resolved(&[&other], &[]));
+        assert_eq!(book.all().len(), 1);
+        assert_eq!(book.peers_of("u").len(), 2);
+        drop(held);
+        book.note_resolved("u", resolved(&[], &["h"]));
+        assert!(book.peers_of("u").is_empty());
+        assert!(book.is_missing("u", "h") && !book.is_missing("v", "h"));
+        book.forget(|_| true);
+        assert!(!book.is_missing("u", "h"));
     }
 
     #[test]

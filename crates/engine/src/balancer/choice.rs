@@ -23,6 +23,8 @@ pub struct Peer {
     pub weight: u32,
     /// Whether it stands in only while the others are down.
     pub is_failover: bool,
+    /// The name that a service record gave it.
+    pub service_name: Option<Arc<str>>,
     /// What is known of it, for all workers together.
     pub health: Arc<PeerHealth>,
 }

@@ -11,18 +11,33 @@ use hickory_resolver::net::{DnsError as ServerAnswer, NetError};
 use hickory_resolver::proto::rr::{RData, RecordType};
 
 use crate::dns::DnsError;
+use crate::dns::found::{ServiceRecord, first_of};
 use crate::settings::DnsSettings;
 
-/// One whole attempt at a name, over all servers.
-const ASK_TIMEOUT: Duration = Duration::from_secs(10);
 /// Records that are read of one answer.
 const ADDRESSES_MAX: usize = 256;
+/// Service records that are followed.
+const SERVICES_MAX: usize = 64;
 
-/// Addresses as a server gave them.
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Service,
+    V4,
+    V6,
+}
+
+/// What a server gave; never empty.
+#[derive(Debug)]
+pub(crate) enum Records {
+    Addresses(Vec<IpAddr>),
+    Services(Vec<ServiceRecord>),
+}
+
+/// An answer of a server.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    /// Never empty.
-    pub(crate) addresses: Vec<IpAddr>,
+    pub(crate) records: Records,
     /// The smallest TTL among them.
     pub(crate) ttl_ms: u64,
 }
@@ -30,7 +45,15 @@ pub(crate) struct Answer {
 /// The name servers.
 pub(crate) struct Servers {
     resolver: Option<TokioResolver>,
-    families: Vec<RecordType>,
+    order: Vec<Wanted>,
+    is_service_by_name: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    /// What the name had the last time.
+    Last,
+    Kind(Kind),
 }
 
 impl Servers {
@@ -55,50 +78,66 @@ impl Servers {
         *builder.options_mut() = options;
         Self {
             resolver: builder.build().ok(),
-            families: families(&settings.order),
+            order: order(&settings.order),
+            is_service_by_name: settings.services_by_name,
         }
     }
 
-    /// The addresses of a name: the first family that has any.
-    pub(crate) async fn ask(&self, name: &str) -> Result<Answer, DnsError> {
-        tokio::time::timeout(ASK_TIMEOUT, self.ask_families(name))
-            .await
-            .unwrap_or(Err(DnsError::TimedOut))
+    /// What to ask for, one after the other; `last` is what the name had the last time.
+    pub(crate) fn kinds(&self, name: &str, last: Option<Kind>) -> Vec<Kind> {
+        let mut kinds = Vec::new();
+        for wanted in &self.order {
+            let kind = match wanted {
+                Wanted::Last => last,
+                Wanted::Kind(kind) => Some(*kind),
+            };
+            let is_service_name = !self.is_service_by_name || name.starts_with('_');
+            let kind = kind.filter(|kind| *kind != Kind::Service || is_service_name);
+            kinds.extend(kind.filter(|kind| !kinds.contains(kind)));
+        }
+        kinds
     }
 
-    async fn ask_families(&self, name: &str) -> Result<Answer, DnsError> {
+    /// Asks for one kind of record.
+    pub(crate) async fn ask(&self, name: &str, kind: Kind) -> Result<Answer, DnsError> {
         let resolver = self
             .resolver
             .as_ref()
             .ok_or_else(|| DnsError::Failed("no name server is configured".into()))?;
-        let mut first_error = None;
-        for family in &self.families {
-            match resolver.lookup(name, *family).await {
-                Ok(lookup) => {
-                    let records = lookup
-                        .answers()
-                        .iter()
-                        .filter_map(|record| match &record.data {
-                            RData::A(address) => Some((IpAddr::V4(address.0), record.ttl)),
-                            RData::AAAA(address) => Some((IpAddr::V6(address.0), record.ttl)),
-                            _ => None,
-                        });
-                    let (addresses, ttls): (Vec<_>, Vec<_>) = records.take(ADDRESSES_MAX).unzip();
-                    if let Some(ttl) = ttls.into_iter().min() {
-                        return Ok(Answer {
-                            addresses,
-                            ttl_ms: u64::from(ttl) * 1_000,
-                        });
-                    }
-                }
-                // A family that failed outranks one that the name merely lacks.
-                Err(error) => match (worded(&error), &first_error) {
-                    (DnsError::NotFound, _) | (_, Some(_)) => {}
-                    (worse, None) => first_error = Some(worse),
-                },
+        let record_type = match kind {
+            Kind::Service => RecordType::SRV,
+            Kind::V4 => RecordType::A,
+            Kind::V6 => RecordType::AAAA,
+        };
+        let lookup = resolver.lookup(name, record_type).await;
+        let lookup = lookup.map_err(|error| worded(&error))?;
+        let (mut addresses, mut services, mut ttl) = (Vec::new(), Vec::new(), u32::MAX);
+        for record in lookup.answers() {
+            match &record.data {
+                RData::A(found) if kind == Kind::V4 => addresses.push(IpAddr::V4(found.0)),
+                RData::AAAA(found) if kind == Kind::V6 => addresses.push(IpAddr::V6(found.0)),
+                RData::SRV(found) if kind == Kind::Service => services.push(ServiceRecord {
+                    priority: found.priority,
+                    weight: found.weight,
+                    port: found.port,
+                    name: found.target.to_ascii().trim_end_matches('.').into(),
+                }),
+                _ => continue,
             }
+            ttl = ttl.min(record.ttl);
         }
-        Err(first_error.unwrap_or(DnsError::NotFound))
+        addresses.truncate(ADDRESSES_MAX);
+        let mut services = first_of(services);
+        services.truncate(SERVICES_MAX);
+        let records = match (addresses.is_empty(), services.is_empty()) {
+            (false, _) => Records::Addresses(addresses),
+            (true, false) => Records::Services(services),
+            (true, true) => return Err(DnsError::NotFound),
+        };
+        Ok(Answer {
+            records,
+            ttl_ms: u64::from(ttl) * 1_000,
+        })
     }
 }
 
@@ -122,25 +161,17 @@ impl DnsSettings {
     }
 }
 
-/// The address families in the order they are asked for; IPv4 first where the setting names none, IPv6 at the end always.
-fn families(order: &[String]) -> Vec<RecordType> {
-    let mut families = Vec::new();
-    for entry in order {
-        let family = match entry.to_ascii_uppercase().as_str() {
-            "A" => RecordType::A,
-            "AAAA" => RecordType::AAAA,
-            _ => continue,
-        };
-        if !families.contains(&family) {
-            families.push(family);
-        }
-    }
-    for family in [RecordType::A, RecordType::AAAA] {
-        if !families.contains(&family) {
-            families.push(family);
-        }
-    }
-    families
+/// What is asked for, in the order of the setting.
+fn order(entries: &[String]) -> Vec<Wanted> {
+    let read = |entry: &String| match entry.to_ascii_uppercase().as_str() {
+        "LAST" => Some(Wanted::Last),
+        "SRV" => Some(Wanted::Kind(Kind::Service)),
+        "A" => Some(Wanted::Kind(Kind::V4)),
+        "AAAA" => Some(Wanted::Kind(Kind::V6)),
+        // An address is asked for along with the names that lead to it.
+        _ => None,
+    };
+    entries.iter().filter_map(read).collect()
 }
 
 fn name_server(address: SocketAddr) -> NameServerConfig {

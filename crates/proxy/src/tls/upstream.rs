@@ -13,8 +13,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
 };
-use twinplane_engine::snapshot::Snapshot;
-use twinplane_model::Service;
+use twinplane_engine::snapshot::{ServiceEntry, ServiceTarget, Snapshot};
 
 use crate::settings::Settings;
 use crate::tls::identity::{Identity, IdentityError, OneIdentity, chain_of};
@@ -100,7 +99,7 @@ impl UpstreamConfigs {
             }
         }
         let made = match snapshot.services.get(index as usize) {
-            Some(service) => self.make(snapshot, &service.model),
+            Some(service) => self.make(snapshot, service),
             None => Err(UpstreamTlsError::Certificate(
                 "the service is not part of the configuration".into(),
             )),
@@ -122,7 +121,7 @@ impl UpstreamConfigs {
     fn make(
         &self,
         snapshot: &Snapshot,
-        service: &Service,
+        service: &ServiceEntry,
     ) -> Result<UpstreamTls, UpstreamTlsError> {
         let key = Self::key(snapshot, service)?;
         if let Some(known) = self.by_key.borrow().get(&key) {
@@ -137,7 +136,15 @@ impl UpstreamConfigs {
         Ok(made)
     }
 
-    fn key(snapshot: &Snapshot, service: &Service) -> Result<Key, UpstreamTlsError> {
+    fn key(snapshot: &Snapshot, entry: &ServiceEntry) -> Result<Key, UpstreamTlsError> {
+        let service = &entry.model;
+        let pool = match entry.target {
+            ServiceTarget::Upstream(at) => snapshot.upstreams.get(at as usize),
+            _ => None,
+        };
+        // The service's own certificate comes before that of its upstream.
+        let client = pool.and_then(|pool| pool.model.client_certificate.as_ref());
+        let client = service.client_certificate.as_ref().or(client);
         let named = service.ca_certificates.as_deref().unwrap_or_default();
         // Unset verifies only where authorities are configured for the service.
         let is_verified = service.tls_verify.unwrap_or(!named.is_empty());
@@ -153,7 +160,7 @@ impl UpstreamConfigs {
                 .ok_or_else(|| absent(id))?;
             authorities.push(row.cert.clone());
         }
-        let client = match &service.client_certificate {
+        let client = match client {
             Some(id) => {
                 let row = snapshot
                     .certificates

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use twinplane_engine::balancer::{Balancer, Peer, PeerKey};
+use twinplane_engine::balancer::{Balancer, Peer, PeerKey, Resolved};
 use twinplane_engine::snapshot::{Local, Snapshot, TargetEntry, UpstreamEntry};
 
+use crate::dns::Found;
 use crate::worker::Worker;
 
 // Names behind an upstream are looked up again after this; the answer mostly comes from memory.
@@ -21,7 +22,7 @@ const OTHERS: Duration = Duration::from_millis(200);
 // How long names are waited for where no request waits.
 const UNHURRIED: Duration = Duration::from_secs(2);
 
-type Addresses = Option<Rc<[IpAddr]>>;
+type Addresses = Option<Rc<[Found]>>;
 
 /// A balancer and what it was built from.
 #[derive(Debug)]
@@ -135,14 +136,6 @@ async fn check(
     let entry = &snapshot.upstreams[upstream as usize];
     let is_first = worker.balancers.of(snapshot, upstream).is_none();
     let addresses = resolve(worker, entry, within, is_first).await;
-    if worker.number == 0 {
-        let found = entry.targets.iter().zip(&addresses);
-        let missing = found.filter(|(_, addresses)| addresses.is_none());
-        worker.state.health.note_unresolved(
-            &entry.model.name,
-            missing.map(|(target, _)| (&*target.host).into()),
-        );
-    }
     let now_ms = worker.clock.now_ms();
     let known = worker.balancers.of(snapshot, upstream);
     if let Some(known) = known
@@ -154,7 +147,35 @@ async fn check(
     }
     let built = Rc::new(build(worker, entry, addresses, now_ms));
     worker.balancers.put(snapshot, upstream, &built);
+    // One worker looks after all upstreams: what it finds is told.
+    if worker.number == 0 && built.has_names && worker.balancers.is_for(snapshot) {
+        let health = &worker.state.health;
+        health.note_resolved(&entry.model.name, resolved(entry, &built));
+    }
     built
+}
+
+fn resolved(entry: &UpstreamEntry, built: &Built) -> Resolved {
+    let peers = built.balancer.peers().iter().map(|peer| {
+        let target = &entry.targets[peer.target as usize];
+        key(entry, target, peer.address, peer.port)
+    });
+    let found = entry.targets.iter().zip(&built.addresses);
+    let missing = found.filter(|(_, addresses)| addresses.is_none());
+    Resolved {
+        peers: peers.collect(),
+        missing: missing.map(|(target, _)| (&*target.host).into()).collect(),
+    }
+}
+
+fn key(entry: &UpstreamEntry, target: &TargetEntry, address: IpAddr, port: u16) -> PeerKey {
+    PeerKey {
+        upstream: entry.model.name.clone(),
+        host: target.host.as_ref().into(),
+        target_port: target.port,
+        address,
+        port,
+    }
 }
 
 // The addresses of all targets, asked for at once; none for a target that has none, or whose name takes its time while
@@ -178,7 +199,7 @@ async fn resolve(
         for (waiting, found) in waiting.iter_mut().zip(&mut found) {
             let Some(lookup) = waiting else { continue };
             match lookup.as_mut().poll(context) {
-                Poll::Ready(answer) => (*found, *waiting) = (answer.ok(), None),
+                Poll::Ready(answer) => (*found, *waiting) = (answer.ok().map(sorted), None),
                 Poll::Pending => is_done = false,
             }
         }
@@ -193,6 +214,17 @@ async fn resolve(
     found
 }
 
+// Name servers give addresses in turns; another order is no other answer.
+fn sorted(found: Rc<[Found]>) -> Rc<[Found]> {
+    let place = |found: &Found| (found.address, found.service.as_ref().map(|part| part.port));
+    if found.is_sorted_by_key(place) {
+        return found;
+    }
+    let mut found = found.to_vec();
+    found.sort_by_key(place);
+    found.into()
+}
+
 fn has_names(entry: &UpstreamEntry) -> bool {
     let mut targets = entry.targets.iter();
     targets.any(|target| target.host.parse::<IpAddr>().is_err())
@@ -201,8 +233,8 @@ fn has_names(entry: &UpstreamEntry) -> bool {
 fn build(worker: &Worker, entry: &UpstreamEntry, addresses: Vec<Addresses>, now_ms: u64) -> Built {
     let mut peers = Vec::new();
     for ((number, target), found) in (0..).zip(&entry.targets).zip(&addresses) {
-        for address in found.iter().flat_map(|found| found.iter()) {
-            peers.push(peer(worker, entry, number, target, *address));
+        for found in found.iter().flat_map(|found| found.iter()) {
+            peers.push(peer(worker, entry, number, target, found));
         }
     }
     Built {
@@ -220,22 +252,28 @@ fn peer(
     entry: &UpstreamEntry,
     number: u32,
     target: &TargetEntry,
-    address: IpAddr,
+    found: &Found,
 ) -> Peer {
-    let key = PeerKey {
-        upstream: entry.model.name.clone(),
-        host: target.host.as_ref().into(),
-        target_port: target.port,
-        address,
-        port: target.port,
+    let port = found
+        .service
+        .as_ref()
+        .map_or(target.port, |service| service.port);
+    // The weight of a target that is drained stays; any other gives way to that of the service record.
+    let weight = match &found.service {
+        Some(service) if target.weight > 0 => service.weight,
+        _ => target.weight,
     };
     Peer {
         target: number,
         host: Arc::clone(&target.host),
-        address,
-        port: target.port,
-        weight: target.weight,
+        address: found.address,
+        port,
+        weight,
         is_failover: target.is_failover,
-        health: worker.state.health.of(key),
+        service_name: found.service.as_ref().map(|part| Arc::clone(&part.name)),
+        health: worker
+            .state
+            .health
+            .of(key(entry, target, found.address, port)),
     }
 }

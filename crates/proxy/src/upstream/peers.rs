@@ -8,7 +8,7 @@ use twinplane_engine::exchange::{Exchange, Scheme};
 use twinplane_engine::snapshot::{ServiceTarget, UpstreamEntry};
 use twinplane_engine::text::Text;
 
-use crate::dns::DnsError;
+use crate::dns::{DnsError, Found};
 use crate::tls::upstream::{UpstreamTls, UpstreamTlsError};
 use crate::upstream::balancers::{self, Built};
 use crate::upstream::pool::{Place, PoolKey};
@@ -97,9 +97,9 @@ pub async fn next(
         ),
     };
     if let Some((host, port)) = &x.upstream.target {
-        let address = by_name(worker, host, ask.tried.len(), within).await?;
-        let host_header = host_header(host, *port, scheme);
-        return Ok(to_address(address, *port, host, host_header, tls));
+        let (address, port) = by_name(worker, host, *port, ask, within).await?;
+        let host_header = host_header(host, port, scheme);
+        return Ok(to_address(address, port, host, host_header, tls));
     }
     let port = u16::try_from(service.model.port).unwrap_or(0);
     match &service.target {
@@ -112,14 +112,13 @@ pub async fn next(
         )),
         ServiceTarget::Name => {
             let host = &service.model.host;
-            let address = by_name(worker, host, ask.tried.len(), within).await?;
-            Ok(to_address(
-                address,
-                port,
-                host,
-                service.host_header.clone(),
-                tls,
-            ))
+            let (address, found_port) = by_name(worker, host, port, ask, within).await?;
+            let host_header = if found_port == port {
+                service.host_header.clone()
+            } else {
+                host_header(host, found_port, scheme)
+            };
+            Ok(to_address(address, found_port, host, host_header, tls))
         }
         ServiceTarget::Socket(path) => Ok(Destination {
             key: PoolKey {
@@ -206,17 +205,15 @@ fn to_peer(
     scheme: Scheme,
     tls: Option<UpstreamTls>,
 ) -> Destination {
-    let target = &entry.targets[peer.target as usize];
-    let (host, host_header) = match &entry.host_header {
-        Some(host) => (
-            host.as_str().unwrap_or_default(),
-            host_header(host.as_str().unwrap_or_default(), target.port, scheme),
-        ),
-        None => (
-            &*target.host,
-            host_header(&target.host, target.port, scheme),
-        ),
+    let own = match &peer.service_name {
+        Some(name) if entry.model.use_srv_name == Some(true) => name,
+        _ => &entry.targets[peer.target as usize].host,
     };
+    let host = match &entry.host_header {
+        Some(host) => host.as_str().unwrap_or_default(),
+        None => own,
+    };
+    let host_header = host_header(host, peer.port, scheme);
     to_address(peer.address, peer.port, host, host_header, tls)
 }
 
@@ -265,19 +262,47 @@ pub fn address_text(address: IpAddr) -> Text {
     }
 }
 
+// Where a plain name leads this attempt: addresses in turn, those of services by their weight, which bring their port.
 async fn by_name(
     worker: &Worker,
     host: &str,
-    attempt: usize,
+    port: u16,
+    ask: &Ask<'_>,
     within: Duration,
-) -> Result<IpAddr, NoDestination> {
+) -> Result<(IpAddr, u16), NoDestination> {
     let found = worker.dns.lookup(host, within).await;
-    let addresses = found.map_err(|error| NoDestination::Name {
+    let found = found.map_err(|error| NoDestination::Name {
         host: host.into(),
         error,
     })?;
+    let attempt = ask.tried.len();
+    let place = |found: &Found| {
+        let port = found.service.as_ref().map_or(port, |part| part.port);
+        (found.address, port)
+    };
+    let weight = |found: &Found| {
+        found
+            .service
+            .as_ref()
+            .map_or(1, |part| u64::from(part.weight))
+    };
+    let untried = || {
+        let all = found.iter();
+        all.filter(|found| !ask.tried.contains(&place(found)))
+    };
+    let total: u64 = untried().map(weight).sum();
     let turn = worker.balancers.turn(attempt == 0);
-    Ok(addresses[(turn + attempt) % addresses.len()])
+    if total == 0 || found[0].service.is_none() {
+        return Ok(place(&found[(turn + attempt) % found.len()]));
+    }
+    let mut drawn = worker.random() % total;
+    let picked = untried().find(|found| {
+        let own = weight(found);
+        let is_it = drawn < own;
+        drawn = drawn.saturating_sub(own);
+        is_it
+    });
+    Ok(place(picked.unwrap_or(&found[0])))
 }
 
 #[cfg(test)]

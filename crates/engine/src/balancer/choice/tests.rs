@@ -9,6 +9,7 @@ fn peer(last: u8, weight: u32) -> Peer {
         port: 80,
         weight,
         is_failover: false,
+        service_name: None,
         health: Arc::new(PeerHealth::default()),
     }
 }
