@@ -33,7 +33,6 @@ _NEWEST = (
     .order_by(_C.revision.desc(), _C.position.desc())
     .limit(bindparam("n"))
 )
-_NEWEST_OF = _NEWEST.where(_C.id == bindparam("i"))
 _SINCE = (
     select(_C.revision, _C.workspace, _C.type, _C.id, _C.before)
     .where(_IN_REALM, _C.revision > bindparam("r"))
@@ -102,14 +101,24 @@ class ChangeTable:
         """Drop the changes up to a revision; how many there were."""
         return self._connection.execute(_FORGET, {**_realm(realm), "r": revision}).rowcount
 
-    def newest(self, realm: Realm, *, before: tuple[int, int], entity_id: str | None, limit: int) -> list[ChangeRow]:
-        """Changes below a revision and position, newest first; of one entity where it is given."""
-        at: dict[str, Any] = {**_realm(realm), "r": before[0], "p": before[1], "n": limit}
-        if entity_id is None:
-            found = self._connection.execute(_NEWEST, at)
-        else:
-            found = self._connection.execute(_NEWEST_OF, {**at, "i": entity_id})
-        return [_change(row) for row in found]
+    def newest(
+        self,
+        realm: Realm,
+        *,
+        before: tuple[int, int],
+        limit: int,
+        entity_id: str | None = None,
+        type_name: str | None = None,
+        operation: str | None = None,
+        actor_name: str | None = None,
+    ) -> list[ChangeRow]:
+        """Changes below a revision and position, newest first; only those that fit what is given."""
+        statement, at = _NEWEST, {**_realm(realm), "r": before[0], "p": before[1], "n": limit}
+        wanted = ((_C.id, entity_id), (_C.type, type_name), (_C.operation, operation), (_C.actor_name, actor_name))
+        for column, value in wanted:
+            if value is not None:
+                statement = statement.where(column == value)
+        return [_change(row) for row in self._connection.execute(statement, at)]
 
 
 def _realm(realm: Realm) -> dict[str, Any]:

@@ -116,3 +116,38 @@ def test_a_chart_holds_any_values() -> None:
             assert "<x>" not in svg
             assert "nan" not in svg
     assert str(Chart("T", "lines", [], [], "ms", str).svg()).endswith("</svg>")
+
+
+async def test_changes_are_found_by_who_what_and_how(rig: Rig, signed_in: Browser) -> None:
+    scope = _scope(rig)
+    row = rig.control.changes.create(scope, ACTOR, "services", {"name": "s", "host": "h"})
+    grace = Actor("user", "g", "Grace")
+    rig.control.changes.update(scope, grace, "services", row["id"], {"retries": 1})
+    consumer = rig.control.changes.create(scope, grace, "consumers", {"username": "c"})
+    path = f"{rig.plane_path}/changes"
+    for query, number in (
+        ({"who": "Grace"}, 2),
+        ({"who": "Grace", "type": "services"}, 1),
+        ({"operation": "create", "type": "consumers"}, 1),
+        ({"entity": row["id"], "who": "Ada"}, 1),
+        ({"who": SCRIPT}, 0),
+        ({"operation": "delete"}, 0),
+    ):
+        page = (await signed_in.get(path, params=query)).text
+        assert page.count('class="change"') == number, query
+        assert SCRIPT not in page
+        assert ("Nothing found" in page) == (number == 0)
+    page = (await signed_in.get(path, params={"who": "Grace"})).text
+    assert f'href="{rig.plane_path}/entities/consumers/{consumer["id"]}"' in page
+
+
+async def test_a_secret_that_was_replaced_is_told_and_not_shown(rig: Rig, signed_in: Browser) -> None:
+    scope = _scope(rig)
+    config = {"aws_region": "us-east-1", "function_name": "f", "aws_key": "first-key", "aws_secret": "same-secret"}
+    plugin = rig.control.changes.create(scope, ACTOR, "plugins", {"name": "aws-lambda", "config": config})
+    rig.control.changes.update(scope, ACTOR, "plugins", plugin["id"], {"config": {"aws_key": "other-key"}})
+    page = (await signed_in.get(f"{rig.plane_path}/changes", params={"operation": "update"})).text
+    assert "config.aws_key" in page
+    assert "*** (another)" in page
+    assert "config.aws_secret" not in page
+    assert not any(secret in page for secret in ("first-key", "other-key", "same-secret"))

@@ -11,6 +11,7 @@ from twinplane.web.console.entities.kinds import KINDS, name_of, title_of
 from twinplane.web.console.visit import Visit
 
 PAGE_SIZE = 50
+OPERATIONS = (("", "Any change"), ("create", "Created"), ("update", "Changed"), ("delete", "Deleted"))
 _NOBODY = Actor("", "", "")
 
 
@@ -19,12 +20,16 @@ async def show(visit: Visit) -> Response:
     plane = await visit.enter()
     query = visit.request.query_params
     entity_id = query.get("entity", "")[:64]
+    wanted = {name: query.get(name, "").strip()[:200] for name in ("type", "operation", "who")}
     changes = await visit.run(
         visit.control.history.list,
         plane.scope,
         size=PAGE_SIZE + 1,
         before=_place(query.get("before", ""), plane.id),
         entity_id=entity_id or None,
+        type_name=wanted["type"] or None,
+        operation=wanted["operation"] or None,
+        actor_name=wanted["who"] or None,
     )
     shown, last = changes[:PAGE_SIZE], changes[PAGE_SIZE - 1] if len(changes) > PAGE_SIZE else None
     visit.section = "/changes"
@@ -37,6 +42,9 @@ async def show(visit: Visit) -> Response:
         ],
         following=f"{last.revision}.{last.position}" if last else "",
         entity_id=entity_id,
+        wanted=wanted,
+        types=[("", "Anything"), *((name, kind.plural) for name, kind in KINDS.items())],
+        operations=OPERATIONS,
         kinds=KINDS,
         title_of=title_of,
     )
