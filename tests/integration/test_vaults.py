@@ -80,7 +80,7 @@ def test_a_node_delivers_with_secrets_that_its_disk_never_sees(tmp_path: Path) -
         with _node(tmp_path, {"LOG_SINK": sink.url, "LOG_KEY": "s3cret-of-the-sink"}) as (_, proxy, status):
             eventually(lambda: status("GET", "/status/ready").status == 200, seconds=60)
             assert proxy("GET", "/").status == 200
-            eventually(lambda: sink.keys, seconds=30)
+            eventually(lambda: sink.keys, seconds=60)
         assert set(sink.keys) == {"s3cret-of-the-sink"}
         kept = [path for path in tmp_path.rglob("*") if path.is_file()]
         assert not [path for path in kept if b"s3cret-of-the-sink" in path.read_bytes()]
@@ -90,6 +90,6 @@ def test_a_node_delivers_with_secrets_that_its_disk_never_sees(tmp_path: Path) -
 
 def test_a_node_says_which_reference_leads_nowhere(tmp_path: Path) -> None:
     with _node(tmp_path, {"LOG_SINK": "http://127.0.0.1:9"}) as (process, _, _):
-        output = process.communicate(timeout=60)[0].decode()
+        output = process.communicate(timeout=120)[0].decode()
         assert process.returncode != 0
         assert "config.headers.x-key: {vault://logs/key} leads nowhere: the variable LOG_KEY is not set" in output
