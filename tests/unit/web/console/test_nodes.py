@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.unit.web.console.conftest import Browser, Rig
 
-from twinplane.control import NodeHello, NodeIssue, NodePing, NodeReport
+from twinplane.control import Actor, NodeHello, NodeIssue, NodePing, NodeReport
 from twinplane.control.analytics import RECORD_COLUMNS, Batch, Source
 from twinplane.node.authority import self_signed
 from twinplane.web.console.nodes.advice import advice
@@ -175,3 +175,27 @@ def test_whatever_is_wrong_with_a_node_there_is_something_to_do(
     found = advice(node, is_connected=connected, is_in_sync=synced, is_late=False, was_lost=False)
     assert bool(found) == bool(said)
     assert all(said in one.text for one in found)
+
+
+async def test_a_certificate_is_renewed_step_by_step(rig: Rig, signed_in: Browser) -> None:
+    path, scope = f"{rig.plane_path}/node-certificates", _scope(rig)
+    actor = Actor("user", "u", "u")
+    old = rig.control.certificates.create(scope, actor, self_signed("n", days=9, client=True).certificate, title="old")
+    _report(rig, hello={"certificate_id": old.id}, ping=NodePing("a" * 32, 1, "e"))
+    page = unescape((await signed_in.get(path)).text)
+    assert f"{path}?renew={old.id}#renew" in page
+    page = (await signed_in.get(path, params={"renew": old.id})).text.partition('id="renew"')[2]
+    assert page.count('class="done"') == 0
+    assert ">edge-1</a>" in page
+    assert "Revoke the old one" not in page
+    new = rig.control.certificates.create(scope, actor, self_signed("n", days=400, client=True).certificate)
+    page = (await signed_in.get(path, params={"renew": old.id})).text.partition('id="renew"')[2]
+    assert page.count('class="done"') == 1
+    assert "Revoke the old one" not in page, "a node still uses it"
+    _report(rig, hello={"certificate_id": new.id}, ping=NodePing("a" * 32, 1, "e"))
+    page = (await signed_in.get(path, params={"renew": old.id})).text.partition('id="renew"')[2]
+    assert page.count('class="done"') == 2
+    assert f'action="{path}/{old.id}/revoke"' in page
+    assert (await signed_in.fill(path, f"{path}/{old.id}/revoke", {})).status_code == 303
+    assert [one.id for one in rig.control.certificates.list(scope)] == [new.id]
+    assert (await signed_in.get(path, params={"renew": old.id})).status_code == 200

@@ -23,6 +23,10 @@ class Shown:
     ends: float | None
     users: Sequence[Node]
 
+    def succeeds(self, other: Shown) -> bool:
+        """Whether it is good for longer than another one."""
+        return (self.ends or 0) > (other.ends or 0)
+
     @property
     def state(self) -> tuple[str, str]:
         """How long it is good for: words, and their colour."""
@@ -77,12 +81,16 @@ async def _list(visit: Visit, typed: Mapping[str, str], problems: Mapping[str, s
     shown = [
         Shown(one, expiry_of(one), [node for node in nodes if node.certificate_id == one.id]) for one in certificates
     ]
+    wanted = visit.request.query_params.get("renew", "")
+    renewed = next((one for one in shown if one.certificate.id == wanted), None)
     visit.section = "/node-certificates"
     visit.at("Node certificates")
     return visit.page(
         "node_certificates/list.html",
         status=status,
         shown=sorted(shown, key=lambda one: one.ends or 0),
+        renewed=renewed,
+        successors=[] if renewed is None else [one for one in shown if one.succeeds(renewed)],
         typed=typed,
         problems=problems,
         is_pki=plane.auth_type == "pki_client_certs",
