@@ -7,10 +7,11 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import deltas, fleet, matching, pages, propagation, proxying, restarting, routes, storing
+from bench import deltas, fleet, matching, pages, propagation, proxying, python_plugins, restarting, routes, storing
 
 QUESTIONS: dict[str, Callable[[Path], list[str]]] = {
     "proxying": proxying.run,
+    "python-plugins": python_plugins.run,
     "routes": routes.run,
     "matching": matching.run,
     "swaps": routes.run_swaps,

@@ -91,9 +91,11 @@ http {{ access_log off; keepalive_requests 100000000; keepalive_timeout 300s; cl
 
 
 @contextmanager
-def _process(command: list[str], directory: Path, name: str) -> Iterator[subprocess.Popen[bytes]]:
+def _process(
+    command: list[str], directory: Path, name: str, environ: dict[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
     with (directory / f"{name}.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
+        process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **(environ or {})})
         try:
             yield process
         finally:
@@ -134,8 +136,15 @@ def nginx_proxy(directory: Path, upstream_port: int) -> Iterator[Proxy]:
 
 
 @contextmanager
-def node(directory: Path, configuration: dict[str, object], name: str = "node") -> Iterator[Proxy]:
-    """A data plane node with a declarative file and one worker."""
+def node(
+    directory: Path,
+    configuration: dict[str, object],
+    name: str = "node",
+    *,
+    settings: str = "",
+    environ: dict[str, str] | None = None,
+) -> Iterator[Proxy]:
+    """A data plane node with a declarative file and one worker; `settings` are further lines of its kong.conf."""
     port, status = free_port(), free_port()
     prefix = directory / name
     prefix.mkdir()
@@ -143,10 +152,10 @@ def node(directory: Path, configuration: dict[str, object], name: str = "node") 
     conf = prefix / "kong.conf"
     conf.write_text(
         f"role = traditional\ndatabase = off\nprefix = {prefix}\ndeclarative_config = {prefix}/kong.json\n"
-        f"proxy_listen = 127.0.0.1:{port} reuseport\nstatus_listen = 127.0.0.1:{status}\nnginx_worker_processes = 1\n"
+        f"proxy_listen = 127.0.0.1:{port} reuseport\nstatus_listen = 127.0.0.1:{status}\nnginx_worker_processes = 1\n{settings}"
     )
     command = pinned(PROXY_CPU, sys.executable, "-m", "twinplane", "data-plane", "-c", str(conf))
-    with _process(command, prefix, "node") as process:
+    with _process(command, prefix, "node", environ) as process:
         wait_ready(status)
         yield Proxy("twinplane", port, [process.pid])
 

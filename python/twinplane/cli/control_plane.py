@@ -15,9 +15,9 @@ import uvloop
 
 from twinplane.api import admin
 from twinplane.cli.asgi import serving
+from twinplane.cli.enabling import enabled_plugins
 from twinplane.cli.errors import StartError
 from twinplane.cli.front_door import FrontDoor
-from twinplane.cli.plugins import enabled_plugins
 from twinplane.cli.process import lock_directory, log_to_stderr, make_directory
 from twinplane.cli.regions import Region, open_premises
 from twinplane.cli.signals import stop_on_signals

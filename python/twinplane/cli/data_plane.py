@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO
 
+from twinplane.cli.enabling import enabled_plugins
 from twinplane.cli.errors import DirectoryUnusable, LicenseRefused, StartError
-from twinplane.cli.plugins import enabled_plugins
 from twinplane.cli.process import lock_directory, log_to_stderr, make_directory, set_log_level
 from twinplane.cli.signals import stop_on_signals
 from twinplane.node.declared import DeclaredConfig, read_declared

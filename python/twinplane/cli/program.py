@@ -43,6 +43,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "health": ("twinplane.cli.health", "whether the control plane or the node on this machine is well"),
     "audit": ("twinplane.cli.audit", "whether the audit records of a data directory are complete and unchanged"),
     "hybrid": ("twinplane.cli.hybrid", "make the certificate that nodes and a control plane share"),
+    "plugin": ("twinplane.cli.plugin", "begin, test and serve a plugin in Python"),
     "drain": ("twinplane.cli.drain", "take the node on this machine out of service before it is stopped"),
 }
 """Commands beside the three roles: the module of each, and what it does in a few words."""

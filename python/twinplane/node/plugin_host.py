@@ -69,7 +69,8 @@ class PluginHost:
         """`classes` are the plugins that do not come with twinplane. Nothing runs until one is configured."""
         self._limits = limits
         self._classes: dict[str, type[Plugin[Any]]] = {each.name: each for each in classes}
-        self._instances: dict[str, Plugin[Any]] = {}
+        self.instances: dict[str, Plugin[Any]] = {}
+        """The plugins that configurations have named so far."""
         self._caches: dict[str, Any] = {}
         self._building: dict[str, list[Any]] = {}
         self._configured: set[str] = set()
@@ -101,6 +102,7 @@ class PluginHost:
         """A configured plugin. Whatever is raised refuses the configuration, with this plugin named."""
         instance = self._instance(name)
         read = instance.config_class.model_validate(orjson.loads(config))
+        instance.prepare(read)
         self._building.setdefault(name, []).append(read)
         from twinplane.node.plugin_calls import handlers  # noqa: PLC0415 - loads the kit
 
@@ -119,7 +121,7 @@ class PluginHost:
             self._start_threads()
         for name in self._configured | set(self._building):
             try:
-                self._instances[name].configure(self._building.get(name, []))
+                self.instances[name].configure(self._building.get(name, []))
             except Exception:
                 _log.exception("python_plugin_configure_failed plugin=%s", name)
         self._configured = set(self._building)
@@ -133,7 +135,7 @@ class PluginHost:
         """Take other code for plugins of the same names; in force with the next configuration."""
         for each in classes:
             self._classes[each.name] = each
-            self._instances.pop(each.name, None)
+            self.instances.pop(each.name, None)
 
     def failed(self, visit: Visit, error: BaseException) -> None:
         """A phase raised: the request is answered by the core, the reason is told here."""
@@ -169,10 +171,10 @@ class PluginHost:
         self._coroutines.close()
 
     def _instance(self, name: str) -> Plugin[Any]:
-        found = self._instances.get(name)
+        found = self.instances.get(name)
         if found is None:
             plugin = self._classes.get(name) or _bundled(name)
-            found = self._instances[name] = plugin()
+            found = self.instances[name] = plugin()
         return found
 
     def _cache(self, name: str) -> Any:

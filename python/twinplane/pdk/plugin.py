@@ -45,6 +45,9 @@ class Plugin(Generic[C]):
     scopes: ClassVar[tuple[Literal["service", "route", "consumer"], ...]] = ("service", "route", "consumer")
     """What it may be attached to, beside everything."""
 
+    def prepare(self, config: C) -> None:
+        """A configured plugin is about to be served. What is raised refuses the whole configuration, with its words."""
+
     def configure(self, configs: Sequence[C]) -> None:
         """A configuration of the node is in force: all that it has for this plugin."""
 

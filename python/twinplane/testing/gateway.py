@@ -86,6 +86,10 @@ class Gateway:
         lines = (line for line in text.splitlines() if line.split("{")[0].split(" ")[0] == name)
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines if all(each in line for each in wanted))
 
+    def plugin(self, name: str) -> Plugin[Any]:
+        """The instance that runs. Raises KeyError where no configuration names it."""
+        return self.node.plugins.instances[name]
+
     def reload(self, *plugins: type[Plugin[Any]]) -> bool:
         """Run other code for plugins of the same names. False where the configuration is refused with it."""
         done = asyncio.run_coroutine_threadsafe(self.node.reload_plugins(plugins), self._loop)
