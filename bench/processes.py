@@ -152,7 +152,8 @@ def node(
     conf = prefix / "kong.conf"
     conf.write_text(
         f"role = traditional\ndatabase = off\nprefix = {prefix}\ndeclarative_config = {prefix}/kong.json\n"
-        f"proxy_listen = 127.0.0.1:{port} reuseport\nstatus_listen = 127.0.0.1:{status}\nnginx_worker_processes = 1\n{settings}"
+        f"proxy_listen = 127.0.0.1:{port} reuseport\nstatus_listen = 127.0.0.1:{status}\n"
+        f"nginx_worker_processes = 1\n{settings}"
     )
     command = pinned(PROXY_CPU, sys.executable, "-m", "twinplane", "data-plane", "-c", str(conf))
     with _process(command, prefix, "node", environ) as process:

@@ -1,4 +1,4 @@
-"""What does a plugin in Python cost a request: a phase that looks at a header and sets one, as `def` and as `async def`?"""
+"""What does a plugin in Python cost a request: phases that read a header and set one, as `def` and `async def`?"""
 
 from __future__ import annotations
 

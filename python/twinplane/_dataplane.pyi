@@ -95,6 +95,9 @@ class Core:
     def run_plugins(self, thread: int) -> None:
         """Lend the calling thread to plugins in Python, until the core has stopped and nothing waits for them."""
 
+    def watch_plugins(self) -> None:
+        """Lend the calling thread to watching over calls, as long: those that run over their time are interrupted."""
+
     def plugin_counts(self) -> dict[str, int]:
         """How calls of plugins in Python fare."""
 

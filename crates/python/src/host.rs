@@ -90,10 +90,17 @@ impl PythonHost {
                 None => return Ok(()),
                 Some(Task::Visit(visit)) => self.call(py, thread, &visit),
                 Some(Task::Log(batch)) => Self::log(py, &batch)?,
-                Some(Task::Overdue(overdue)) => self.interrupt(py, &overdue)?,
             }
             py.check_signals()?;
         }
+    }
+
+    /// Interrupts calls that outlast their time, until the queue has stopped.
+    pub(crate) fn watch(&self, py: Python<'_>) -> PyResult<()> {
+        while let Some(overdue) = py.detach(|| self.queue.watch()) {
+            self.interrupt(py, &overdue)?;
+        }
+        Ok(())
     }
 
     /// Nothing more is taken in.

@@ -92,6 +92,14 @@ impl Core {
         }
     }
 
+    /// Lend the calling thread to watching over calls of plugins in Python, as long.
+    fn watch_plugins(&self, py: Python<'_>) -> PyResult<()> {
+        match &self.host {
+            Some(host) => host.watch(py),
+            None => Ok(()),
+        }
+    }
+
     /// How plugins in Python fare.
     fn plugin_counts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let told = PyDict::new(py);

@@ -1,16 +1,16 @@
 //! Requests that wait for a plugin in Python, and the threads that wait for requests. Bounded; holds no interpreter lock.
 //!
-//! One thread at work is the fast way, since only one can run Python at a time. The others help when it is held up: one of
-//! them watches, and takes over what has waited too long.
+//! One thread at work is the fast way, since only one can run Python at a time. The others help when it is held up: a
+//! watcher wakes them for what has waited too long.
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use twinplane_engine::visit::Visit;
 
-/// How often the watching thread looks, and how long a request waits for the thread at work before another takes it.
+/// How often the watcher looks, and how long a request waits for the thread at work before another takes it.
 const TICK: Duration = Duration::from_millis(5);
-/// Quiet looks after which the watching thread sleeps.
+/// Quiet looks after which the watcher sleeps.
 const QUIET_TICKS: u32 = 100;
 /// Entries of the log phase that one call is given.
 const LOG_BATCH_MAX: usize = 200;
@@ -23,8 +23,6 @@ pub(crate) enum Task<L> {
     Visit(Arc<Visit>),
     /// Hand a plugin its entries.
     Log(Vec<L>),
-    /// Interrupt the threads whose calls outlast their time.
-    Overdue(Vec<Overdue>),
 }
 
 /// A call that outlasts its time.
@@ -72,7 +70,9 @@ pub(crate) struct Queue<L> {
     visits_max: usize,
     logs_max: usize,
     state: Mutex<State<L>>,
+    // What threads at work wait for, and what the watcher does.
     wanted: Condvar,
+    watched: Condvar,
 }
 
 impl<L> Queue<L> {
@@ -94,6 +94,7 @@ impl<L> Queue<L> {
                 interrupted: 0,
             }),
             wanted: Condvar::new(),
+            watched: Condvar::new(),
         }
     }
 
@@ -106,9 +107,13 @@ impl<L> Queue<L> {
         }
         state.visits.push_back((Instant::now(), Arc::clone(visit)));
         let wakes = state.busy.is_empty() && state.waiting > 0;
+        let is_watched = state.is_watched;
         drop(state);
         if wakes {
             self.wanted.notify_one();
+        }
+        if !is_watched {
+            self.watched.notify_one();
         }
         true
     }
@@ -123,11 +128,11 @@ impl<L> Queue<L> {
         let lost = (state.logs.len() >= self.logs_max).then(|| state.logs.pop_front());
         state.logs_lost += u64::from(lost.is_some());
         state.logs.push_back((Instant::now(), entry));
-        let wakes = state.logs.len() == 1 && !state.is_watched && state.waiting > 0;
+        let is_watched = state.is_watched;
         drop(state);
         drop(lost);
-        if wakes {
-            self.wanted.notify_one();
+        if !is_watched {
+            self.watched.notify_one();
         }
     }
 
@@ -142,53 +147,57 @@ impl<L> Queue<L> {
     /// The next task; waits for it. None once the queue has stopped and is empty.
     pub(crate) fn wait(&self, thread: u64, is_same: impl Fn(&L, &L) -> bool) -> Option<Task<L>> {
         let mut state = self.lock();
-        let mut quiet = 0;
         loop {
-            let is_alone = state.busy.is_empty();
-            let is_due = |begun: &Instant| begun.elapsed() >= TICK;
-            if state
-                .visits
-                .front()
-                .is_some_and(|(since, _)| is_alone || state.is_stopped || is_due(since))
+            if state.is_wanted()
                 && let Some((_, visit)) = state.visits.pop_front()
             {
                 state.begin(thread, &visit);
-                let wakes = !state.is_watched && state.waiting > 0;
-                drop(state);
-                if wakes {
-                    self.wanted.notify_one();
-                }
                 return Some(Task::Visit(visit));
             }
             if let Some(batch) = state.log_batch(&is_same) {
                 return Some(Task::Log(batch));
             }
-            let overdue = state.overdue();
-            if !overdue.is_empty() {
-                return Some(Task::Overdue(overdue));
-            }
             if state.is_stopped {
                 return None;
             }
             state.waiting += 1;
-            let has_work = !state.busy.is_empty() || !state.logs.is_empty();
-            if !state.is_watched && (has_work || quiet < QUIET_TICKS) {
-                state.is_watched = true;
-                let (woken, _) = self
-                    .wanted
-                    .wait_timeout(state, TICK)
-                    .unwrap_or_else(PoisonError::into_inner);
-                state = woken;
-                state.is_watched = false;
-                quiet = if has_work { 0 } else { quiet + 1 };
-            } else {
-                state = self
-                    .wanted
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner);
-                quiet = 0;
-            }
+            state = self
+                .wanted
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
             state.waiting -= 1;
+        }
+    }
+
+    /// Watches over the threads at work: wakes others for what they keep waiting, and gives the calls that outlast their
+    /// time. None once the queue has stopped and no call is left. Sleeps while there is nothing to watch over.
+    pub(crate) fn watch(&self) -> Option<Vec<Overdue>> {
+        let mut state = self.lock();
+        let mut quiet = 0;
+        loop {
+            let overdue = state.overdue();
+            if !overdue.is_empty() {
+                return Some(overdue);
+            }
+            let is_idle = state.busy.is_empty() && state.visits.is_empty() && state.logs.is_empty();
+            if state.is_stopped && is_idle {
+                return None;
+            }
+            if state.waiting > 0 && (state.is_wanted() || state.has_ripe_log()) {
+                self.wanted.notify_one();
+            }
+            quiet = if is_idle { quiet + 1 } else { 0 };
+            state.is_watched = quiet < QUIET_TICKS;
+            state = if state.is_watched {
+                let waited = self.watched.wait_timeout(state, TICK);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            } else {
+                quiet = 0;
+                self.watched
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner)
+            };
+            state.is_watched = true;
         }
     }
 
@@ -221,6 +230,7 @@ impl<L> Queue<L> {
     pub(crate) fn stop(&self) {
         self.lock().is_stopped = true;
         self.wanted.notify_all();
+        self.watched.notify_all();
     }
 
     /// What there is at this moment, and what became of the rest.
@@ -252,6 +262,19 @@ impl<L> State<L> {
         });
     }
 
+    // Whether another thread is to take the first request, beside those at work.
+    fn is_wanted(&self) -> bool {
+        self.visits.front().is_some_and(|(since, _)| {
+            self.busy.is_empty() || self.is_stopped || since.elapsed() >= TICK
+        })
+    }
+
+    fn has_ripe_log(&self) -> bool {
+        self.logs.front().is_some_and(|(since, _)| {
+            self.is_stopped || self.logs.len() >= LOG_BATCH_MAX || since.elapsed() >= LOG_DELAY
+        })
+    }
+
     fn overdue(&self) -> Vec<Overdue> {
         let now = Instant::now();
         let late = self
@@ -267,10 +290,7 @@ impl<L> State<L> {
 
     // Entries of one plugin, once there are many of them or the first has waited long enough.
     fn log_batch(&mut self, is_same: &impl Fn(&L, &L) -> bool) -> Option<Vec<L>> {
-        let (since, _) = self.logs.front()?;
-        let is_ripe =
-            self.is_stopped || self.logs.len() >= LOG_BATCH_MAX || since.elapsed() >= LOG_DELAY;
-        if !is_ripe {
+        if !self.has_ripe_log() {
             return None;
         }
         let (_, first) = self.logs.pop_front()?;

@@ -56,6 +56,9 @@ class PluginCore(Protocol):
     def run_plugins(self, thread: int) -> None:
         """Call plugins on this thread until the core has stopped."""
 
+    def watch_plugins(self) -> None:
+        """Interrupt calls that run over their time, until the core has stopped."""
+
     def plugin_counts(self) -> dict[str, int]:
         """What there is to do, and what became of the rest."""
 
@@ -186,8 +189,9 @@ class PluginHost:
         core = self._core
         if core is None or self._threads:
             return
-        for number in range(self._limits.threads):
-            thread = threading.Thread(target=_work, args=(core,), name=f"plugins-{number}", daemon=True)
+        works = [lambda: core.run_plugins(threading.get_ident())] * self._limits.threads
+        for number, work in enumerate([core.watch_plugins, *works]):
+            thread = threading.Thread(target=_work, args=(work,), name=f"plugins-{number}", daemon=True)
             self._threads.append(thread)
             thread.start()
 
@@ -210,9 +214,9 @@ def _bundled(name: str) -> type[Plugin[Any]]:
     return found
 
 
-def _work(core: PluginCore) -> None:
+def _work(work: Callable[[], None]) -> None:
     while True:
         try:
-            return core.run_plugins(threading.get_ident())
+            return work()
         except BaseException as error:
             _log.error("python_plugin_thread_failed", exc_info=error)

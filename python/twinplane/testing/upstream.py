@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -73,6 +74,11 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 2048
     upstream: EchoUpstream
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of clients that went away; the rest is told as ever."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
 class _Handler(BaseHTTPRequestHandler):
