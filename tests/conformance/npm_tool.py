@@ -1,4 +1,4 @@
-"""Programs from npm that tests drive: installed once from a locked list into the user's cache, outside the tree."""
+"""Programs and scripts from npm that tests use: installed once from a locked list into the user's cache."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ def has_npm() -> bool:
 
 def installed(folder: Path, program: str) -> Path:
     """A program of the packages that `folder` locks."""
+    return packages(folder) / ".bin" / program
+
+
+def packages(folder: Path) -> Path:
+    """Where the packages that `folder` locks are."""
     digest = hashlib.sha256((folder / "package-lock.json").read_bytes()).hexdigest()[:16]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "twinplane-tests"
     place = cache / f"npm-{folder.name}-{digest}"
@@ -40,4 +45,4 @@ def installed(folder: Path, program: str) -> Path:
         except OSError:
             # Another test process was faster.
             shutil.rmtree(fresh, ignore_errors=True)
-    return place / "node_modules" / ".bin" / program
+    return place / "node_modules"

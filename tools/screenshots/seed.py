@@ -75,7 +75,7 @@ def seeded(directory: Path) -> Iterator[Seeded]:
         stack.enter_context(OldNode(found))
         _change_something(found)
         eventually(lambda: len(up.requests()) > 40 and up.requests(), seconds=60)
-        eventually(lambda: _issues(found), seconds=60)
+        eventually(lambda: issues(found), seconds=60)
         yield found
 
 
@@ -154,7 +154,8 @@ def _change_something(found: Seeded) -> None:
         assert answer.status == 200, answer.body
 
 
-def _issues(found: Seeded) -> Any:
+def issues(found: Seeded) -> Any:
+    """The nodes that report any."""
     items = found.up.api("GET", f"/v2/control-planes/{found.seed.planes['main']}/nodes").json()["items"]
     return [node for node in items if node["compatibility_status"].get("issues")]
 

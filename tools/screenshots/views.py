@@ -31,6 +31,8 @@ class View:
     act: Callable[[Page], None] | None = None
     status: int = 200
     is_signed_in: bool = True
+    is_alike: bool = False
+    """Whether other pages of the list are made of the same parts."""
 
     def address(self, seeded: Seeded) -> str:
         """The whole address, over what was seeded."""
@@ -138,8 +140,9 @@ def _nodes() -> Iterator[View]:
     yield View("node-away", f"{{main}}/nodes/{AWAY_NODE}")
     yield View("node-new", "{new}/nodes/new")
     for place in PLACES:
-        yield View(f"node-new-{place.lower()}", "{new}/nodes/new", _open_place(place))
-    yield View("kubernetes-instructions", "{kic}/connection-instructions", _make_certificate)
+        yield View(f"node-new-{place.lower()}", "{new}/nodes/new", _open_place(place), is_alike=place == "macOS")
+    yield View("kubernetes-instructions", "{kic}/connection-instructions")
+    yield View("kubernetes-instructions-made", "{kic}/connection-instructions", _make_certificate)
     yield View("node-certificates", "{main}/node-certificates")
     yield View("node-certificates-empty", "{empty}/node-certificates")
     yield View("node-certificates-problem", "{main}/node-certificates", _certificate_wrong)
@@ -148,9 +151,9 @@ def _nodes() -> Iterator[View]:
 def _traffic() -> Iterator[View]:
     yield View("traffic", "{main}/traffic")
     yield View("traffic-day", "{main}/traffic?range=24h")
-    yield View("traffic-quarter", "{main}/traffic?range=15m")
+    yield View("traffic-quarter", "{main}/traffic?range=15m", is_alike=True)
     yield View("traffic-of-a-service", "{main}/traffic?range=24h&service={id:orders}")
-    yield View("traffic-errors", "{main}/traffic?errors=1")
+    yield View("traffic-errors", "{main}/traffic?errors=1", is_alike=True)
     yield View("traffic-empty", "{empty}/traffic")
     yield View("request", "{main}/traffic/requests/{request}")
     yield View("request-failed", "{main}/traffic/requests/{request-failed}")
@@ -174,14 +177,16 @@ def every_plugin() -> Iterator[View]:
 
 def _entities(collection: str) -> Iterator[View]:
     name, path = collection.replace("_", "-"), f"{{main}}/entities/{collection}"
-    yield View(name, path)
-    yield View(f"{name}-empty", f"{{empty}}/entities/{collection}")
+    is_alike = collection not in _SHOWN_WHOLE
+    yield View(name, path, is_alike=is_alike)
+    yield View(f"{name}-empty", f"{{empty}}/entities/{collection}", is_alike=collection != "services")
     if collection != "plugins":
-        yield View(f"{name}-new", f"{path}/new")
+        yield View(f"{name}-new", f"{path}/new", is_alike=is_alike)
     if collection not in _NOT_SEEDED:
         one = {"plugins": "limits", "services": SERVICES[0], "consumers": "partner-north"}.get(collection, collection)
         for part in ("", "/edit", "/delete"):
-            yield View(f"{name}-one{part.replace('/', '-')}", f"{path}/{{id:{one}}}{part}")
+            yield View(f"{name}-one{part.replace('/', '-')}", f"{path}/{{id:{one}}}{part}", is_alike=is_alike)
 
 
+_SHOWN_WHOLE = ("services", "routes", "plugins", "upstreams", "certificates")
 _NOT_SEEDED = ("filter_chains", "licenses")

@@ -129,19 +129,21 @@ class App:
                 _log.exception("page_failed path=%s", request.url.path[:200])
             elif said.status > 500 and not isinstance(error, PageError):
                 _log.warning("page_not_possible path=%s detail=%s", request.url.path[:200], error)
-            return visit.page("frame/error.html", status=said.status, error=said)
+            kept = [] if request.url.path in SignIn.OPEN else list(visit.form)
+            return visit.page("frame/error.html", status=said.status, error=said, kept=kept)
 
     async def _page(self, visit: Visit) -> Response:
         request = visit.request
         route, params = self._route(request)
         request.scope["path_params"] = params
         is_open = route.path in SignIn.OPEN
+        if request.method not in _SAFE:
+            _check_site(request)
+            # First of all, so that whatever fails later can give back what was typed.
+            visit.form = await _read_form(request)
         secret = read_cookie(request)
         if secret:
             visit.session = await visit.run(self._console.sessions.find, secret)
-        if request.method not in _SAFE:
-            _check_site(request)
-            visit.form = await _read_form(request)
         if is_open:
             return await self._called(route, visit)
         if visit.session is None:

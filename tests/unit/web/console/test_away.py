@@ -58,3 +58,18 @@ async def test_without_the_store_of_configuration_each_page_says_so(
         assert "Nodes go on serving" in page.text
         assert str(tmp_path) not in page.text
         assert "sqlite" not in page.text.lower()
+
+
+async def test_what_was_typed_is_given_back_where_it_cannot_be_kept(
+    rig: Rig, signed_in: Browser, tmp_path: Path
+) -> None:
+    path = f"{rig.plane_path}/entities/services"
+    rig.control._database._engine.dispose()
+    _overwrite_databases(tmp_path)
+    answer = await signed_in.send_form(path, {"form_token": "t", "v.name": 'long "typed"', "v.host": "h"})
+    assert (answer.status_code, "Send it again" in answer.text) == (503, True)
+    assert 'name="v.name" value="long &#34;typed&#34;"' in answer.text
+    refused = await signed_in.send_form(path, {"v.name": "theirs"}, headers={"Sec-Fetch-Site": "cross-site"})
+    assert (refused.status_code, "theirs" in refused.text) == (403, False)
+    secret = await signed_in.send_form("/sign-in", {"token": "kpat_secret"})
+    assert (secret.status_code, "kpat_secret" in secret.text) == (503, False)

@@ -138,6 +138,18 @@ async def test_a_form_that_is_sent_twice_makes_one(rig: Rig, signed_in: Browser)
     assert rig.control.changes.count(_scope(rig), "consumers") == 1
 
 
+async def test_a_form_over_what_was_deleted_can_make_it_again(rig: Rig, signed_in: Browser) -> None:
+    row = rig.control.changes.create(_scope(rig), ACTOR, "services", {"name": "s", "host": "a.example"})
+    path = f"{rig.plane_path}/entities/services"
+    typed = {**typed_in((await signed_in.get(f"{path}/{row['id']}/edit")).text), "v.host": "mine.example"}
+    rig.control.changes.delete(_scope(rig), ACTOR, "services", row["id"])
+    answer = await signed_in.send_form(f"{path}/{row['id']}/edit", typed)
+    assert (answer.status_code, "Somebody deleted this" in answer.text) == (409, True)
+    again = await signed_in.send_form(path, typed_in(answer.text))
+    assert again.status_code == 303
+    assert rig.control.changes.get(_scope(rig), "services", row["id"])["host"] == "mine.example"
+
+
 async def test_lists_find_filter_and_page(rig: Rig, signed_in: Browser) -> None:
     scope = _scope(rig)
     for number in range(120):

@@ -16,6 +16,7 @@ from twinplane.registry import EntityType, entity_type, plugin_types
 from twinplane.schema import ENTITY, SchemaViolation, Shape
 from twinplane.web.console.entities import references, stale
 from twinplane.web.console.entities.arrangement import arranged
+from twinplane.web.console.entities.calls import call_of
 from twinplane.web.console.entities.deletion import delete, delete_many, show_delete
 from twinplane.web.console.entities.gallery import gallery
 from twinplane.web.console.entities.inputs import indexes, inputs_of, texts_of
@@ -131,8 +132,8 @@ async def show(visit: Visit) -> Response:
     plane = visit.control_plane
     assert plane is not None
     if form in FORMS:
-        settings = visit.control.settings
-        api = f"https://{plane.region}.api.{settings.domain}"
+        number = visit.control.control_planes.advertised_port
+        api = f"https://{plane.region}.api.{visit.control.settings.domain}{'' if number == 443 else f':{number}'}"
         text = written(form, subject.entity, subject.row, control_plane_id=plane.id, api=api)
     related = []
     for collection, field in children_of(subject.collection) if not form else ():
@@ -153,6 +154,7 @@ async def show(visit: Visit) -> Response:
         names=await names_by_id(visit, named),
         related=related,
         places=places,
+        call=call_of(subject.row, plane.proxy_urls) if subject.collection == "routes" else "",
         current=form or "Fields",
         text=text,
         name_of=name_of,
@@ -170,8 +172,13 @@ async def show_edit(visit: Visit) -> Response:
 
 async def change(visit: Visit) -> Response:
     """Save what differs; where somebody else changed the row meanwhile, tell what, and keep what was typed."""
-    subject = await enter_row_to_write(visit)
     typed = dict(visit.form.below(PREFIX))
+    try:
+        subject = await enter_row_to_write(visit)
+    except PageError as error:
+        if error.status != 404 or visit.control_plane is None or not typed:
+            raise
+        return await _anew(visit, typed)
     shape = _shape(subject, {**subject.row, **({"name": typed["name"]} if "name" in typed else {})})
     now = _texts(shape, subject.row)
     take = visit.form.get("take")
@@ -213,6 +220,14 @@ async def _stale(visit: Visit, subject: Subject, shape: Shape, typed: Mapping[st
         meanwhile=meanwhile,
         changed_by=by[0] if by else None,
     )
+
+
+async def _anew(visit: Visit, typed: dict[str, str]) -> Response:
+    """The form of a row that was deleted while it was being edited, as one that makes it again."""
+    subject = await enter_to_write(visit)
+    typed["id"] = str(visit.request.path_params["entity"])
+    problems = {ENTITY: "Somebody deleted this while you were editing. Create makes it again, with your values."}
+    return await _form(visit, subject, _shape(subject, typed), typed, problems, is_new=True, status=409)
 
 
 def _open_texts(subject: Subject, shape: Shape) -> dict[str, str]:

@@ -57,10 +57,23 @@ class LivePart extends HTMLElement {
       if (!answer.ok) return;
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const part = page.querySelector(`live-part[src="${CSS.escape(this.getAttribute("src"))}"]`) ?? page.body;
-      this.replaceChildren(...document.importNode(part, true).childNodes);
+      this.replaceKept(part);
       sayTimes(this);
       this.dispatchEvent(new CustomEvent("part-changed", { bubbles: true }));
     } catch { /* The server is away: the stream comes back by itself, and asks again. */ }
+  }
+
+  // What was opened stays open, and the keyboard stays where it was.
+  replaceKept(part) {
+    const wasOpen = [...this.querySelectorAll("details")].map((one) => one.open);
+    const reachable = () => [...this.querySelectorAll("a[href], button, summary, [tabindex]")];
+    const place = reachable().indexOf(document.activeElement);
+    const path = document.activeElement?.getAttribute("href");
+    this.replaceChildren(...document.importNode(part, true).childNodes);
+    this.querySelectorAll("details").forEach((one, at) => { one.open = wasOpen[at] ?? one.open; });
+    if (place < 0) return;
+    const now = reachable();
+    (now.find((one) => path && one.getAttribute("href") === path) ?? now[Math.min(place, now.length - 1)])?.focus({ preventScroll: true });
   }
 }
 
