@@ -119,6 +119,9 @@ class Core:
         Never waits for a request.
         """
 
+    def explain(self, question: bytes) -> bytes:
+        """Tell what would become of a request, as JSON; nothing is sent or counted. Raises `ValueError`."""
+
     def status(self) -> Status:
         """Tell how the core is."""
 

@@ -71,6 +71,20 @@ pub const fn rank(has_route: bool, has_service: bool, whose: Whose) -> u8 {
     }
 }
 
+/// What a scope of this rank is bound to, most specific first.
+pub const fn scope_of(rank: u8) -> &'static [&'static str] {
+    match rank {
+        7 => &["consumer", "route", "service"],
+        6 => &["consumer", "route"],
+        5 => &["consumer", "service"],
+        4 => &["route", "service"],
+        3 => &["consumer"],
+        2 => &["route"],
+        1 => &["service"],
+        _ => &[],
+    }
+}
+
 /// What a phase came to.
 #[derive(Debug)]
 pub enum Step {
@@ -166,6 +180,24 @@ impl OverlayLink {
         (self.route.is_none() || self.route == route)
             && (self.service.is_none() || self.service == service)
     }
+}
+
+/// The plugins that run for a request with this route, service and consumer, in order.
+pub fn applying(x: &Exchange) -> Vec<Link> {
+    let snapshot = Rc::clone(&x.snapshot);
+    let chain = x.route().map_or(snapshot.global_chain, |route| route.chain);
+    let scope = (x.route, x.service);
+    let mut run = ChainRun::new(chain);
+    let mut links = Vec::new();
+    while let Some(plugin) = run.next(&snapshot, x.consumer.as_deref(), scope) {
+        let own = x.consumer.iter().flat_map(|consumer| &consumer.plugins);
+        let mut known = snapshot.chains[chain as usize]
+            .links
+            .iter()
+            .chain(own.map(|own| &own.link));
+        links.extend(known.find(|link| link.plugin == plugin));
+    }
+    links
 }
 
 /// Runs the rewrite phase of the global plugins, or goes on with it.

@@ -14,6 +14,7 @@ mod pattern;
 mod priority;
 mod split;
 mod texts;
+mod trace;
 mod watch;
 
 use asked::Asked;
@@ -27,6 +28,7 @@ use watch::Unwatched;
 pub use asked::{End, Protocol};
 pub use expression::{Expression, ExpressionFault, Subsystem};
 pub use priority::Calculation;
+pub use trace::{Considered, Trace, Unmet};
 
 /// How routes are written and ranked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -46,7 +46,7 @@ pub fn client(
     }
 }
 
-fn forwarded_scheme(is_trusted: bool, headers: &Headers) -> Option<Scheme> {
+pub(crate) fn forwarded_scheme(is_trusted: bool, headers: &Headers) -> Option<Scheme> {
     let told = headers.get("x-forwarded-proto").filter(|_| is_trusted)?;
     if told.eq_ignore_ascii_case(b"https") {
         Some(Scheme::Https)

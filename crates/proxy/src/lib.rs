@@ -9,6 +9,7 @@ pub mod drain;
 pub mod edge;
 pub mod error;
 pub mod error_page;
+pub mod explain;
 pub mod forwarded;
 pub mod h1;
 mod h2;

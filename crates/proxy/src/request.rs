@@ -4,11 +4,11 @@ mod asking;
 mod body;
 mod open;
 mod phases;
-mod proxy;
+pub(crate) mod proxy;
 mod receive;
 mod relay;
 mod respond;
-mod route;
+pub(crate) mod route;
 mod visit;
 
 use std::rc::Rc;
@@ -107,7 +107,7 @@ async fn walk<C: ClientSide>(
     let mut body = body::Collected::default();
     let step = phases::run(worker, x, client, &mut body, phases::Before::Rewrite).await;
     step?;
-    route::find(worker, x)?;
+    route::find(&worker.settings, x)?;
     phases::run(worker, x, client, &mut body, phases::Before::Access).await?;
     if x.service.is_none() {
         return Err(GatewayError::NoService.into());

@@ -19,6 +19,7 @@ use twinplane_model::ConfigTable;
 
 use crate::clock::Clock;
 use crate::error::{ApplyError, StartError};
+use crate::explain::Asked;
 use crate::listener::{Bound, OpenListener, bind};
 use crate::node::Node;
 use crate::recorder::{Counter, Ledger, LedgerLimits, Metrics};
@@ -27,6 +28,9 @@ use crate::settings::{Settings, identities_of};
 use crate::tls::certificates::CertificateTable;
 use crate::tls::downstream::Downstream;
 use crate::upstream_health;
+
+/// A worker has this long to tell what would become of a request; names of its upstream may have to be looked up.
+const EXPLAINED_WITHIN: Duration = Duration::from_secs(10);
 
 /// Over the grace of a stop: for threads to end after their connections were cut.
 const STOP_MARGIN: Duration = Duration::from_secs(5);
@@ -187,6 +191,21 @@ impl Server {
             &self.node.state.health,
             &judgements,
         ))
+    }
+
+    /// Tells what would become of a request, by the configuration in force. JSON in, JSON out; see [`crate::explain`].
+    pub fn explain(&self, question: &[u8]) -> Result<Vec<u8>, String> {
+        let question = serde_json::from_slice(question).map_err(|error| error.to_string())?;
+        let (reply, told) = std::sync::mpsc::channel();
+        let asked = Asked { question, reply };
+        {
+            let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+            let first = workers.first().ok_or("the node has stopped")?;
+            let sent = first.commands.send(Command::Explain(Box::new(asked)));
+            sent.map_err(|_| "the node has stopped")?;
+        }
+        let told = told.recv_timeout(EXPLAINED_WITHIN);
+        told.map_err(|_| "the node is too busy to tell".to_owned())
     }
 
     /// Takes configurations apart that no request is served by any more. Leaves it to the next call while one is built.

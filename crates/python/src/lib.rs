@@ -138,6 +138,12 @@ impl Core {
             .map_err(PyValueError::new_err)
     }
 
+    /// Tell what would become of a request: a JSON object in, one out.
+    fn explain<'py>(&self, py: Python<'py>, question: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+        let told = py.detach(|| self.server.explain(question));
+        Ok(PyBytes::new(py, &told.map_err(PyValueError::new_err)?))
+    }
+
     /// Take away what has gathered: "records", "usage", "logs" as JSON lines, "metrics" as one JSON object, "probes",
     /// "health" and "troubles" as JSON lists.
     fn drain<'py>(&self, py: Python<'py>, kind: &str) -> PyResult<Bound<'py, PyBytes>> {

@@ -159,6 +159,7 @@ class Node:
                     plugins=self.plugins.counts,
                     probes=prober.facts,
                     takes_target_health=settings["status_target_health"],
+                    explains=settings["status_explain"],
                 )
             )
             await self._listen(stack, api, audit)

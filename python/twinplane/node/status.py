@@ -17,6 +17,7 @@ import orjson
 from twinplane.hybrid.client import LinkFacts
 from twinplane.hybrid.hashing import EMPTY_HASH
 from twinplane.hybrid.wire import Issue
+from twinplane.node.explain import BadQuestionError, core_question
 from twinplane.node.http import HttpAnswer, HttpRequest, json_answer
 from twinplane.node.logs import LogFacts
 from twinplane.node.metrics import CONTENT_TYPE, Sample, dns_samples, exposition, health_samples, plugin_samples
@@ -49,6 +50,9 @@ class StatusCore(Protocol):
     def judge(self, judgements: bytes) -> int:
         """Take into account what people want of targets."""
 
+    def explain(self, question: bytes) -> bytes:
+        """What would become of a request."""
+
     def status(self) -> Any:
         """A `CoreStatus`."""
 
@@ -73,6 +77,8 @@ class StatusFacts:
     """Audit events: how many were `sent`, were `dropped`, are `waiting`; empty where none are sent."""
     conditions: Callable[[], Sequence[Issue]] = tuple
     """What is not as it should be while the node serves."""
+    explains: bool = False
+    """Whether the port tells what would become of requests."""
     license_expires_at: Callable[[], float | None] = lambda: None
     plugins: Callable[[], Mapping[str, int]] = dict
     """How calls of plugins in Python fare; empty where there are none."""
@@ -99,6 +105,8 @@ class StatusApi:
             "/metrics": self._metrics,
             "/status/dns": _dns,
         }
+        if path == "/explain" and request.method == "POST":
+            return await asyncio.to_thread(self._explain, request)
         answer = known.get(path)
         upstream = _UPSTREAM.fullmatch(path)
         if request.method in {"PUT", "POST"} and (target := _TARGET.fullmatch(path)):
@@ -249,6 +257,20 @@ class StatusApi:
                 samples.append(Sample("twinplane_probes_total", "counter", {"outcome": outcome}, value))
             samples.append(Sample("twinplane_probes_delayed_total", "counter", {}, probes.delayed_total))
         return samples
+
+    def _explain(self, request: HttpRequest) -> HttpAnswer:
+        """Tell what would become of a request."""
+        if not self._facts.explains:
+            return json_answer(403, {"message": "requests are not explained through this port: status_explain is off"})
+        try:
+            told = self._facts.core.explain(core_question(orjson.loads(request.body)))
+        except orjson.JSONDecodeError as error:
+            return json_answer(400, {"message": f"the body is no JSON: {error}"})
+        except BadQuestionError as error:
+            return json_answer(400, {"message": str(error), "mistakes": list(error.mistakes)})
+        except ValueError as error:
+            return json_answer(503, {"message": str(error)})
+        return HttpAnswer(200, told)
 
     def _set_health(self, upstream: str, target: str, address: str | None, wanted: str) -> HttpAnswer:
         """Put a target in or out by hand, whole or one address of it."""

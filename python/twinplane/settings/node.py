@@ -274,6 +274,12 @@ SETTINGS: tuple[Setting, ...] = (
         "original",
         "original: the priorities of Kong 3.x as they are; strict: as documented.",
     ),
+    Setting(
+        "status_explain",
+        SWITCH,
+        "off",
+        "Whether `POST /explain` on the status port tells what would become of a request. It shows routes and plugins.",
+    ),
     # Upstreams
     Setting("upstream_keepalive_pool_size", integer(0, 65535), "512", "Idle upstream connections kept by each worker."),
     Setting(

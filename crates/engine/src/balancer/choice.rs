@@ -107,6 +107,22 @@ impl Balancer {
         self.pick_at(ask).map(|at| &self.peers[at])
     }
 
+    /// What [`Self::pick_at`] would say now. Nobody's turn is over by it.
+    pub fn preview_at(&self, ask: &Ask<'_>) -> Option<usize> {
+        let turns = (self.wheel.turn(), self.failover_wheel.turn());
+        let drawn = match &self.order {
+            Order::Latency { random } => Some((random, random.get())),
+            _ => None,
+        };
+        let at = self.pick_at(ask);
+        self.wheel.turn_back(turns.0);
+        self.failover_wheel.turn_back(turns.1);
+        if let Some((random, before)) = drawn {
+            random.set(before);
+        }
+        at
+    }
+
     /// As [`Self::pick`]: the peer's place in [`Self::peers`].
     pub fn pick_at(&self, ask: &Ask<'_>) -> Option<usize> {
         let is_failover = !self.is_own_group_healthy();

@@ -41,6 +41,16 @@ impl Wheel {
         }
     }
 
+    /// Whose turn it is, to be given back to [`Self::turn_back`].
+    pub(super) const fn turn(&self) -> usize {
+        self.turn.get()
+    }
+
+    /// Takes turns back.
+    pub(super) fn turn_back(&self, turn: usize) {
+        self.turn.set(turn);
+    }
+
     /// The next peer that is usable; its turn is then over.
     pub(super) fn next(&self, is_usable: impl Fn(usize) -> bool) -> Option<usize> {
         let count = self.places.len();

@@ -233,7 +233,7 @@ impl Rounds {
 }
 
 // What the request hashes to, where its upstream asks for that; a new cookie goes back with the response.
-fn hash(x: &mut Exchange) -> Option<u32> {
+pub(crate) fn hash(x: &mut Exchange) -> Option<u32> {
     let ServiceTarget::Upstream(upstream) = x.service()?.target else {
         return None;
     };

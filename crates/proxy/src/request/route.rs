@@ -1,19 +1,17 @@
 //! Which route a request is for, and what follows from it alone: service, upstream path, refusals by protocol.
 use twinplane_engine::exchange::{Exchange, HttpVersion, Matched, Scheme};
 use twinplane_engine::path;
-use twinplane_engine::router::{End, MatchInput, Protocol};
+use twinplane_engine::router::{End, MatchInput, Protocol, Trace};
 use twinplane_engine::text::Text;
 
 use crate::error_page::GatewayError;
 use crate::forwarded::raw_path;
 use crate::h1::fault::RequestFault;
-use crate::worker::Worker;
+use crate::settings::Settings;
 
-/// Finds the route and prepares what goes upstream.
-pub(super) fn find(worker: &Worker, x: &mut Exchange) -> Result<(), GatewayError> {
-    normalise(x)?;
-    let snapshot = std::rc::Rc::clone(&x.snapshot);
-    let input = MatchInput {
+/// What the router is asked for a request whose path is in normal form.
+fn input(x: &Exchange) -> MatchInput<'_> {
+    MatchInput {
         method: x.request.method.as_bytes(),
         host: x.request.host.as_bytes(),
         path: x.request.path.as_bytes(),
@@ -32,8 +30,19 @@ pub(super) fn find(worker: &Worker, x: &mut Exchange) -> Result<(), GatewayError
             port: Some(x.client.listener_port),
         },
         headers: &x.request.headers,
-    };
-    let Some(found) = snapshot.router.find(&input) else {
+    }
+}
+
+/// The way of the router over a request that [`find`] has seen.
+pub(crate) fn trace(x: &Exchange, most: usize) -> Trace {
+    x.snapshot.router.trace(&input(x), most)
+}
+
+/// Finds the route and prepares what goes upstream.
+pub(crate) fn find(settings: &Settings, x: &mut Exchange) -> Result<(), GatewayError> {
+    normalise(x)?;
+    let snapshot = std::rc::Rc::clone(&x.snapshot);
+    let Some(found) = snapshot.router.find(&input(x)) else {
         return Err(GatewayError::NoRoute);
     };
     let route = &snapshot.routes[found.route as usize];
@@ -61,7 +70,7 @@ pub(super) fn find(worker: &Worker, x: &mut Exchange) -> Result<(), GatewayError
     if route.model.preserve_host && !x.request.host.is_empty() {
         x.upstream.host_header = Some(x.request.host.clone());
     }
-    if worker.settings.start.allow_debug_header {
+    if settings.start.allow_debug_header {
         tell_names(x);
     }
     refuse_by_protocol(x)

@@ -10,6 +10,7 @@ use tokio::runtime::Builder;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::LocalSet;
 
+use crate::explain::{self, Asked};
 use crate::listener;
 use crate::node::Node;
 use crate::settings::ListenerSettings;
@@ -21,6 +22,8 @@ use crate::worker::Worker;
 pub(super) enum Command {
     /// Another configuration is in force.
     Refresh,
+    /// Tell what would become of a request.
+    Explain(Box<Asked>),
     /// Take no more connections; end when those under way have, or when the grace is over.
     Stop {
         /// Time for requests under way.
@@ -79,6 +82,9 @@ async fn live(
     let grace = loop {
         match commands.recv().await {
             Some(Command::Refresh) => drop(worker.snapshot()),
+            Some(Command::Explain(asked)) => {
+                tokio::task::spawn_local(explain::answer(Rc::clone(&worker), asked));
+            }
             Some(Command::Stop { grace }) => break grace,
             None => break Duration::ZERO,
         }

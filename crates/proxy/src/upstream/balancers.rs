@@ -89,7 +89,7 @@ impl Balancers {
 }
 
 /// The balancer of an upstream. Waits only where none of its targets has an address yet.
-pub(super) async fn current(
+pub(crate) async fn current(
     worker: &Rc<Worker>,
     snapshot: &Local<Snapshot>,
     upstream: u32,

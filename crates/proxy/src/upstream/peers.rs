@@ -230,7 +230,7 @@ fn server_name(host: &str) -> Box<str> {
     name.trim_start_matches('[').trim_end_matches(']').into()
 }
 
-fn host_header(host: &str, port: u16, scheme: Scheme) -> Text {
+pub(crate) fn host_header(host: &str, port: u16, scheme: Scheme) -> Text {
     let is_bare_v6 = host.contains(':') && !host.starts_with('[') && host.parse::<IpAddr>().is_ok();
     match (is_bare_v6, port == scheme.default_port()) {
         (true, true) => Text::from(format!("[{host}]")),
@@ -263,7 +263,7 @@ pub fn address_text(address: IpAddr) -> Text {
 }
 
 // Where a plain name leads this attempt: addresses in turn, those of services by their weight, which bring their port.
-async fn by_name(
+pub(crate) async fn by_name(
     worker: &Worker,
     host: &str,
     port: u16,

@@ -1,0 +1,306 @@
+//! Tells what would become of a request, by the code that would serve it: the route and why others lost, the plugins, the
+//! upstream and its target. Nothing is sent, no plugin runs, nobody's turn is over.
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use twinplane_engine::answer::AnswerBody;
+use twinplane_engine::balancer::Ask;
+use twinplane_engine::chain::{self, Link};
+use twinplane_engine::exchange::{Exchange, HttpVersion, Scheme};
+use twinplane_engine::filter::Phase;
+use twinplane_engine::headers::Headers;
+use twinplane_engine::router::{Considered, Trace};
+use twinplane_engine::snapshot::ServiceTarget;
+use twinplane_engine::text::Text;
+
+use crate::conn_info::ConnInfo;
+use crate::error_page::{self, GatewayError};
+use crate::forwarded;
+use crate::request::{proxy, route};
+use crate::upstream::{balancers, peers};
+use crate::worker::Worker;
+
+/// How many routes are told of at most, before the one that won and after it.
+const TOLD_MAX: usize = 1_000;
+/// Names are looked up so long.
+const LOOK_UP: Duration = Duration::from_secs(5);
+
+/// A request that somebody wonders about.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Question {
+    #[serde(default = "get")]
+    method: String,
+    #[serde(default)]
+    is_tls: bool,
+    #[serde(default)]
+    is_http2: bool,
+    /// The `Host` header.
+    host: String,
+    /// Path and query.
+    target: String,
+    #[serde(default)]
+    headers: Vec<(String, String)>,
+    #[serde(default)]
+    sni: Option<Box<str>>,
+    #[serde(default = "nowhere")]
+    client_ip: IpAddr,
+    #[serde(default)]
+    client_port: u16,
+    #[serde(default = "nowhere")]
+    listener_ip: IpAddr,
+    #[serde(default)]
+    listener_port: Option<u16>,
+    /// Id or username of the consumer that plugins would find.
+    #[serde(default)]
+    consumer: Option<String>,
+    #[serde(default = "considered_max")]
+    considered_max: usize,
+}
+
+/// A question on its way, and where the answer goes.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) question: Question,
+    pub(crate) reply: Sender<Vec<u8>>,
+}
+
+fn get() -> String {
+    "GET".to_owned()
+}
+
+const fn nowhere() -> IpAddr {
+    IpAddr::V4(Ipv4Addr::LOCALHOST)
+}
+
+const fn considered_max() -> usize {
+    20
+}
+
+/// Answers a question on a worker.
+pub(crate) async fn answer(worker: Rc<Worker>, asked: Box<Asked>) {
+    let told = explain(&worker, asked.question).await;
+    // Who asked may have given up.
+    let _gone = asked.reply.send(told.to_string().into_bytes());
+}
+
+async fn explain(worker: &Rc<Worker>, question: Question) -> Value {
+    let most = question.considered_max.min(TOLD_MAX);
+    let consumer = question.consumer.clone();
+    let mut x = exchange(worker, question);
+    if let Some(name) = &consumer {
+        x.consumer = x.snapshot.consumers.find(name).cloned();
+    }
+    let refused = route::find(&worker.settings, &mut x).err();
+    let trace = route::trace(&x, most);
+    let plugins: Vec<Value> = chain::applying(&x)
+        .iter()
+        .enumerate()
+        .map(|(place, link)| plugin(&x, place, *link))
+        .collect();
+    let upstream = match (&refused, x.service) {
+        (None, Some(_)) => upstream(worker, &mut x).await,
+        _ => Value::Null,
+    };
+    let is_serviceless = refused.is_none() && x.service.is_none();
+    let refused = refused.or(is_serviceless.then_some(GatewayError::NoService));
+    json!({
+        "request": {
+            "method": text(&x.request.method),
+            "host": text(&x.request.host),
+            "path": text(&x.request.path),
+            "query": x.request.query.as_ref().map(text),
+            "scheme": scheme(x.client.scheme),
+            "sni": x.client.sni.as_deref(),
+            "client_ip": x.client.ip,
+        },
+        "considered": considered(&x, &trace),
+        "considered_untold": trace.before_untold,
+        "route": trace.won.as_ref().map(|won| named_route(&x, won)),
+        "would_match": trace.after.iter().map(|each| named_route(&x, each)).collect::<Vec<_>>(),
+        "captures": x.matched.captures.iter().map(|(name, value)| json!({"name": name, "value": value}))
+            .collect::<Vec<_>>(),
+        "consumer": x.consumer.as_ref().map(|consumer| &consumer.model.id),
+        "plugins": plugins,
+        "answered": refused.map(|error| answered(&error, &x)),
+        "service": x.service().map(|service| json!({"id": service.model.id, "name": service.model.name})),
+        "upstream": upstream,
+    })
+}
+
+fn exchange(worker: &Worker, question: Question) -> Exchange {
+    let mut headers = Headers::new();
+    for (name, value) in question.headers {
+        headers.append(name, value);
+    }
+    let usual_port = if question.is_tls { 443 } else { 80 };
+    let info = ConnInfo {
+        peer: SocketAddr::new(question.client_ip, question.client_port),
+        proxied_for: None,
+        listener_ip: question.listener_ip,
+        listener_port: question.listener_port.unwrap_or(usual_port),
+        tls: None,
+        identity: None,
+    };
+    let version = if question.is_http2 {
+        HttpVersion::Http2
+    } else {
+        HttpVersion::Http11
+    };
+    let mut x = Exchange::new(worker.snapshot(), Rc::clone(&worker.state));
+    x.client = forwarded::client(&info, &worker.settings, &headers, version);
+    if question.is_tls {
+        x.client.scheme = Scheme::Https;
+        let told = forwarded::forwarded_scheme(x.client.is_trusted, &headers);
+        x.client.forwarded_scheme = told.unwrap_or(Scheme::Https);
+        x.client.sni = question.sni.map(Into::into);
+    }
+    let query = question.target.split_once('?').map(|(_, query)| query);
+    x.request.query = query.map(|query| Text::copy_from(query.as_bytes()));
+    x.request.method = Text::from(question.method);
+    x.request.host = Text::from(question.host);
+    x.request.target = Text::from(question.target);
+    x.request.headers = headers;
+    worker.touch(&mut x);
+    x
+}
+
+fn considered(x: &Exchange, trace: &Trace) -> Vec<Value> {
+    let lost = trace.before.iter().map(|each| {
+        let mut told = named_route(x, each);
+        told["lacks"] = each
+            .unmet
+            .iter()
+            .map(|unmet| json!({"part": unmet.part, "detail": unmet.detail}))
+            .collect();
+        told
+    });
+    lost.collect()
+}
+
+fn named_route(x: &Exchange, considered: &Considered) -> Value {
+    let model = &x.snapshot.routes[considered.route as usize].model;
+    json!({
+        "place": considered.place + 1,
+        "id": model.id,
+        "name": model.name,
+        "paths": considered.starts,
+    })
+}
+
+fn plugin(x: &Exchange, place: usize, link: Link) -> Value {
+    let instance = &x.snapshot.plugins[link.plugin as usize];
+    let phases = [
+        (Phase::Rewrite, "rewrite"),
+        (Phase::Access, "access"),
+        (Phase::HeaderFilter, "header_filter"),
+        (Phase::BodyFilter, "body_filter"),
+        (Phase::Log, "log"),
+    ];
+    let acts = phases
+        .iter()
+        .filter(|(phase, _)| instance.phases.has(*phase));
+    json!({
+        "place": place + 1,
+        "name": instance.name,
+        "id": instance.id,
+        "scope": chain::scope_of(link.rank),
+        "phases": acts.map(|(_, name)| *name).collect::<Vec<_>>(),
+    })
+}
+
+fn answered(error: &GatewayError, x: &Exchange) -> Value {
+    let worded = error_page::word(error, x, None);
+    let message = match &worded.answer.body {
+        AnswerBody::Error(message) => Some(message.as_ref()),
+        _ => None,
+    };
+    json!({"status": worded.answer.status, "message": message})
+}
+
+/// The URI that goes upstream, and where to.
+async fn upstream(worker: &Rc<Worker>, x: &mut Exchange) -> Value {
+    let hash = proxy::hash(x);
+    let snapshot = Rc::clone(&x.snapshot);
+    let Some(service) = x.service() else {
+        return Value::Null;
+    };
+    let port = u16::try_from(service.model.port).unwrap_or(0);
+    let mut host_header = text(&service.host_header);
+    let (target, problem) = match &service.target {
+        ServiceTarget::Address(address) => (json!({"ip": address, "port": port}), None),
+        ServiceTarget::Socket(path) => (json!({"socket": path}), None),
+        ServiceTarget::Name => {
+            // As a second attempt: the next request's turn is left to it.
+            let again = Ask {
+                tried: &[(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0)],
+                hash,
+                now_us: x.now_us,
+            };
+            match peers::by_name(worker, &service.model.host, port, &again, LOOK_UP).await {
+                Ok((ip, port)) => (json!({"ip": ip, "port": port}), None),
+                Err(error) => (Value::Null, Some(GatewayError::NoDestination(error))),
+            }
+        }
+        ServiceTarget::Upstream(index) => {
+            let built = balancers::current(worker, &snapshot, *index, LOOK_UP).await;
+            let entry = &snapshot.upstreams[*index as usize];
+            let ask = Ask {
+                tried: &[],
+                hash,
+                now_us: x.now_us,
+            };
+            let peers = built.balancer.peers();
+            let all: Vec<Value> = peers
+                .iter()
+                .map(|peer| {
+                    json!({
+                        "host": peer.host, "ip": peer.address, "port": peer.port, "weight": peer.weight,
+                        "is_available": peer.health.is_available(),
+                    })
+                })
+                .collect();
+            let picked = built.balancer.preview_at(&ask).map(|at| &peers[at]);
+            let error = GatewayError::NoDestination(peers::NoDestination::NoPeer);
+            if let Some(peer) = picked {
+                let own = || peers::host_header(&peer.host, peer.port, x.upstream.scheme);
+                host_header = text(&entry.host_header.clone().unwrap_or_else(own));
+            }
+            let told = json!({
+                "upstream": entry.model.name,
+                "algorithm": entry.model.algorithm,
+                "hash": hash,
+                "picked": picked.map(|peer| json!({"host": peer.host, "ip": peer.address, "port": peer.port})),
+                "peers": all,
+            });
+            (told, picked.is_none().then_some(error))
+        }
+    };
+    if let Some(kept) = &x.upstream.host_header {
+        host_header = text(kept);
+    }
+    let query = x.request.query.as_ref().map(text);
+    let query = query.map_or(String::new(), |query| format!("?{query}"));
+    let path = text(&x.upstream.path);
+    json!({
+        "uri": format!("{}://{}:{port}{path}{query}", scheme(x.upstream.scheme), service.model.host),
+        "host_header": host_header,
+        "target": target,
+        "problem": problem.map(|error| answered(&error, x)),
+    })
+}
+
+fn text(text: &Text) -> String {
+    String::from_utf8_lossy(text.as_bytes()).into_owned()
+}
+
+const fn scheme(scheme: Scheme) -> &'static str {
+    match scheme {
+        Scheme::Http => "http",
+        Scheme::Https => "https",
+    }
+}

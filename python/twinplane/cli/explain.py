@@ -1,0 +1,97 @@
+"""`twinplane explain`: what would become of a request, on the node that runs or by a declarative file."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from twinplane.cli.errors import StartError
+from twinplane.cli.explained import worded
+from twinplane.cli.health import node_client
+from twinplane.node.explain import BadQuestionError, core_question, explain_file
+from twinplane.settings import NodeSettings, load_node_settings
+
+EXIT_NO_ROUTE = 1
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `twinplane explain`."""
+    parser.add_argument("url", nargs="?", help="what is asked for, as in https://api.example.com/orders?x=1")
+    parser.add_argument("-X", "--method", metavar="METHOD", help="method (default: GET)")
+    parser.add_argument("-H", "--header", action="append", default=[], metavar="NAME: VALUE", help="a header; repeats")
+    parser.add_argument("--request", type=Path, metavar="FILE", help="the request as JSON, or a recording (HAR)")
+    parser.add_argument("--sni", metavar="NAME", help="server name of the TLS handshake (default: the host)")
+    parser.add_argument("--client-ip", metavar="ADDRESS", help="address of the client (default: 127.0.0.1)")
+    parser.add_argument("--listener-port", type=int, metavar="PORT", help="port of the listener (default: 80 or 443)")
+    parser.add_argument("--consumer", metavar="NAME", help="consumer that plugins would find, by id or username")
+    parser.add_argument("--http2", action="store_true", help="the request comes over HTTP/2")
+    parser.add_argument("--considered", type=int, metavar="N", help="how many lost routes are told (default: 20)")
+    parser.add_argument("-f", "--file", type=Path, metavar="FILE", help="a declarative file in place of the node")
+    parser.add_argument("-c", "--conf", type=Path, metavar="FILE", help="kong.conf of the node")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    """0 where a route matches, 1 where none does. Raises StartError and SettingsError."""
+    try:
+        asked = _asked(options)
+        question = core_question(asked)
+    except BadQuestionError as error:
+        raise StartError(*error.mistakes) from error
+    own = {} if options.file is None else {"KONG_ROLE": "traditional", "KONG_DECLARATIVE_CONFIG_STRING": "{}"}
+    settings = load_node_settings(options.conf, {**environ, **own})
+    if options.file is None:
+        try:
+            told = node_client(settings["status_listen"]).call("POST", "/explain", asked)
+        except OSError as error:
+            raise StartError(f"the node does not answer on its status port: {error}") from error
+    else:
+        told = explain_file(settings, declared_table(options.file, settings), [question])[0]
+    print(orjson.dumps(told, option=orjson.OPT_INDENT_2).decode() if options.json else worded(told))
+    return 0 if told["route"] is not None else EXIT_NO_ROUTE
+
+
+def declared_table(path: Path, settings: NodeSettings) -> bytes:
+    """A declarative file as a node runs it. Raises StartError with everything that is wrong."""
+    from twinplane.node.declared import read_declared  # noqa: PLC0415
+    from twinplane.node.errors import NodeStartError  # noqa: PLC0415
+
+    try:
+        return read_declared(path, None, settings["router_flavor"]).stored.table
+    except NodeStartError as error:
+        raise StartError(*error.problems) from error
+
+
+def _asked(options: argparse.Namespace) -> dict[str, Any]:
+    asked: dict[str, Any] = {}
+    if options.request is not None:
+        try:
+            asked = orjson.loads(options.request.read_bytes())
+        except (OSError, orjson.JSONDecodeError) as error:
+            raise StartError(f"{options.request}: {error}") from error
+        if not isinstance(asked, dict):
+            raise StartError(f"{options.request}: expected a JSON object")
+    elif options.url is None:
+        raise StartError("what is asked for? Give a URL, or --request")
+    headers = []
+    for header in options.header:
+        name, colon, value = header.partition(":")
+        if not colon:
+            raise StartError(f"--header '{header}': expected NAME: VALUE")
+        headers.append({"name": name.strip(), "value": value.strip()})
+    given = {
+        "url": options.url,
+        "method": options.method,
+        "headers": headers or None,
+        "sni": options.sni,
+        "client_ip": options.client_ip,
+        "listener_port": options.listener_port,
+        "consumer": options.consumer,
+        "http2": options.http2 or None,
+        "considered": options.considered,
+    }
+    return asked | {name: value for name, value in given.items() if value is not None}
