@@ -17,6 +17,7 @@ from tests.conformance.proxy.scripted_upstream import Upstreams
 from twinplane.cli.program import main
 from twinplane.node.explain import BadQuestionError, core_question
 from twinplane.node.http import HttpAnswer, HttpRequest
+from twinplane.node.lint import CODES
 from twinplane.node.status import StatusApi, StatusFacts
 
 ROOT = Path(__file__).parents[2]
@@ -28,12 +29,18 @@ CONSOLE = re.compile(r"^```console\n\$ twinplane ([^\n]+)\n(.*?)^```", re.MULTIL
 def test_the_page_shows_what_is_printed(
     command: str, printed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = re.search(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-    assert found is not None
-    (tmp_path / "kong.yml").write_text(found.group(1))
+    files = re.findall(r"^`(\w+\.yml)`:\n\n```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    assert len(files) == 2
+    for name, text in files:
+        (tmp_path / name).write_text(text)
     monkeypatch.chdir(tmp_path)
     main(shlex.split(command))
     assert capsys.readouterr().out == printed
+
+
+def test_the_page_lists_every_code() -> None:
+    rows = dict(re.findall(r"^\| `([a-z-]+)` \| (.+) \|$", PAGE, re.MULTILINE))
+    assert {code: text.replace("&#124;", "|") for code, text in rows.items()} == dict(CODES)
 
 
 @pytest.fixture(scope="module")

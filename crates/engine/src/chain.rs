@@ -71,14 +71,18 @@ pub const fn rank(has_route: bool, has_service: bool, whose: Whose) -> u8 {
     }
 }
 
-/// What a scope of this rank is bound to, most specific first.
+/// What a scope of this rank (see [`rank`]) is bound to.
 pub const fn scope_of(rank: u8) -> &'static [&'static str] {
     match rank {
-        7 => &["consumer", "route", "service"],
-        6 => &["consumer", "route"],
-        5 => &["consumer", "service"],
-        4 => &["route", "service"],
-        3 => &["consumer"],
+        11 => &["consumer", "route", "service"],
+        10 => &["consumer group", "route", "service"],
+        9 => &["consumer", "route"],
+        8 => &["consumer", "service"],
+        7 => &["consumer group", "route"],
+        6 => &["consumer group", "service"],
+        5 => &["route", "service"],
+        4 => &["consumer"],
+        3 => &["consumer group"],
         2 => &["route"],
         1 => &["service"],
         _ => &[],

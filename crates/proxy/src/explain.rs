@@ -60,6 +60,9 @@ pub struct Question {
     consumer: Option<String>,
     #[serde(default = "considered_max")]
     considered_max: usize,
+    /// Whether nothing is asked of plugins and upstreams.
+    #[serde(default)]
+    routes_only: bool,
 }
 
 /// A question on its way, and where the answer goes.
@@ -91,6 +94,7 @@ pub(crate) async fn answer(worker: Rc<Worker>, asked: Box<Asked>) {
 async fn explain(worker: &Rc<Worker>, question: Question) -> Value {
     let most = question.considered_max.min(TOLD_MAX);
     let consumer = question.consumer.clone();
+    let routes_only = question.routes_only;
     let mut x = exchange(worker, question);
     if let Some(name) = &consumer {
         x.consumer = x.snapshot.consumers.find(name).cloned();
@@ -103,7 +107,7 @@ async fn explain(worker: &Rc<Worker>, question: Question) -> Value {
         .map(|(place, link)| plugin(&x, place, *link))
         .collect();
     let upstream = match (&refused, x.service) {
-        (None, Some(_)) => upstream(worker, &mut x).await,
+        (None, Some(_)) if !routes_only => upstream(worker, &mut x).await,
         _ => Value::Null,
     };
     let is_serviceless = refused.is_none() && x.service.is_none();

@@ -12,10 +12,10 @@ import orjson
 from twinplane.cli.errors import StartError
 from twinplane.cli.explained import worded
 from twinplane.cli.health import node_client
-from twinplane.node.explain import BadQuestionError, core_question, explain_file
+from twinplane.node.explain import BadQuestionError, RouterOfFile, core_question
 from twinplane.settings import NodeSettings, load_node_settings
 
-EXIT_NO_ROUTE = 1
+EXIT_NO_ROUTE = 3
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    """0 where a route matches, 1 where none does. Raises StartError and SettingsError."""
+    """0 where a route matches, 3 where none does. Raises StartError and SettingsError."""
     try:
         asked = _asked(options)
         question = core_question(asked)
@@ -50,7 +50,8 @@ def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
         except OSError as error:
             raise StartError(f"the node does not answer on its status port: {error}") from error
     else:
-        told = explain_file(settings, declared_table(options.file, settings), [question])[0]
+        with RouterOfFile(settings, declared_table(options.file, settings)) as router:
+            told = router.ask(question)
     print(orjson.dumps(told, option=orjson.OPT_INDENT_2).decode() if options.json else worded(told))
     return 0 if told["route"] is not None else EXIT_NO_ROUTE
 

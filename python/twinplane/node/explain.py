@@ -152,14 +152,28 @@ def _worded(kind: type | tuple[type, ...]) -> str:
     return words.get(kind, "an object or a list")
 
 
-def explain_file(settings: NodeSettings, table: bytes, questions: Sequence[bytes]) -> list[dict[str, Any]]:
-    """The answers of a core that serves nobody. Raises `ApplyError` where it refuses the configuration."""
-    from twinplane import _dataplane  # noqa: PLC0415, TID251  # only where a file is asked
+class RouterOfFile:
+    """A core that serves nobody, to ask questions of a configuration."""
 
-    own = orjson.loads(node_core_settings(settings, _NODE_ID, []))
-    core = _dataplane.Core.start(orjson.dumps(own | {"listeners": [], "workers": 1}))
-    try:
-        core.apply(table)
-        return [orjson.loads(core.explain(question)) for question in questions]
-    finally:
-        core.stop(0)
+    def __init__(self, settings: NodeSettings, table: bytes, **changed: str) -> None:
+        """Raises `ApplyError` where the configuration is refused."""
+        from twinplane import _dataplane  # noqa: PLC0415, TID251  # only where a file is asked
+
+        own = orjson.loads(node_core_settings(settings, _NODE_ID, []))
+        self._core = _dataplane.Core.start(orjson.dumps(own | {"listeners": [], "workers": 1} | changed))
+        try:
+            self._core.apply(table)
+        except BaseException:
+            self._core.stop(0)
+            raise
+
+    def __enter__(self) -> RouterOfFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._core.stop(0)
+
+    def ask(self, question: bytes) -> dict[str, Any]:
+        """The answer to a question as the core takes it."""
+        told: dict[str, Any] = orjson.loads(self._core.explain(question))
+        return told

@@ -297,3 +297,20 @@ fn without_access_the_global_plugins_still_filter_and_log() {
     log(&mut x, &mut NoSink);
     assert_eq!(taken(&trace), ["g.rewrite", "g.header", "g.log"]);
 }
+
+#[test]
+fn every_rank_tells_its_scope() {
+    for (whose, word) in [
+        (Whose::Anybody, None),
+        (Whose::Group, Some("consumer group")),
+        (Whose::Consumer, Some("consumer")),
+    ] {
+        for (has_route, has_service) in [(false, false), (false, true), (true, false), (true, true)]
+        {
+            let route = has_route.then_some("route");
+            let service = has_service.then_some("service");
+            let wanted: Vec<&str> = word.into_iter().chain(route).chain(service).collect();
+            assert_eq!(scope_of(rank(has_route, has_service, whose)), wanted);
+        }
+    }
+}

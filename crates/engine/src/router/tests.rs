@@ -234,3 +234,70 @@ fn the_index_finds_what_asking_every_matcher_in_order_finds() {
         );
     }
 }
+
+/// How many matchers one look-up asks, in a table of `count` routes.
+fn asked_of(count: u32, flavor: Flavor, row: impl Fn(u32) -> Value, path: &str, host: &str) -> u32 {
+    let rows: Vec<Route> = (0..count)
+        .map(|number| {
+            let mut row = row(number);
+            row["id"] = json!(format!("00000000-0000-4000-8000-{number:012}"));
+            route(&row)
+        })
+        .collect();
+    let rules = Rules {
+        flavor,
+        ..Rules::default()
+    };
+    let router = Router::build(&rows, rules).unwrap();
+    let mut headers = Headers::new();
+    headers.append("x-tenant", "t7");
+    let input = MatchInput {
+        method: b"GET",
+        host: host.as_bytes(),
+        path: path.as_bytes(),
+        query: b"",
+        protocol: Protocol::Http,
+        sni: None,
+        source: End::default(),
+        destination: LISTENER,
+        headers: &headers,
+    };
+    let asked = Asked::new(&input, flavor);
+    let tests = std::cell::Cell::new(0);
+    let found = router.index.first(&asked, |rank| {
+        tests.set(tests.get() + 1);
+        router.matchers[rank as usize].matches(&asked, &router.texts, &mut Unwatched)
+    });
+    assert!(found.is_some(), "{count} {path}");
+    tests.get()
+}
+
+#[test]
+fn a_look_up_asks_as_many_in_a_large_table_as_in_a_small_one() {
+    type Shape = fn(u32) -> Value;
+    let by_expression: [Shape; 5] = [
+        |n| json!({"expression": format!("http.path ^= \"/a{n}/\"")}),
+        |n| json!({"expression": format!("http.host == \"h{n}.test\" && http.path ^= \"/a\"")}),
+        |n| json!({"expression": format!("http.path ~ r#\"^/a{n}/[0-9]+\"# || http.path == \"/b{n}\"")}),
+        |n| json!({"expression": format!("any(lower(http.headers.x_tenant)) == \"t{n}\"")}),
+        |n| json!({"expression": format!("http.path ^= \"/a\" && http.path ^= \"/a{n}/\" && http.method == \"GET\"")}),
+    ];
+    let by_attributes: [Shape; 3] = [
+        |n| json!({"paths": [format!("/a{n}/")]}),
+        |n| json!({"hosts": [format!("h{n}.test")], "paths": ["/a"]}),
+        |n| json!({"headers": {"x-tenant": [format!("t{n}")]}}),
+    ];
+    for (flavor, shapes) in [
+        (Flavor::Expressions, &by_expression[..]),
+        (Flavor::Expressions, &by_attributes[..]),
+        (Flavor::Traditional, &by_attributes[..]),
+        (Flavor::TraditionalCompatible, &by_attributes[..]),
+    ] {
+        for (at, shape) in shapes.iter().enumerate() {
+            let [small, large] =
+                [100, 20_000].map(|count| asked_of(count, flavor, shape, "/a7/1", "h7.test"));
+            assert_eq!(small, large, "{flavor:?} {at}");
+            assert!(small < 4, "{flavor:?} {at}: {small}");
+        }
+    }
+}
