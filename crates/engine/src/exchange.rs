@@ -367,6 +367,10 @@ pub struct Response {
     pub content_length: Option<u64>,
     /// Set by a header filter whose body filter will change the body: the length is then unknown.
     pub is_body_changed: bool,
+    /// Set by a header filter: the answer goes without the body that came for it.
+    pub is_body_dropped: bool,
+    /// Whether the gateway repeats what an upstream has answered before; it then looks like a proxied answer.
+    pub is_repeated: bool,
     /// Bytes sent: head and body.
     pub bytes: u64,
     /// Bytes sent of the body.

@@ -2,7 +2,7 @@
 //! entries are bounded; no clock is read here: both times are handed in.
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Windows kept on a node unless told otherwise.
 pub const ENTRIES_MAX: usize = 131_072;
@@ -237,9 +237,7 @@ impl Limiter {
     /// Takes one request from each limit, or from none of them where one is spent; says whether it did, and what was left
     /// before.
     pub fn take(&self, key: Key, limits: &[Limit], moment: Moment) -> (bool, Uses) {
-        #[expect(clippy::cast_possible_truncation, reason = "taken modulo the shards")]
-        let shard = &self.shards[key.0 as usize % SHARDS];
-        let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shard = self.shard(key);
         let mut found = Uses::default();
         for limit in limits {
             let used = shard.used(key, limit.period, moment);
@@ -253,12 +251,43 @@ impl Limiter {
         if found.iter().any(Use::is_spent) {
             return (false, found);
         }
+        self.add_all(&mut shard, key, limits, moment, 1);
+        (true, found)
+    }
+
+    /// What is left of each limit; takes nothing.
+    pub fn look(&self, key: Key, limits: &[Limit], moment: Moment) -> Uses {
+        let mut shard = self.shard(key);
+        let mut found = Uses::default();
         for limit in limits {
-            if shard.add(key, limit.period, moment, self.shard_entries_max) {
+            let used = shard.used(key, limit.period, moment);
+            #[expect(clippy::cast_precision_loss, reason = "far below 2^52 in any window")]
+            let remaining = limit.requests - used as f64;
+            found.push(Use {
+                limit: *limit,
+                remaining,
+            });
+        }
+        found
+    }
+
+    /// Takes an amount from each limit, whether or not as much is left.
+    pub fn spend(&self, key: Key, limits: &[Limit], moment: Moment, amount: u64) {
+        self.add_all(&mut self.shard(key), key, limits, moment, amount);
+    }
+
+    fn shard(&self, key: Key) -> MutexGuard<'_, Shard> {
+        #[expect(clippy::cast_possible_truncation, reason = "taken modulo the shards")]
+        let shard = &self.shards[key.0 as usize % SHARDS];
+        shard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add_all(&self, shard: &mut Shard, key: Key, limits: &[Limit], moment: Moment, amount: u64) {
+        for limit in limits {
+            if shard.add(key, limit.period, moment, amount, self.shard_entries_max) {
                 self.evicted.fetch_add(1, Ordering::Relaxed);
             }
         }
-        (true, found)
     }
 
     /// How many windows were forgotten before their end because there was no room.
@@ -296,17 +325,24 @@ impl Shard {
             .map_or(0, |window| window.used)
     }
 
-    // Counts one request; says whether a window had to be forgotten for it.
-    fn add(&mut self, key: Key, period: Period, moment: Moment, entries_max: usize) -> bool {
+    // Counts so many requests; says whether a window had to be forgotten for it.
+    fn add(
+        &mut self,
+        key: Key,
+        period: Period,
+        moment: Moment,
+        amount: u64,
+        entries_max: usize,
+    ) -> bool {
         if let Some(window) = self.current(key, period, moment) {
-            window.used += 1;
+            window.used = window.used.saturating_add(amount);
             return false;
         }
         let window = Window {
             key: (key, period),
             start: period.start(moment.second()),
             opened_us: moment.now_us,
-            used: 1,
+            used: amount,
         };
         let Some((at, evicts)) = self.place(moment.now_us, entries_max) else {
             let at = u32::try_from(self.windows.len()).unwrap_or(u32::MAX);
@@ -401,6 +437,24 @@ mod tests {
         let (passed, uses) = limiter.take(key, &limits, at(0));
         assert!(!passed);
         assert!((uses[1].remaining - 9.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn what_is_spent_may_be_more_than_is_left_and_looking_takes_nothing() {
+        let limiter = Limiter::default();
+        let limits = [limit(Period::Minute, 10.0), limit(Period::Hour, 20.0)];
+        let key = limiter.key(&[b"a"]);
+        let left = |second| {
+            limiter
+                .look(key, &limits, at(second))
+                .iter()
+                .map(|found| found.remaining)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(left(0), [10.0, 20.0]);
+        limiter.spend(key, &limits, at(1), 13);
+        assert_eq!(left(2), [-3.0, 7.0]);
+        assert_eq!(left(60), [10.0, 7.0], "a new minute");
     }
 
     #[test]

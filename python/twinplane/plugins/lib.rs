@@ -2,6 +2,7 @@
 mod arguments;
 mod base64;
 mod body;
+mod caller;
 mod entities;
 mod guest;
 mod json;
@@ -89,6 +90,23 @@ mod request_transformer {
     mod header_changes;
     mod query_changes;
     mod template;
+}
+mod response_ratelimiting {
+    mod config;
+    pub(crate) mod filter;
+}
+mod response_transformer {
+    mod config;
+    pub(crate) mod filter;
+    mod header_changes;
+    mod json_changes;
+
+    /// `name:value` apart; colons that follow the first belong to neither.
+    fn split(entry: &str) -> (&str, Option<&str>) {
+        let (name, value) = entry.split_once(':').unwrap_or((entry, ""));
+        let value = value.trim_start_matches(':');
+        (name, (!value.is_empty()).then_some(value))
+    }
 }
 mod syslog {
     mod config;

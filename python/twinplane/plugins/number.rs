@@ -1,4 +1,5 @@
 //! Numbers as clients of a real node see them written.
+use twinplane_engine::text::Text;
 
 /// A number as C's `%.14g` writes it.
 pub(crate) fn general(number: f64) -> String {
@@ -15,6 +16,22 @@ pub(crate) fn general(number: f64) -> String {
     }
     let sign = if exponent < 0 { '-' } else { '+' };
     format!("{}e{sign}{:02}", trimmed(mantissa), exponent.abs())
+}
+
+/// A number as a header carries it: whole ones without a fraction.
+pub(crate) fn plain(value: f64) -> Text {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "compared with the original"
+    )]
+    let whole = value as i64;
+    #[expect(clippy::cast_precision_loss, reason = "compared with the original")]
+    let is_whole = (whole as f64 - value).abs() < f64::EPSILON;
+    if is_whole {
+        Text::from_integer(whole)
+    } else {
+        Text::from(general(value))
+    }
 }
 
 fn trimmed(number: &str) -> &str {

@@ -7,7 +7,8 @@ use twinplane_engine::plugin::{BuildFilter, PluginSpec};
 use crate::{
     acl, basic_auth, bot_detection, correlation_id, cors, file_log, guest, hmac_auth, http_log,
     ip_restriction, jwt, key_auth, lua, prometheus, rate_limiting, redirect, request_size_limiting,
-    request_termination, request_transformer, syslog, tcp_log, udp_log,
+    request_termination, request_transformer, response_ratelimiting, response_transformer, syslog,
+    tcp_log, udp_log,
 };
 
 const fn plugin(
@@ -96,14 +97,24 @@ pub(crate) const TABLE: [PluginSpec; 45] = [
         "3.9.3",
         Some(rate_limiting::filter::build),
     ),
-    plugin("response-ratelimiting", 900, "3.9.3", None),
+    plugin(
+        "response-ratelimiting",
+        900,
+        "3.9.3",
+        Some(response_ratelimiting::filter::build),
+    ),
     plugin(
         "request-transformer",
         801,
         "3.9.3",
         Some(request_transformer::filter::build),
     ),
-    plugin("response-transformer", 800, "3.9.3", None),
+    plugin(
+        "response-transformer",
+        800,
+        "3.9.3",
+        Some(response_transformer::filter::build),
+    ),
     plugin("redirect", 779, "3.9.3", Some(redirect::filter::build)),
     plugin("ai-request-transformer", 777, "3.9.3", None),
     plugin("ai-prompt-template", 773, "3.9.3", None),

@@ -34,6 +34,9 @@ PLUGINS = frozenset(
         "tcp-log",
         "udp-log",
         "syslog",
+        "response-transformer",
+        "response-ratelimiting",
+        "proxy-cache",
         "prometheus",
     }
 )

@@ -181,6 +181,9 @@ impl<C: ClientSide> Relay<'_, C> {
     }
 
     fn pass(&mut self, data: Bytes) -> bool {
+        if self.x.response.is_body_dropped {
+            return true;
+        }
         if !self
             .relayed
             .as_ref()

@@ -70,7 +70,11 @@ pub(super) async fn upstream<C: ClientSide>(
     put_proxied_headers(worker, x);
     let is_filtered = chain::has_phase(x, Phase::BodyFilter);
     let body = match framed {
-        ResponseFraming::None { length } => ResponseBody::None { length },
+        _ if x.response.is_body_dropped => ResponseBody::Length(0),
+        // The length that a GET would have is not known where a filter would change the body.
+        ResponseFraming::None { length } => ResponseBody::None {
+            length: length.filter(|_| !x.response.is_body_changed),
+        },
         ResponseFraming::Length(length) if !x.response.is_body_changed => {
             ResponseBody::Length(length)
         }

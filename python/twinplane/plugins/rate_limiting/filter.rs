@@ -13,7 +13,8 @@ use twinplane_engine::plugin::{BuildContext, BuildError};
 use twinplane_engine::text::Text;
 
 use super::config::Config;
-use crate::number::general;
+use crate::caller;
+use crate::number::plain;
 
 struct RateLimiting {
     limits: Vec<Limit>,
@@ -121,19 +122,9 @@ impl RateLimiting {
     // Who is counted; whoever cannot be told by what is asked for is counted by address. The first part keeps a header
     // that looks like an address apart from that address.
     fn key(&self, x: &Exchange) -> Key {
-        let consumer = || {
-            x.consumer
-                .as_ref()
-                .map(|consumer| consumer.model.id.as_bytes())
-        };
-        let credential = || {
-            x.credential
-                .as_ref()
-                .map(|credential| credential.id.as_bytes())
-        };
         let named = match &self.limit_by {
-            LimitBy::Consumer => consumer().or_else(credential),
-            LimitBy::Credential => credential(),
+            LimitBy::Consumer => caller::consumer(x).or_else(|| caller::credential(x)),
+            LimitBy::Credential => caller::credential(x),
             LimitBy::Ip => None,
             LimitBy::Service => x.service().map(|service| service.model.id.as_bytes()),
             LimitBy::Header(name) => x.request.headers.get(name),
@@ -145,11 +136,7 @@ impl RateLimiting {
         if let Some(name) = named {
             limiter.key(&[&self.scope, b"name", name])
         } else {
-            let address = match x.client.ip {
-                std::net::IpAddr::V4(address) => address.to_ipv6_mapped(),
-                std::net::IpAddr::V6(address) => address,
-            };
-            limiter.key(&[&self.scope, b"ip", &address.octets()])
+            limiter.key(&[&self.scope, b"ip", &caller::address(x)])
         }
     }
 }
@@ -197,8 +184,8 @@ impl Taken {
             let counts = self.passed || found.is_spent();
             let remaining = (found.remaining - f64::from(u8::from(counts))).max(0.0);
             let (limit_name, remaining_name) = names(found.limit.period);
-            headers.append(limit_name, number(found.limit.requests));
-            headers.append(remaining_name, number(remaining));
+            headers.append(limit_name, plain(found.limit.requests));
+            headers.append(remaining_name, plain(remaining));
             // Of equal ones the longest window, and they come shortest first.
             if tightest.is_none_or(|(_, least)| remaining <= least) {
                 tightest = Some((*found, remaining));
@@ -210,8 +197,8 @@ impl Taken {
         let period = found.limit.period;
         let passed_s = self.second - period.start(self.second);
         let reset = period.seconds().saturating_sub(passed_s).max(1);
-        headers.append("RateLimit-Limit", number(found.limit.requests));
-        headers.append("RateLimit-Remaining", number(remaining));
+        headers.append("RateLimit-Limit", plain(found.limit.requests));
+        headers.append("RateLimit-Remaining", plain(remaining));
         headers.append("RateLimit-Reset", Text::from_integer(reset));
         if !self.passed {
             headers.append("Retry-After", Text::from_integer(reset));
@@ -227,20 +214,5 @@ const fn names(period: Period) -> (&'static str, &'static str) {
         Period::Day => ("X-RateLimit-Limit-Day", "X-RateLimit-Remaining-Day"),
         Period::Month => ("X-RateLimit-Limit-Month", "X-RateLimit-Remaining-Month"),
         Period::Year => ("X-RateLimit-Limit-Year", "X-RateLimit-Remaining-Year"),
-    }
-}
-
-fn number(value: f64) -> Text {
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "compared with the original"
-    )]
-    let whole = value as i64;
-    #[expect(clippy::cast_precision_loss, reason = "compared with the original")]
-    let is_whole = (whole as f64 - value).abs() < f64::EPSILON;
-    if is_whole {
-        Text::from_integer(whole)
-    } else {
-        Text::from(general(value))
     }
 }
