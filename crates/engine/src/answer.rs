@@ -22,6 +22,8 @@ pub struct Answer {
 pub enum AnswerBody {
     /// An error in the template that the client's `Accept` asks for, with the request id.
     Error(Cow<'static, str>),
+    /// The same, raised as the server under the gateway raises it: without an `Accept` its type is that of the settings.
+    ServerError(Cow<'static, str>),
     /// Bytes as they are; no content type leaves the header out.
     Bytes {
         /// `Content-Type`.
@@ -44,6 +46,15 @@ impl Answer {
             status,
             headers: Headers::new(),
             body: AnswerBody::Error(message.into()),
+        })
+    }
+
+    /// An error as the server under the gateway words it.
+    pub fn server_error(status: u16, message: impl Into<Cow<'static, str>>) -> Box<Self> {
+        Box::new(Self {
+            status,
+            headers: Headers::new(),
+            body: AnswerBody::ServerError(message.into()),
         })
     }
 

@@ -6,7 +6,7 @@
 use std::rc::Rc;
 
 use crate::answer::Answer;
-use crate::exchange::{BodyChunk, Exchange};
+use crate::exchange::{BodyChunk, Exchange, Source};
 use crate::filter::{Effect, Filter, Flow, LogSink, Outcome, Phase, Phases};
 use crate::snapshot::{ConsumerEntry, Snapshot};
 
@@ -284,6 +284,9 @@ pub fn header_filter(x: &mut Exchange, outcome: Option<Outcome>) -> Step {
     if x.chain.is_answered {
         return Step::Done;
     }
+    if outcome.is_none() {
+        upstream(x, |filter, x| filter.upstream_head(x));
+    }
     let step = filters(
         x,
         Phase::HeaderFilter,
@@ -299,6 +302,11 @@ pub fn header_filter(x: &mut Exchange, outcome: Option<Outcome>) -> Step {
 
 /// Runs the body filters of all plugins that apply over one piece, or goes on with them. An answer cuts the response.
 pub fn body_filter(x: &mut Exchange, chunk: &mut BodyChunk, outcome: Option<Outcome>) -> Step {
+    if outcome.is_none() {
+        upstream(x, |filter, x| {
+            filter.upstream_body(x, &chunk.data, chunk.is_last);
+        });
+    }
     filters(
         x,
         Phase::BodyFilter,
@@ -308,6 +316,16 @@ pub fn body_filter(x: &mut Exchange, chunk: &mut BodyChunk, outcome: Option<Outc
             None => filter.body_filter_flow(x, chunk),
         },
     )
+}
+
+// What an upstream has said is shown as it came before a filter changes it.
+fn upstream(x: &mut Exchange, mut show: impl FnMut(&dyn Filter, &mut Exchange)) {
+    if x.response.source == Source::Upstream {
+        filters(x, Phase::Upstream, None, |filter, x, _| {
+            show(filter, x);
+            Flow::Continue
+        });
+    }
 }
 
 fn filters(

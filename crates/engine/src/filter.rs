@@ -20,6 +20,8 @@ pub enum Phase {
     HeaderFilter,
     /// A piece of the response body is about to go to the client.
     BodyFilter,
+    /// The upstream's answer is seen as it came, before any filter.
+    Upstream,
     /// The response has gone.
     Log,
 }
@@ -41,6 +43,8 @@ impl Phases {
     pub const BODY_FILTER: Phases = Phases(8);
     /// `log`
     pub const LOG: Phases = Phases(16);
+    /// `upstream`: no phase of a real node's; comes before `header_filter` and `body_filter`.
+    pub const UPSTREAM: Phases = Phases(32);
 
     /// These phases and those.
     #[must_use]
@@ -56,6 +60,7 @@ impl Phases {
             Phase::HeaderFilter => 4,
             Phase::BodyFilter => 8,
             Phase::Log => 16,
+            Phase::Upstream => 32,
         };
         self.0 & bit != 0
     }
@@ -121,6 +126,12 @@ pub trait Filter: Send + Sync {
     fn resume(&self, _phase: Phase, _x: &mut Exchange, _outcome: Outcome) -> Flow {
         Flow::Continue
     }
+
+    /// The upstream's response head as it came; header filters have not yet acted.
+    fn upstream_head(&self, _x: &mut Exchange) {}
+
+    /// A piece of the upstream's body as it came, if the filter also acts in `body_filter`.
+    fn upstream_body(&self, _x: &mut Exchange, _data: &Bytes, _is_last: bool) {}
 
     /// The response head is about to go.
     fn header_filter(&self, _x: &mut Exchange) {}

@@ -14,6 +14,7 @@ pub mod network;
 pub mod path;
 pub mod plugin;
 pub mod record;
+pub mod response_cache;
 pub mod retry;
 pub mod router;
 pub mod scratch;

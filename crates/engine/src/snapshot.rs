@@ -11,6 +11,7 @@ use crate::credentials::Credentials;
 use crate::exchange::Scheme;
 use crate::limiter::Limiter;
 use crate::plugin::PluginInstance;
+use crate::response_cache::ResponseCache;
 use crate::router::Router;
 use crate::text::Text;
 
@@ -31,6 +32,8 @@ pub struct NodeState {
     pub allows_ambiguous_paths: bool,
     /// Requests counted against limits.
     pub limiter: Limiter,
+    /// Answers to give again.
+    pub cache: ResponseCache,
     /// How the peers of upstreams fare.
     pub health: HealthBook,
     /// Keeps the plugins in Python.

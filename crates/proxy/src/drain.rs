@@ -111,6 +111,7 @@ impl Server {
             totals.add(differences);
         }
         let snapshot = self.node.snapshot.load();
+        let cache = self.node.state.cache.facts();
         json!({
             "connections": {
                 "accepted": self.sum(Counter::ConnectionsAccepted),
@@ -128,6 +129,7 @@ impl Server {
             "upstream_health": upstream_health::rows(&snapshot, &self.node.state.health),
             "dns": self.node.dns.named().into_iter().collect::<std::collections::BTreeMap<_, _>>(),
             "lost": {"records": records_lost, "logs": logs_lost, "metrics": totals.lost(), "limits": self.node.state.limiter.evicted()},
+            "cache": {"entries": cache.entries, "bytes": cache.bytes, "evicted": cache.evicted, "refused": cache.refused},
             "snapshot": {
                 "generation": self.status().snapshots_total,
                 "routes": snapshot.routes.len(),

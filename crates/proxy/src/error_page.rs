@@ -149,6 +149,7 @@ pub fn render(x: &Exchange, answer: &Answer, is_of_server: bool, default_type: &
         },
         AnswerBody::Page => server_page(answer.status),
         AnswerBody::Error(message) => error_body(x, message, is_of_server, default_type),
+        AnswerBody::ServerError(message) => error_body(x, message, true, default_type),
     }
 }
 

@@ -12,6 +12,7 @@ use twinplane_engine::balancer::HealthBook;
 use twinplane_engine::build::{BuildInput, build};
 use twinplane_engine::limiter::Limiter;
 use twinplane_engine::plugin::PluginTable;
+use twinplane_engine::response_cache::ResponseCache;
 pub use twinplane_engine::snapshot::Issue;
 use twinplane_engine::snapshot::{NodeState, Snapshot};
 use twinplane_engine::visit::Host;
@@ -364,6 +365,7 @@ fn node(
             .unwrap_or_default()
             .into(),
         limiter: Limiter::default(),
+        cache: ResponseCache::with_bytes_max(settings.start.cache_bytes_max),
         health: HealthBook::default(),
         host,
     };

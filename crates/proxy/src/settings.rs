@@ -108,6 +108,9 @@ pub struct StartSettings {
     /// Log entries kept until drained.
     #[serde(default = "log_entries_max")]
     pub log_entries_max: usize,
+    /// Bytes of answers kept to be given again.
+    #[serde(default = "cache_bytes_max")]
+    pub cache_bytes_max: usize,
     /// Set where the core is the control plane's own front door.
     #[serde(default)]
     pub edge: Option<EdgeSettings>,
@@ -601,6 +604,10 @@ fn router_flavor() -> String {
 fn route_match_calculation() -> String {
     "original".to_owned()
 }
+fn cache_bytes_max() -> usize {
+    twinplane_engine::response_cache::BYTES_MAX
+}
+
 fn records_max() -> usize {
     100_000
 }

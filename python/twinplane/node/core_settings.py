@@ -63,6 +63,7 @@ def node_core_settings(settings: NodeSettings, node_id: str, certificates: Seque
         },
         "slow_targets": _slow_targets(settings),
         "limits": {**LIMITS, "body_bytes_max": settings["nginx_http_client_max_body_size"]},
+        "cache_bytes_max": settings["mem_cache_size"],
         "dns": _dns(settings),
         "port_maps": {str(listening): seen for seen, listening in settings.port_maps},
     }

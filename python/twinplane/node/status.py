@@ -27,6 +27,12 @@ from twinplane.node.target_health import TargetHealth
 from twinplane.node.telemetry import TelemetryFacts
 
 _UNITS = {"b": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
+_CACHE = (
+    ("entries", "gauge", "entries"),
+    ("bytes", "gauge", "bytes"),
+    ("evicted_total", "counter", "evicted"),
+    ("refused_total", "counter", "refused"),
+)
 _NOT_FOUND = json_answer(404, {"message": "Not found"})
 _UPSTREAM = re.compile(r"/upstreams/([^/]+)/(health|targets|targets/all)/?")
 _TARGET = re.compile(r"/upstreams/([^/]+)/targets/([^/]+)(?:/([^/]+))?/(healthy|unhealthy)")
@@ -195,7 +201,7 @@ class StatusApi:
             "writing": max(active - idle, 0),
         }
         http = {**node, "subsystem": "http"}
-        lost = core.get("lost", {})
+        lost, cache = core.get("lost", {}), core.get("cache", {})
         counts = facts.counts()
         is_configured = float(facts.config_hash() != EMPTY_HASH)
         memory = {**node, "pid": str(os.getpid()), "kong_subsystem": "http"}
@@ -216,6 +222,7 @@ class StatusApi:
             Sample("twinplane_config_resyncs_total", "counter", {}, counts.get("resyncs", 0)),
             Sample("twinplane_log_entries_lost_total", "counter", {}, lost.get("logs", 0)),
             Sample("twinplane_rate_limit_windows_lost_total", "counter", {}, lost.get("limits", 0)),
+            *(Sample(f"twinplane_proxy_cache_{name}", kind, {}, cache.get(key, 0)) for name, kind, key in _CACHE),
             Sample("twinplane_limits_broken_total", "counter", {}, core.get("limits_broken", 0)),
             Sample("twinplane_invariant_broken_total", "counter", {}, core.get("invariant_broken", 0)),
         ]

@@ -66,6 +66,14 @@ mod prometheus {
     mod config;
     pub(crate) mod filter;
 }
+mod proxy_cache {
+    mod conditions;
+    mod config;
+    mod directives;
+    pub(crate) mod filter;
+    mod key;
+    mod media_type;
+}
 mod rate_limiting {
     mod config;
     pub(crate) mod filter;

@@ -6,9 +6,9 @@ use twinplane_engine::plugin::{BuildFilter, PluginSpec};
 
 use crate::{
     acl, basic_auth, bot_detection, correlation_id, cors, file_log, guest, hmac_auth, http_log,
-    ip_restriction, jwt, key_auth, lua, prometheus, rate_limiting, redirect, request_size_limiting,
-    request_termination, request_transformer, response_ratelimiting, response_transformer, syslog,
-    tcp_log, udp_log,
+    ip_restriction, jwt, key_auth, lua, prometheus, proxy_cache, rate_limiting, redirect,
+    request_size_limiting, request_termination, request_transformer, response_ratelimiting,
+    response_transformer, syslog, tcp_log, udp_log,
 };
 
 const fn plugin(
@@ -125,7 +125,12 @@ pub(crate) const TABLE: [PluginSpec; 45] = [
     plugin("standard-webhooks", 760, "3.9.3", Some(guest::build)),
     plugin("aws-lambda", 750, "3.9.3", None),
     plugin("azure-functions", 749, "3.9.3", None),
-    plugin("proxy-cache", 100, "3.9.3", None),
+    plugin(
+        "proxy-cache",
+        100,
+        "3.9.3",
+        Some(proxy_cache::filter::build),
+    ),
     observer("opentelemetry", 14, "3.9.3", None),
     observer("prometheus", 13, "3.9.3", Some(prometheus::filter::build)),
     observer("http-log", 12, "3.9.3", Some(http_log::filter::build)),

@@ -280,6 +280,7 @@ SETTINGS: tuple[Setting, ...] = (
         "off",
         "Whether `POST /explain` on the status port tells what would become of a request. It shows routes and plugins.",
     ),
+    Setting("mem_cache_size", SIZE, "128m", "Bytes of answers that proxy-cache keeps, all such plugins together."),
     # Upstreams
     Setting("upstream_keepalive_pool_size", integer(0, 65535), "512", "Idle upstream connections kept by each worker."),
     Setting(
@@ -316,7 +317,6 @@ SETTINGS: tuple[Setting, ...] = (
     _accepted("dedicated_config_processing", "The link never runs where requests do."),
     _accepted("lmdb_environment_path", "The cache is a file in the prefix."),
     _accepted("lmdb_map_size", "The cache is a file in the prefix."),
-    _accepted("mem_cache_size", "Accepted."),
     _accepted("db_update_frequency", "A setting of control planes."),
     _accepted("db_update_propagation", "Accepted."),
     _accepted("db_cache_ttl", "Accepted."),

@@ -52,9 +52,9 @@ def test_a_hash_can_be_escaped(tmp_path: Path) -> None:
 
 
 def test_unknown_and_idle_names_are_warned_about(tmp_path: Path) -> None:
-    path = write(tmp_path, "nginx_http_include = x.conf\nmem_cache_size = 128m\n")
+    path = write(tmp_path, "nginx_http_include = x.conf\nlmdb_map_size = 2048m\n")
     warnings = load_node_settings(path, MINIMAL).warnings
-    assert [warning.split(": ")[1] for warning in warnings] == ["nginx_http_include", "mem_cache_size"]
+    assert [warning.split(": ")[1] for warning in warnings] == ["nginx_http_include", "lmdb_map_size"]
 
 
 def test_strict_conf_refuses_unknown_names(tmp_path: Path) -> None:

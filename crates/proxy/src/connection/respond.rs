@@ -37,7 +37,7 @@ pub(super) fn write_head(
     let response = &x.response;
     status_line(x, out);
     let is_ours = response.source == Source::Kong;
-    if is_ours {
+    if is_ours && !response.headers.contains("date") {
         put(out, b"Date", date.as_bytes());
     }
     if let Some(content_type) = response.headers.get("content-type") {
@@ -49,7 +49,8 @@ pub(super) fn write_head(
         ResponseBody::Unknown => None,
     };
     // An answer of ours has its length among its headers, in its place.
-    let has_own_place = is_ours && response.headers.contains("content-length");
+    let is_settled = is_ours || response.is_body_dropped;
+    let has_own_place = is_settled && response.headers.contains("content-length");
     if let Some(length) = length.filter(|_| !has_own_place) {
         put(
             out,

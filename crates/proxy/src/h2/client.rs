@@ -206,7 +206,7 @@ impl ClientSide for H2Client {
                 .headers_mut()
                 .insert(CONTENT_LENGTH, HeaderValue::from(length));
         }
-        if x.response.source == Source::Kong {
+        if x.response.source == Source::Kong && !response.headers().contains_key(DATE) {
             let date = self.worker.date(x.wall_us);
             let date = HeaderValue::from_bytes(date.as_bytes());
             response

@@ -150,10 +150,14 @@ fn put_proxied_headers(worker: &Worker, x: &mut Exchange) {
             .set("X-Kong-Upstream-Latency", Text::from_integer(waited_ms));
     }
     if on.proxy_latency {
-        x.response.headers.set(
-            "X-Kong-Proxy-Latency",
-            Text::from_integer(x.times.proxy_us() / 1_000),
-        );
+        let proxy_us = if x.response.is_repeated {
+            x.now_us.saturating_sub(x.times.started_us)
+        } else {
+            x.times.proxy_us()
+        };
+        x.response
+            .headers
+            .set("X-Kong-Proxy-Latency", Text::from_integer(proxy_us / 1_000));
     }
     if on.via {
         let via = match x.response.headers.get("via") {
@@ -163,9 +167,12 @@ fn put_proxied_headers(worker: &Worker, x: &mut Exchange) {
         x.response.headers.set("Via", via);
     }
     if !is_upstream && on.server {
-        x.response
-            .headers
-            .set("Server", worker.texts.server.clone());
+        let server = worker.texts.server.clone();
+        if x.response.is_repeated {
+            x.response.headers.add("Server", server);
+        } else {
+            x.response.headers.set("Server", server);
+        }
     }
     if on.request_id {
         x.response
@@ -238,7 +245,7 @@ pub(super) async fn answer<C: ClientSide>(
             prepare(x, &broken, &page);
         }
     }
-    if x.tries.is_empty() {
+    if x.tries.is_empty() && !x.response.is_repeated {
         put_own_headers(worker, x);
     } else {
         put_proxied_headers(worker, x);

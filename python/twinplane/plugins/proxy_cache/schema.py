@@ -12,7 +12,7 @@ from twinplane.schema.shared import Protocols
 class Memory(Record):
     """Kept in memory of the node."""
 
-    dictionary_name: Annotated[str, "Name of the memory zone."] = "kong_db_cache"
+    dictionary_name: Annotated[str, "Name of the memory zone; a node has one for all."] = "kong_db_cache"
 
 
 class ResponseHeaders(Record):

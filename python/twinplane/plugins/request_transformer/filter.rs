@@ -146,8 +146,9 @@ fn current_query(x: &Exchange) -> Arguments {
 fn set_query(x: &mut Exchange, mut query: Arguments) {
     query.0.sort_by(|(one, _), (other, _)| one.cmp(other));
     let query = Text::from(query.write(Style::Plain));
-    let had_one = x.request.query.is_some();
-    x.upstream.query = Some((had_one || !query.is_empty()).then_some(query));
+    // One that was empty stays so, one that has become empty goes.
+    let was_empty = x.request.query.as_ref().is_some_and(Text::is_empty);
+    x.upstream.query = Some((was_empty || !query.is_empty()).then_some(query));
 }
 
 fn move_form(x: &mut Exchange) {

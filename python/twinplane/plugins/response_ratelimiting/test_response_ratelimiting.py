@@ -1,4 +1,4 @@
-"""response-ratelimiting through a real gateway: its vectors, the example of its page, and whose costs count together."""
+"""response-ratelimiting through a real gateway: its vectors, the example of its page, whose costs count together."""
 
 from __future__ import annotations
 

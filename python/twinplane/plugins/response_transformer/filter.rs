@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use serde_json::value::RawValue;
 use twinplane_engine::exchange::{BodyChunk, Exchange};
-use twinplane_engine::filter::{Filter, Phases};
+use twinplane_engine::filter::{Filter, LogSink, Phases};
 use twinplane_engine::plugin::{BuildContext, BuildError};
 
 use super::config::Config;
@@ -43,7 +43,9 @@ impl Filter for ResponseTransformer {
         if self.json.is_empty() {
             Phases::HEADER_FILTER
         } else {
-            Phases::HEADER_FILTER.and(Phases::BODY_FILTER)
+            Phases::HEADER_FILTER
+                .and(Phases::BODY_FILTER)
+                .and(Phases::LOG)
         }
     }
 
@@ -74,6 +76,12 @@ impl Filter for ResponseTransformer {
         if chunk.is_last {
             let body = std::mem::take(&mut held.body).freeze();
             chunk.data = self.json.apply(&body).map_or(body, Bytes::from);
+        }
+    }
+
+    fn log(&self, x: &Exchange, sink: &mut dyn LogSink) {
+        if x.kept::<Held>().is_some_and(|held| held.is_too_long) {
+            sink.count("twinplane_response_bodies_unchanged_total", &[], 1);
         }
     }
 }

@@ -50,6 +50,7 @@ def test_a_body_beyond_the_bound_passes_unchanged() -> None:
     head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     with gateway(ADD_MEMBER) as running:
         answer = running.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n", reply=head + body)
+        assert "twinplane_response_bodies_unchanged_total 1" in running.node.metrics()
     assert answer.body == body.encode()
     assert ("X-Added", "1") in answer.headers
 
