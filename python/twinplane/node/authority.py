@@ -115,6 +115,30 @@ def self_signed(common_name: str, *, days: int, client: bool) -> Identity:
     return Identity(_pem(certificate), _key_pem(key).decode())
 
 
+def vouched_for(common_name: str, *, days: int) -> tuple[str, Identity]:
+    """An authority's certificate and the one identity of a node that it vouches for: its key is forgotten here."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    leaf_key = ec.generate_private_key(ec.SECP256R1())
+    authority = _sign_authority(key)
+    now = _now()
+    issuer_id = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)]))
+        .issuer_name(authority.subject)
+        .public_key(leaf_key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _SKEW)
+        .not_valid_after(min(now + datetime.timedelta(days=days), authority.not_valid_after_utc))
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.SubjectAlternativeName([_general_name(common_name)]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer_id), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return _pem(authority), Identity(_pem(certificate), _key_pem(leaf_key).decode())
+
+
 def clustering_pair(*, days: int) -> Identity:
     """A pair for both ends of a link in shared mode, which know each other by this one name and certificate."""
     key = ec.generate_private_key(ec.SECP384R1())

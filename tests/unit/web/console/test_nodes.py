@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 import time
 from html import unescape
 from pathlib import Path
@@ -13,10 +14,12 @@ from tests.unit.web.console.conftest import Browser, Rig
 
 from twinplane.control import Actor, NodeHello, NodeIssue, NodePing, NodeReport
 from twinplane.control.analytics import RECORD_COLUMNS, Batch, Source
+from twinplane.hybrid.chain import verify_chain
 from twinplane.node.authority import self_signed
 from twinplane.web.console.nodes.advice import advice
 
 SCRIPT = "<script>alert(1)</script>"
+ACTOR = Actor("user", "tester", "tester")
 NODE = "6f1f6d54-3f0e-4d2c-9a55-0d5f6f3c8f01"
 
 
@@ -55,6 +58,26 @@ async def test_a_node_shows_what_it_runs_and_what_it_cannot_do(rig: Rig, signed_
     forgotten = await signed_in.fill(f"{rig.plane_path}/nodes/{NODE}", f"{rig.plane_path}/nodes/{NODE}/delete", {})
     assert forgotten.status_code == 303
     assert (await signed_in.get(f"{rig.plane_path}/nodes/{NODE}")).status_code == 404
+
+
+async def test_where_authorities_vouch_a_new_node_gets_one(rig: Rig, signed_in: Browser) -> None:
+    """What the page hands out is let in: by an authority of its own, that is no node itself."""
+    fields = {"name": "with-pki", "auth_type": "pki_client_certs"}
+    plane = rig.control.control_planes.create(rig.control.organizations.first().id, "us", ACTOR, fields)
+    path = f"/us/control-planes/{plane.id}/nodes/new"
+    page = unescape((await signed_in.fill(path, path, {"title": "eu-1"})).text)
+    (authority,) = rig.control.certificates.list(plane.scope)
+    shown = re.search(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n", page, re.DOTALL)
+    assert shown is not None
+    assert authority.cert.strip() != shown[0].strip()
+    der = ssl.PEM_cert_to_DER_cert(shown[0])
+    assert verify_chain(der, [], [authority.cert], now=time.time())
+    waiting = re.search(r'src="([^"]*/waiting)"', page)
+    assert waiting is not None
+    assert "Waiting for the node" in (await signed_in.get(waiting[1])).text
+    hello = NodeHello(NODE, "edge-1", "127.0.0.1", "3.9.3")
+    rig.control.nodes.record_reports([NodeReport(plane.scope, NODE, hello=hello)])
+    assert "edge-1" in (await signed_in.get(waiting[1])).text
 
 
 async def test_a_new_node_gets_a_pinned_certificate_and_the_exact_words(

@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from twinplane.control import ExpectedHash, Node
 from twinplane.control.errors import ControlError, NotFound
-from twinplane.node.authority import self_signed
+from twinplane.node.authority import Identity, self_signed, vouched_for
 from twinplane.web.console.control_planes.condition import is_connected, is_in_sync
 from twinplane.web.console.errors import PageError
 from twinplane.web.console.nodes.advice import Advice, advice
@@ -20,6 +20,8 @@ from twinplane.web.console.nodes.telemetry import LATE_S, NOTHING, Telemetry, te
 from twinplane.web.console.visit import Visit
 
 CERTIFICATE_DAYS = 3650
+NODE_NAME = "twinplane-node"
+_SINCE = "since-"
 INSTRUCTIONS = "/connection-instructions"
 """Where an ingress controller is told how to connect, below the control plane."""
 
@@ -123,14 +125,15 @@ async def show_instructions(visit: Visit) -> Response:
 async def make(visit: Visit) -> Response:
     """Make and pin a certificate, and show the key this once with everything that a node is told."""
     plane = await visit.enter()
-    identity = await visit.run(self_signed, "twinplane-node", days=CERTIFICATE_DAYS, client=True)
+    is_pki = plane.auth_type == "pki_client_certs"
+    added, identity = await visit.run(_vouched_for if is_pki else _pinned)
     title = visit.form.get("title").strip() or "made in the console"
     try:
         pinned = await visit.run(
             visit.control.certificates.create,
             plane.scope,
             visit.actor,
-            identity.certificate,
+            added,
             title=title,
         )
     except ControlError as error:
@@ -138,7 +141,16 @@ async def make(visit: Visit) -> Response:
     told: Sequence[Instructions] = instructions(
         plane, identity, domain=visit.control.settings.domain, authority=visit.console.authority()
     )
-    return _new(visit, made=told, certificate_id=pinned.id)
+    return _new(visit, made=told, certificate_id=f"{_SINCE}{int(time.time())}" if is_pki else pinned.id)
+
+
+def _pinned() -> tuple[str, Identity]:
+    identity = self_signed(NODE_NAME, days=CERTIFICATE_DAYS, client=True)
+    return identity.certificate, identity
+
+
+def _vouched_for() -> tuple[str, Identity]:
+    return vouched_for(NODE_NAME, days=CERTIFICATE_DAYS)
 
 
 def _new(
@@ -167,7 +179,7 @@ async def show_waiting(visit: Visit) -> Response:
     await visit.enter()
     certificate_id = str(visit.request.path_params["certificate"])
     shown, _ = await _nodes(visit)
-    found = [one for one in shown if one.node.certificate_id == certificate_id]
+    found = [one for one in shown if _is_awaited(one.node, certificate_id)]
     return visit.page("nodes/waiting.html", found=found, certificate_id=certificate_id)
 
 
@@ -178,10 +190,18 @@ async def watch_waiting(visit: Visit) -> Response:
 
     async def look() -> bytes:
         shown, _ = await _nodes(visit)
-        states = [(one.node.id, one.link, one.sync) for one in shown if one.node.certificate_id == certificate_id]
+        states = [(one.node.id, one.link, one.sync) for one in shown if _is_awaited(one.node, certificate_id)]
         return repr(states).encode()
 
     return visit.console.live.stream(look)
+
+
+def _is_awaited(node: Node, certificate_id: str) -> bool:
+    """Where authorities vouch for nodes no certificate is known by its id: then it is any node that is new since."""
+    since = certificate_id.removeprefix(_SINCE)
+    if since != certificate_id and since.isdigit():
+        return node.certificate_id is None and node.created_at >= int(since[:12])
+    return node.certificate_id == certificate_id
 
 
 async def _nodes(visit: Visit) -> tuple[list[Shown], ExpectedHash]:
