@@ -78,6 +78,12 @@ async def test_where_authorities_vouch_a_new_node_gets_one(rig: Rig, signed_in: 
     hello = NodeHello(NODE, "edge-1", "127.0.0.1", "3.9.3")
     rig.control.nodes.record_reports([NodeReport(plane.scope, NODE, hello=hello)])
     assert "edge-1" in (await signed_in.get(waiting[1])).text
+    # The page of certificates must not say that no node uses an authority: it does not know.
+    rig.control.certificates.create(plane.scope, ACTOR, self_signed("later", days=5000, client=True).certificate)
+    listed = (await signed_in.get(f"/us/control-planes/{plane.id}/node-certificates?renew={authority.id}")).text
+    assert "No node uses" not in listed
+    assert "Revoke the old one" not in listed
+    assert "not known of an authority" in listed
 
 
 async def test_a_new_node_gets_a_pinned_certificate_and_the_exact_words(

@@ -83,6 +83,8 @@ async def _list(visit: Visit, typed: Mapping[str, str], problems: Mapping[str, s
     ]
     wanted = visit.request.query_params.get("renew", "")
     renewed = next((one for one in shown if one.certificate.id == wanted), None)
+    successors = [] if renewed is None else [one for one in shown if one.succeeds(renewed)]
+    is_pki = plane.auth_type == "pki_client_certs"
     visit.section = "/node-certificates"
     visit.at("Node certificates")
     return visit.page(
@@ -90,10 +92,12 @@ async def _list(visit: Visit, typed: Mapping[str, str], problems: Mapping[str, s
         status=status,
         shown=sorted(shown, key=lambda one: one.ends or 0),
         renewed=renewed,
-        successors=[] if renewed is None else [one for one in shown if one.succeeds(renewed)],
+        successors=successors,
+        # Which nodes an authority vouches for is not kept: nothing here may say that none is left.
+        is_switched=bool(renewed and successors and not renewed.users and not is_pki),
         typed=typed,
         problems=problems,
-        is_pki=plane.auth_type == "pki_client_certs",
+        is_pki=is_pki,
     )
 
 
