@@ -6,6 +6,7 @@ import json
 import socket
 import stat
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -125,8 +126,11 @@ def test_a_second_start_keeps_what_was_changed_and_follows_moved_ports(tmp_path:
         pids = list(first.ports["pids"].values())
     assert first.process.returncode == 0
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
-    assert not any(map(is_listening, before.values()))
-    with socket.create_server(("127.0.0.1", int(before["SHOP_1"]))), installation(tmp_path, "--demo") as second:
+    with ExitStack() as stack:
+        # Where somebody else was faster to listen there, the port is as taken.
+        with suppress(OSError):
+            stack.enter_context(socket.create_server(("127.0.0.1", int(before["SHOP_1"]))))
+        second = stack.enter_context(installation(tmp_path, "--demo"))
         after = shop_ports(second)
         assert after["SHOP_1"] != before["SHOP_1"]
         assert key_of(second) == key

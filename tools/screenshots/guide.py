@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
-import socket
 import subprocess
 import sys
 import tempfile
@@ -47,7 +46,7 @@ def main() -> int:
         return 1
     arguments.to.mkdir(parents=True, exist_ok=True)
     with browser() as opened:
-        seconds = FirstRequest(opened, arguments.to).follow()
+        seconds = FirstRequest(opened, arguments.to, shop_port=BOOKSHOP_PORT).follow()
         print(f"first request: {seconds:.0f} s from the sign-in to the Traffic page")
         _tour(opened, arguments.to, arguments.demo, arguments.minutes * 60)
     return 0
@@ -56,14 +55,19 @@ def main() -> int:
 class FirstRequest:
     """The journey of the guide, by the pages, one command and two requests."""
 
-    def __init__(self, opened: Browser, to: Path) -> None:
+    def __init__(self, opened: Browser, to: Path, *, shop_port: int = 0) -> None:
         self._opened = opened
         self._to = to
-        self._proxy, self._proxy_tls = free_ports(2)
+        self._shop_port = shop_port
+        self._proxy, self._proxy_tls, self._status = free_ports(3)
 
     def follow(self) -> float:
         """Walk it. Returns how long it took, in seconds."""
-        with tempfile.TemporaryDirectory() as directory, _bookshop() as shop, _control_plane(Path(directory)) as port:
+        with (
+            tempfile.TemporaryDirectory() as directory,
+            _bookshop(self._shop_port) as shop,
+            _control_plane(Path(directory)) as port,
+        ):
             token = (Path(directory) / "data/admin.token").read_text().strip()
             with new_context(self._opened, viewport=SIZE, color_scheme="light") as person:
                 page = person.new_page()
@@ -91,7 +95,11 @@ class FirstRequest:
         subprocess.run(["sh", "-c", texts[0]], cwd=directory, check=True)
         assert texts[1].strip() == "twinplane data-plane -c kong.conf", texts[1]
         listen = f"127.0.0.1:{self._proxy}, 127.0.0.1:{self._proxy_tls} http2 ssl"
-        here = {"KONG_PROXY_LISTEN": listen, "PYTHONPATH": str(ROOT / "python")}
+        here = {
+            "KONG_PROXY_LISTEN": listen,
+            "KONG_STATUS_LISTEN": f"127.0.0.1:{self._status}",
+            "PYTHONPATH": str(ROOT / "python"),
+        }
         place_of_node = ("env", "-C", str(directory / "node"))
         node = run_twinplane("data-plane", "-c", "kong.conf", environ=here, before=place_of_node)
         try:
@@ -245,14 +253,14 @@ def _control_plane(directory: Path) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def _bookshop() -> Iterator[int]:
-    # The port that the guide names, where it is free.
-    with contextlib.closing(socket.socket()) as probe:
-        port = BOOKSHOP_PORT if probe.connect_ex(("127.0.0.1", BOOKSHOP_PORT)) else 0
+def _bookshop(port: int) -> Iterator[int]:
     process = subprocess.Popen([sys.executable, str(BOOKSHOP), str(port)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
-        yield int(process.stdout.readline().rsplit(":", 1)[1])
+        said = process.stdout.readline()
+        if not said:
+            raise OSError(f"the bookshop did not start on port {port}; what else listens there?")
+        yield int(said.rsplit(":", 1)[1])
     finally:
         process.stdout.close()
         process.terminate()

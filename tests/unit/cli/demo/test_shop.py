@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import socket
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -113,7 +115,22 @@ def test_a_day_has_ups_and_downs_around_one() -> None:
     assert busyness(7 * DAY_SECONDS + 60) == pytest.approx(busyness(60))
 
 
-async def test_one_target_comes_and_goes_and_the_others_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def reserved() -> Iterator[dict[str, str]]:
+    """A port for each part of the shop: bound here, so that nobody else is given it, and free to be listened on."""
+    with ExitStack() as stack:
+        ports = {}
+        for name in (*upstreams.STEADY, upstreams.UNSTEADY):
+            holder = stack.enter_context(socket.socket())
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            holder.bind(("127.0.0.1", 0))
+            ports[name] = str(holder.getsockname()[1])
+        yield ports
+
+
+async def test_one_target_comes_and_goes_and_the_others_stay(
+    monkeypatch: pytest.MonkeyPatch, reserved: dict[str, str]
+) -> None:
     monkeypatch.setattr(upstreams, "UP_SECONDS", 0.2)
     monkeypatch.setattr(upstreams, "DOWN_SECONDS", 0.2)
 
@@ -126,7 +143,8 @@ async def test_one_target_comes_and_goes_and_the_others_stay(monkeypatch: pytest
         finally:
             line.close()
 
-    async with upstreams.listening({}, Steady()) as ports:
+    async with upstreams.listening(reserved, Steady()) as ports:
+        assert ports == reserved
         unsteady = ports[upstreams.UNSTEADY]
         await eventually(lambda: answers(unsteady))
 
