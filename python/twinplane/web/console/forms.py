@@ -11,6 +11,13 @@ from urllib.parse import parse_qsl
 BODY_BYTES_MAX = 2_097_152
 FIELDS_MAX = 10_000
 TOKEN_FIELD = "form_token"  # noqa: S105 - the name of a field
+INDEX_DIGITS_MAX = 15
+
+
+def read_index(text: str) -> int | None:
+    """A count or place from an address, as ASCII digits; None where it is no number, or beyond what any list has."""
+    is_index = len(text) <= INDEX_DIGITS_MAX and text.isascii() and text.isdecimal()
+    return int(text) if is_index else None
 
 
 class FormInvalid(Exception):

@@ -8,6 +8,7 @@ from starlette.routing import Route
 from twinplane.control import Actor, Change
 from twinplane.web.console.changes.diff import lines_of
 from twinplane.web.console.entities.kinds import KINDS, name_of, title_of
+from twinplane.web.console.forms import read_index
 from twinplane.web.console.visit import Visit
 
 PAGE_SIZE = 50
@@ -52,10 +53,10 @@ async def show(visit: Visit) -> Response:
 
 def _place(text: str, control_plane_id: str) -> Change | None:
     """The place in the log that a page begins after."""
-    revision, dot, position = text.partition(".")
-    if not dot or not revision.isdigit() or not position.isdigit():
+    revision, position = map(read_index, text.partition(".")[::2])
+    if revision is None or position is None:
         return None
-    return Change(int(revision[:15]), int(position[:9]), 0.0, _NOBODY, "", control_plane_id, "", None, None)
+    return Change(revision, position, 0.0, _NOBODY, "", control_plane_id, "", None, None)
 
 
 ROUTES = (Route("/{region}/control-planes/{control_plane}/changes", show, methods=["GET"]),)

@@ -15,6 +15,7 @@ from twinplane.web.console.control_planes.condition import SILENT_S, Finding, fi
 from twinplane.web.console.control_planes.today import Today, last_hour, requests_today
 from twinplane.web.console.entities.kinds import KINDS, name_of, title_of
 from twinplane.web.console.errors import PageError
+from twinplane.web.console.forms import read_index
 from twinplane.web.console.nodes.telemetry import telemetry_of
 from twinplane.web.console.place import Place
 from twinplane.web.console.visit import Visit
@@ -54,7 +55,7 @@ async def to_first_page(visit: Visit) -> Response:
 async def show_list(visit: Visit) -> Response:
     """All control planes of a region."""
     region = visit.region
-    number = _number(visit.request.query_params.get("page", "1"))
+    number = read_index(visit.request.query_params.get("page", "")) or 1
     wanted = visit.request.query_params.get("q", "").strip()[:200]
     filters = {"name": {"contains": wanted}} if wanted else {}
     organization = visit.person.principal.organization_id
@@ -67,6 +68,8 @@ async def show_list(visit: Visit) -> Response:
         filters=filters,
         sort="name",
     )
+    if number > 1 and not page.rows:
+        return visit.go(visit.query(page=None))
     ids = [plane.id for plane in page.rows]
     today = await requests_today(visit, ids)
     nodes = await visit.run(visit.control.nodes.tallies, organization, ids, silent_s=SILENT_S)
@@ -239,10 +242,6 @@ def _problems(error: Exception) -> dict[str, str]:
     if isinstance(error, Predefined):
         return {"name": "The predefined control plane keeps its name."}
     return {"labels": str(error)}
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isdigit() and int(text[:6]) > 0 else 1
 
 
 ROUTES = (

@@ -14,6 +14,7 @@ from twinplane.control.errors import ControlError, NotFound
 from twinplane.node.authority import Identity, self_signed, vouched_for
 from twinplane.web.console.control_planes.condition import is_connected, is_in_sync
 from twinplane.web.console.errors import PageError
+from twinplane.web.console.forms import read_index
 from twinplane.web.console.nodes.advice import Advice, advice
 from twinplane.web.console.nodes.instructions import Instructions, instructions
 from twinplane.web.console.nodes.telemetry import LATE_S, NOTHING, Telemetry, telemetry_of
@@ -198,9 +199,9 @@ async def watch_waiting(visit: Visit) -> Response:
 
 def _is_awaited(node: Node, certificate_id: str) -> bool:
     """Where authorities vouch for nodes no certificate is known by its id: then it is any node that is new since."""
-    since = certificate_id.removeprefix(_SINCE)
-    if since != certificate_id and since.isdigit():
-        return node.certificate_id is None and node.created_at >= int(since[:12])
+    since = read_index(certificate_id.removeprefix(_SINCE)) if certificate_id.startswith(_SINCE) else None
+    if since is not None:
+        return node.certificate_id is None and node.created_at >= since
     return node.certificate_id == certificate_id
 
 
