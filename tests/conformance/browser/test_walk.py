@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 from tests.conformance.browser.watched import Axe, Watched
 from tests.integration.installation import eventually
 from tools.screenshots.browser import new_context, open_view, sign_in
@@ -84,6 +84,8 @@ def test_the_form_of_every_plugin_is_whole(watched: dict[bool, Watched], shop: S
 def test_everything_is_reached_by_the_keyboard(watched: dict[bool, Watched], shop: Seeded, name: str) -> None:
     page = watched[True].page
     open_view(page, next(view for view in views() if view.name == name), shop)
+    # A part that is replaced would bring links that nobody marked as wanted, and take those that are.
+    page.evaluate("document.querySelectorAll('live-part').forEach((one) => one.replaceWith(...one.childNodes))")
     page.evaluate("document.activeElement.blur()")
     page.keyboard.press("Tab")
     expect(page.locator(".skip")).to_be_focused()
@@ -143,6 +145,76 @@ def test_a_live_part_keeps_the_keyboard_and_what_was_opened(watched: dict[bool, 
     eventually(lambda: page.evaluate("window.changes >= 2"), seconds=60)
     assert page.locator("live-part details").first.get_attribute("open") is not None
     expect(page.locator("live-part a", has_text="orders").first).to_be_focused()
+
+
+@pytest.mark.parametrize("broken", ["eventsource", "fetch"])
+def test_a_live_part_says_that_it_is_not_current_and_recovers(
+    watched: dict[bool, Watched], shop: Seeded, broken: str
+) -> None:
+    """Its stream, or the answers with its new content, are refused for a while."""
+    page = watched[True].page
+    live, notice = page.locator("live-part"), page.locator("live-part > .not-current")
+    refused = []
+
+    def refuse(route: Route) -> None:
+        if route.request.resource_type != broken:
+            route.continue_()
+            return
+        refused.append(route.request.url)
+        route.fulfill(status=503, content_type="text/html", body="<h1>Too many</h1>")
+
+    page.route("**/nodes**", refuse)
+    try:
+        open_view(page, View("nodes", "{main}/nodes"), shop)
+        expect(live).to_have_attribute("not-current", "")
+        expect(notice).to_have_text(re.compile(r"^Not current since \d\d:\d\d:\d\d$"))
+        expect(notice).to_have_role("status")
+        eventually(lambda: page.evaluate("1") and len(refused) >= 2, seconds=60)
+        expect(notice).to_have_count(1)
+    finally:
+        page.unroute("**/nodes**")
+    expect(notice).to_have_count(0)
+    expect(live).not_to_have_attribute("not-current", "")
+    expect(live.locator("td.name a").first).to_be_visible()
+    expect(live).not_to_have_attribute("aria-live", "polite")
+    watched[True].take()
+
+
+def test_a_live_part_asks_once_at_a_time_and_not_too_often(watched: dict[bool, Watched], shop: Seeded) -> None:
+    page = watched[True].page
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        if route.request.resource_type == "fetch":
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/nodes**", hold)
+    try:
+        open_view(page, View("nodes", "{main}/nodes"), shop)
+        eventually(lambda: page.evaluate("1") and held, seconds=60)
+        # From here on only the test says that something changed.
+        page.evaluate(
+            """() => { const { source } = document.querySelector("live-part"); source.close();
+              window.changes = 0; addEventListener("part-changed", () => { window.changes += 1; });
+              for (let i = 0; i < 20; i += 1) source.dispatchEvent(new Event("changed")); }"""
+        )
+        assert len(held) == 1
+        held[0].continue_()
+        eventually(lambda: page.evaluate("1") and len(held) > 1, seconds=60)
+        held[1].continue_()
+        eventually(lambda: page.evaluate("window.changes") == 2, seconds=60)
+        page.evaluate("new Promise((resolve) => { setTimeout(resolve, 2500); })")
+        assert len(held) == 2, "twenty changes are one answer more"
+        began = page.evaluate(
+            """() => performance.getEntriesByType("resource")
+              .filter((one) => one.initiatorType === "fetch").map((one) => one.startTime)"""
+        )
+        assert began[1] - began[0] >= 1900
+    finally:
+        page.unroute("**/nodes**")
+    watched[True].take()
 
 
 def test_the_menu_of_a_phone_opens_and_leads_on(watched: dict[bool, Watched], shop: Seeded) -> None:

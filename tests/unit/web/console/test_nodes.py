@@ -112,6 +112,8 @@ async def test_a_new_node_gets_a_pinned_certificate_and_the_exact_words(
     assert key[1].splitlines()[0].encode() not in kept
     waiting = f"{rig.plane_path}/nodes/new/{pinned.id}/waiting"
     assert "Waiting for the node" in (await signed_in.get(waiting)).text
+    assert 'aria-live="polite"' in page, "somebody waits for it"
+    assert 'aria-live="polite"' not in (await signed_in.get(f"{rig.plane_path}/nodes")).text
     _report(rig, hello={"certificate_id": pinned.id}, ping=NodePing("a" * 32, 1, "e"))
     assert "edge-1 is connected" in (await signed_in.get(waiting)).text
 
