@@ -30,6 +30,6 @@ def arranged(collection: str, inputs: Sequence[Input]) -> tuple[list[Input], lis
     if first is None:
         return list(inputs), []
     order = {name: place for place, name in enumerate(first)}
-    ahead = [one for one in inputs if one.name in order or one.required or one.has_problem]
-    ahead.sort(key=lambda one: order.get(one.name, len(order)))
+    ahead = [one for one in inputs if one.label in order or one.required or one.has_problem]
+    ahead.sort(key=lambda one: order.get(one.label, len(order)))
     return ahead, [one for one in inputs if one not in ahead]

@@ -2,7 +2,8 @@
 
 Every field becomes an input named by its dotted path. Lists of plain values are lines of text, sets of
 known values are ticks, maps are lines of
-`key: value`, records are groups, lists of records are numbered groups; what has no fixed form is JSON.
+`key: value`, records are groups, lists of records are numbered groups; what has no fixed form, and what lines
+cannot hold, is JSON.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any, Literal
 
 from twinplane.schema import ENTITY, Field, Shape
 from twinplane.schema.facts import Between, OneOf
+from twinplane.web.console.entities.spelled import AS_JSON, index_of, is_spelled_out
 
 InputKind = Literal[
     "text", "long", "number", "switch", "choice", "lines", "map", "json", "reference", "group", "groups"
@@ -27,7 +29,23 @@ ROWS_MAX = 100
 """Groups of one list that a form shows; a longer list is JSON."""
 
 _SCALARS = ("string", "integer", "number", "boolean")
-_LONG_NAMES = ("cert", "key", "public_key", "private_key", "jwk", "pem", "body", "message", "template", "script")
+_LONG_NAMES = (
+    "cert",
+    "key",
+    "public_key",
+    "private_key",
+    "jwk",
+    "pem",
+    "body",
+    "message",
+    "template",
+    "script",
+    "prompt",
+)
+_LONG_BEGINNINGS = ("cert_", "key_alt")
+_LONG_ENDS = ("_public_key", "_private_key", "_pem", "_json")
+_PHASES = ("certificate", "rewrite", "access", "header_filter", "body_filter", "log")
+"""Lists of texts of these names hold functions, which have lines of their own."""
 
 
 @dataclass(slots=True)
@@ -107,6 +125,8 @@ def old_names(shape: Shape) -> str:
 
 def _input(name: str, known: Field, path: str, typed: Mapping[str, Any], problem: Any) -> Input:
     kind = kind_of(name, known)
+    if f"{path}{AS_JSON}" in typed and kind in ("lines", "map", "text", "long", "groups"):
+        kind, path = "json", f"{path}{AS_JSON}"
     made = Input(
         kind=kind,
         name=path,
@@ -157,11 +177,16 @@ def kind_of(name: str, known: Field) -> InputKind:
             return "choice"
         if known.kind != "string":
             return "number"
-        return "long" if name in _LONG_NAMES or name.startswith(("cert_", "key_alt")) else "text"
+        is_long = name in _LONG_NAMES or name.startswith(_LONG_BEGINNINGS) or name.endswith(_LONG_ENDS)
+        return "long" if is_long else "text"
     if known.kind in ("array", "set") and known.elements is not None:
+        if _is_code(name, known):
+            return "json"
         if known.elements.kind in _SCALARS:
             return "lines"
         return "groups" if known.elements.record is not None and _is_flat(known.elements.record) else "json"
+    if known.kind == "map" and _is_code(name, known):
+        return "json"
     if known.kind == "map" and known.values is not None and (is_list_map(known) or known.values.kind in _SCALARS):
         return "map"
     if known.kind == "record" and known.record is not None and known.record.fields:
@@ -183,14 +208,16 @@ def _texts(shape: Shape, row: Mapping[str, Any], prefix: str) -> Iterator[tuple[
         if kind == "group" and isinstance(value, Mapping):
             assert known.record is not None
             yield from _texts(known.record, value, f"{path}.")
-        elif kind == "groups" and isinstance(value, Sequence):
+        elif kind == "groups" and isinstance(value, Sequence) and len(value) <= ROWS_MAX:
             assert known.elements is not None
             assert known.elements.record is not None
-            for number, element in enumerate(value[:ROWS_MAX]):
+            for number, element in enumerate(value):
                 yield f"{path}.{number}", "1"
                 yield from _texts(known.elements.record, element or {}, f"{path}.{number}.")
-        else:
+        elif kind != "groups" and is_spelled_out(kind, value, _ticks(known)):
             yield path, text_of(kind, value)
+        else:
+            yield f"{path}{AS_JSON}", text_of("json", value)
 
 
 def text_of(kind: InputKind, value: Any) -> str:
@@ -209,12 +236,9 @@ def text_of(kind: InputKind, value: Any) -> str:
 
 def indexes(typed: Mapping[str, Any], path: str) -> list[int]:
     """The numbers of the groups of a list that a form holds, in order."""
-    found = {
-        int(name[len(path) + 1 :].partition(".")[0])
-        for name in typed
-        if name.startswith(f"{path}.") and name[len(path) + 1 :].partition(".")[0].isdigit()
-    }
-    return sorted(number for number in found if number < ROWS_MAX * 10)[:ROWS_MAX]
+    parts = (name[len(path) + 1 :].partition(".")[0] for name in typed if name.startswith(f"{path}."))
+    found = {number for number in map(index_of, parts) if number is not None}
+    return sorted(found)[:ROWS_MAX]
 
 
 def is_list_map(known: Field) -> bool:
@@ -238,6 +262,16 @@ def _is_flat(shape: Shape) -> bool:
     return all(
         known.kind not in ("array", "set") or kind_of(name, known) == "lines" for name, known in shape.fields.items()
     )
+
+
+def _is_code(name: str, known: Field) -> bool:
+    """Whether functions stand in it: a text of several lines each."""
+    within = known.elements or known.values
+    return "lua" in name.split("_") or (name in _PHASES and within is not None and within.kind == "string")
+
+
+def _ticks(known: Field) -> list[str]:
+    return [value for value, _ in _options(known)] if known.kind == "set" else []
 
 
 def _is_referenceable(known: Field) -> bool:
@@ -269,7 +303,7 @@ def _hint(known: Field, kind: InputKind) -> str:
         if rule is None:
             return "One a line"
         return "" if known.kind == "set" else f"One a line: {', '.join(map(_plain, rule.values))}"
-    return "One a line, as key: value" if kind == "map" else ""
+    return {"map": "One a line, as key: value", "json": "As JSON"}.get(kind, "")
 
 
 def _below(problems: Mapping[str, Any], name: str) -> Any:

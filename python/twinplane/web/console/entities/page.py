@@ -305,7 +305,7 @@ async def _form(
         visit.at(f"New {subject.kind.singular.lower()}")
     else:
         visit.at("Edit")
-    known = {one.name.partition(".")[0] for one in inputs}
+    known = {one.label for one in inputs}
     whole = [text for name, text in problems.items() if name not in known and isinstance(text, str)]
     whole += [text for name, texts in problems.items() if name == ENTITY and isinstance(texts, list) for text in texts]
     return visit.page(

@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from twinplane.schema import Shape
+from twinplane.web.console.entities.spelled import AS_JSON, index_of
 
 _DIGITS = 8
 HIDDEN = "••••••"
@@ -88,8 +89,8 @@ def still(conflicts: Collection[str], typed: Texts, now: Texts, shown: Texts, sh
 
 def _field(path: str) -> str:
     """The field that a dotted path belongs to: a list, with all that is in it, is one."""
-    parts = path.split(".")
-    place = next((place for place, part in enumerate(parts) if part.isdigit()), len(parts))
+    parts = path.removesuffix(AS_JSON).split(".")
+    place = next((place for place, part in enumerate(parts) if index_of(part) is not None), len(parts))
     return ".".join(parts[:place])
 
 

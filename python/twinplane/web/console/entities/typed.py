@@ -11,6 +11,7 @@ from typing import Any
 
 from twinplane.schema import Field, Shape
 from twinplane.web.console.entities.inputs import indexes, is_asked, is_list_map, kind_of
+from twinplane.web.console.entities.spelled import AS_JSON, NUMBER_MAX
 
 _ABSENT = object()
 
@@ -92,6 +93,8 @@ def _record(
 
 def _value(name: str, known: Field, typed: Mapping[str, str], path: str) -> tuple[Any, Any]:
     kind = kind_of(name, known)
+    if f"{path}{AS_JSON}" in typed:
+        return _json(known, typed[f"{path}{AS_JSON}"])
     if kind == "group":
         return _group(known, typed, path)
     if kind == "groups":
@@ -103,16 +106,23 @@ def _value(name: str, known: Field, typed: Mapping[str, str], path: str) -> tupl
         return _lines(known, text)
     if kind == "map":
         return _map(known, text)
+    if kind == "json":
+        return _json(known, text)
     if not text.strip() and not (kind == "long" and text):
         return None, None
     if kind == "reference":
         return {"id": text.strip()}, None
-    if kind == "json":
-        try:
-            return json.loads(text), None
-        except ValueError as error:
-            return None, f"is not JSON: {error}"
     return _scalar(known.kind, text if kind == "long" else text.strip())
+
+
+def _json(known: Field, text: str) -> tuple[Any, Any]:
+    if not text.strip():
+        empty: dict[str, Any] = {"array": [], "set": [], "map": {}}
+        return (empty.get(known.kind) if known.required else None), None
+    try:
+        return json.loads(text), None
+    except (ValueError, RecursionError) as error:
+        return None, f"is not JSON: {error}"
 
 
 def _group(known: Field, typed: Mapping[str, str], path: str) -> tuple[Any, Any]:
@@ -181,6 +191,6 @@ def _scalar(kind: str, text: str) -> tuple[Any, str | None]:
         number = float(text)
     except ValueError:
         return None, "is not a number"
-    if not abs(number) < 1e15:
+    if not abs(number) < NUMBER_MAX:
         return None, "is not a number that can be kept"
     return (int(number) if number.is_integer() else number), None
