@@ -144,3 +144,18 @@ async def test_a_map_whose_keys_hold_colons_can_be_edited(rig: Rig, signed_in: B
     assert (await signed_in.send_form(path, {**typed, "v.config.path": "/tmp/other"})).status_code == 303
     row = rig.control.changes.get(scope, "plugins", made["id"])
     assert (row["config"]["custom_fields_by_lua"], row["config"]["path"]) == (fields, "/tmp/other")
+
+
+@pytest.mark.parametrize("part", ["\u00b2", "\u0661", "9" * 5000, "-1", "+1", "1_0", ""])
+async def test_an_index_that_no_form_makes_is_no_index(rig: Rig, signed_in: Browser, part: str) -> None:
+    path = f"{rig.plane_path}/entities/routes"
+    typed = typed_in((await signed_in.get(f"{path}/new")).text)
+    sent = {**typed, "v.name": "r", "v.paths": "/a", f"v.sources.{part}.ip": "10.0.0.1"}
+    for more in ({"more": "sources"}, {}):
+        answer = await signed_in.send_form(path, {**sent, **more})
+        assert answer.status_code == (200 if more else 303), answer.text[:500]
+    made = rig.control.changes.get(_scope(rig), "routes", "r")
+    assert not made["sources"]
+    edit = f"{path}/{made['id']}/edit"
+    stale = await signed_in.send_form(edit, {**sent, "v.name": "other", "seen": "{}"})
+    assert stale.status_code == 409
