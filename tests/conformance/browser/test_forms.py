@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
+from tests.conformance.browser.watched import Watched
 from tests.integration.installation import Client, Installation, installation
 from tools.screenshots.browser import new_context, sign_in
 
@@ -17,6 +18,7 @@ class Place:
 
     up: Installation
     context: BrowserContext
+    tabs: list[Watched] = field(default_factory=list)
 
     @property
     def address(self) -> str:
@@ -32,9 +34,15 @@ class Place:
 
     def page(self, path: str) -> Page:
         """A new tab."""
-        page = self.context.new_page()
+        page = self.tab()
         page.goto(self.base + path)
         return page
+
+    def tab(self) -> Page:
+        """An empty tab whose faults are written down."""
+        watched = Watched.new(self.context)
+        self.tabs.append(watched)
+        return watched.page
 
     def names(self, collection: str) -> list[str]:
         """What there is."""
@@ -45,20 +53,23 @@ class Place:
 def place(chrome: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with installation(tmp_path_factory.mktemp("forms")) as up, new_context(chrome) as context:
         found = Place(up, context)
-        sign_in(context.new_page(), found)  # type: ignore[arg-type]
+        sign_in(found.tab(), found)  # type: ignore[arg-type]
         yield found
 
 
 @pytest.fixture(autouse=True)
 def tabs(place: Place) -> Iterator[None]:
-    """Tabs end with their test; who signed out is signed in again."""
+    """Tabs end with their test, none of them with a fault; who signed out is signed in again."""
     yield
+    faults = [fault for tab in place.tabs for fault in tab.take()]
+    del place.tabs[1:]
     for page in place.context.pages[1:]:
         page.close()
     first = place.context.pages[0]
     first.goto(place.address)
     if "/sign-in" in first.url:
         sign_in(first, place)  # type: ignore[arg-type]
+    assert faults == []
 
 
 _SEND = """async ([path, fields]) =>
@@ -92,7 +103,7 @@ def test_a_double_click_and_a_second_sending_make_one(place: Place) -> None:
 
 
 def test_a_control_plane_is_made_once(place: Place) -> None:
-    page = place.context.new_page()
+    page = place.tab()
     page.goto(f"{place.address}/us/control-planes/new")
     page.get_by_label("Name").fill("made-once")
     page.get_by_label("Description").fill("A text that takes a while to write.")

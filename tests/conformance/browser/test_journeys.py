@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from tests.certificates import Leaf
+from tests.conformance.browser.watched import Watched
 from tests.conformance.deck.client import Deck, cached_deck, has_go
 from tests.integration.installation import Installation, Upstream, eventually, free_ports, installation
 from tools.screenshots.browser import new_context, sign_in
@@ -111,10 +112,17 @@ def journey(chrome: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture(scope="module")
-def page(journey: Journey) -> Page:
-    page = journey.context.new_page()
-    sign_in(page, journey)  # type: ignore[arg-type]
-    return page
+def watched(journey: Journey) -> Watched:
+    watched = Watched.new(journey.context)
+    sign_in(watched.page, journey)  # type: ignore[arg-type]
+    return watched
+
+
+@pytest.fixture
+def page(watched: Watched) -> Iterator[Page]:
+    """The person's one tab: no step leaves a fault in it."""
+    yield watched.page
+    assert watched.take() == []
 
 
 def _heading(page: Page, text: str) -> None:

@@ -58,6 +58,16 @@ def _on_a_phone(page: Page) -> list[str]:
     return [f"{width} wide on a phone: {' '.join(beyond)}"] if width > PHONE["width"] else []
 
 
+def test_the_engine_sees_faults_of_accessibility(chrome: Browser, axe: Axe) -> None:
+    if axe.missing:
+        pytest.skip(f"the pages are walked without it: {axe.missing}")
+    with new_context(chrome) as context:
+        page = context.new_page()
+        page.set_content('<html lang="en"><title>One</title><main><h1>One</h1><img src="data:,"></main></html>')
+        axe.load(page)
+        assert [fault.partition(":")[0] for fault in axe.faults(page)] == ["axe image-alt"]
+
+
 @pytest.mark.parametrize("part", range(PARTS))
 def test_every_page_is_whole_and_for_everybody(watched: dict[bool, Watched], shop: Seeded, axe: Axe, part: int) -> None:
     faults: list[str] = []

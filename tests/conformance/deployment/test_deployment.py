@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 from tests.conformance.go_tool import built, has_go
-from tests.conformance.npm_tool import has_npm, installed
+from tests.conformance.npm_tool import MissingError, installed
 
 from twinplane.settings import CONTROL_PLANE, load_node_settings, load_process_settings
 
@@ -133,10 +133,12 @@ def test_the_image_is_built_from_files_that_exist() -> None:
 
 
 def test_the_compose_file_is_faultless() -> None:
-    if not has_npm():
-        pytest.skip("npm is not installed: dclint cannot be had")
+    try:
+        dclint = installed(HERE / "compose", "dclint")
+    except MissingError as error:
+        pytest.skip(f"dclint cannot be had: {error}")
     done = _run(
-        installed(HERE / "compose", "dclint"),
+        dclint,
         ROOT / "deploy" / "compose.yaml",
         *("--disable-rule", "service-keys-order", "--disable-rule", "top-level-properties-order"),
         *("--disable-rule", "require-quotes-in-ports", "--max-warnings", "0"),
