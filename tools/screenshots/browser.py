@@ -62,7 +62,7 @@ def open_view(page: Page, view: View, seeded: Seeded) -> None:
     assert answer.status == view.status, f"{view.name}: answered with {answer.status}"
     until_whole(page)
     if view.act is not None:
-        view.act(page)
+        view.act(page, seeded)
         until_whole(page)
 
 

@@ -28,7 +28,7 @@ class View:
 
     name: str
     path: str
-    act: Callable[[Page], None] | None = None
+    act: Callable[[Page, Seeded], None] | None = None
     status: int = 200
     is_signed_in: bool = True
     is_alike: bool = False
@@ -49,41 +49,41 @@ def _request(seeded: Seeded, at_least: int) -> str:
     return str(found["request_id"])
 
 
-def _refused(page: Page) -> None:
+def _refused(page: Page, _: Seeded) -> None:
     page.get_by_label("Access token").fill("kpat_unknown")
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("alert")).to_be_visible()
 
 
-def _labels_wrong(page: Page) -> None:
+def _labels_wrong(page: Page, _: Seeded) -> None:
     page.get_by_label("Name").fill("default")
     page.get_by_label("Labels").fill("no label")
     page.get_by_role("button", name="Create").click()
     expect(page.locator(".problem").first).to_be_visible()
 
 
-def _route_wrong(page: Page) -> None:
+def _route_wrong(page: Page, _: Seeded) -> None:
     page.get_by_label("paths").fill("orders\n~/(")
     page.get_by_label("methods").fill("G E T")
     page.get_by_role("button", name="Create").click()
     expect(page.locator(".problem").first).to_be_visible()
 
 
-def _certificate_wrong(page: Page) -> None:
+def _certificate_wrong(page: Page, _: Seeded) -> None:
     page.get_by_label("Certificate (PEM)").fill("not a certificate")
     page.get_by_role("button", name="Add", exact=True).click()
     expect(page.locator(".problem").first).to_be_visible()
 
 
-def _make_certificate(page: Page) -> None:
+def _make_certificate(page: Page, _: Seeded) -> None:
     page.get_by_label("Title of the certificate").fill("eu-1")
     page.get_by_role("button", name="Make a certificate").click()
     expect(page.get_by_role("heading", name="See it come")).to_be_visible()
 
 
-def _open_place(place: str) -> Callable[[Page], None]:
-    def act(page: Page) -> None:
-        _make_certificate(page)
+def _open_place(place: str) -> Callable[[Page, Seeded], None]:
+    def act(page: Page, seeded: Seeded) -> None:
+        _make_certificate(page, seeded)
         details = page.locator("details.place").filter(has=page.locator("summary", has_text=re.compile(f"^{place}$")))
         if not details.evaluate("one => one.open"):
             details.locator("summary").click()
@@ -92,11 +92,44 @@ def _open_place(place: str) -> Callable[[Page], None]:
     return act
 
 
-def _session_ended(page: Page) -> None:
+def _session_ended(page: Page, _: Seeded) -> None:
     page.get_by_label("name", exact=True).fill("kept while signed out")
     page.context.clear_cookies()
     page.get_by_role("button", name="Create").click()
     expect(page.get_by_role("alert")).to_be_visible()
+
+
+def _session_resumed(page: Page, seeded: Seeded) -> None:
+    _session_ended(page, seeded)
+    page.get_by_label("Access token").fill(seeded.up.token)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Go on where you were")
+
+
+def _changed_by_both(page: Page, _: Seeded) -> None:
+    other = page.context.new_page()
+    other.goto(page.url)
+    tags = other.locator("[name='v.tags']")
+    before = tags.input_value().split()
+    tags.fill("\n".join(before[:-1] if "reviewed" in before[-1:] else [*before, "reviewed"]))
+    other.get_by_role("button", name="Save").last.click()
+    expect(other.get_by_text("Saved.")).to_be_visible()
+    other.close()
+    page.locator("[name='v.tags']").fill("mine")
+    page.get_by_role("button", name="Save").last.click()
+    expect(page.get_by_text("Somebody changed this while you were editing")).to_be_visible()
+
+
+def _tick_two(page: Page, _: Seeded) -> None:
+    for place in range(2):
+        page.locator("tbody input[type=checkbox]").nth(place).check()
+    page.get_by_role("button", name="Delete ticked").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(re.compile("^Delete 2 "))
+
+
+def _renew(page: Page, _: Seeded) -> None:
+    page.get_by_role("link", name="Renew", exact=True).first.click()
+    expect(page.get_by_role("heading", name="Renew edge-eu-2")).to_be_visible()
 
 
 def views() -> Iterator[View]:
@@ -119,6 +152,9 @@ def views() -> Iterator[View]:
         yield from _entities(collection)
     yield View("route-new-problems", "{main}/entities/routes/new", _route_wrong)
     yield View("session-ended", "{main}/entities/services/new", _session_ended)
+    yield View("session-resumed", "{main}/entities/services/new", _session_resumed)
+    yield View("service-changed-by-both", "{main}/entities/services/{id:orders}/edit", _changed_by_both)
+    yield View("services-delete-ticked", "{main}/entities/services", _tick_two)
     yield View("services-nothing-found", "{main}/entities/services?q=unknown")
     yield View("services-of-a-tag", "{main}/entities/services?tags=public")
     for form in FORMS_OF_TEXT:
@@ -144,6 +180,7 @@ def _nodes() -> Iterator[View]:
     yield View("kubernetes-instructions", "{kic}/connection-instructions")
     yield View("kubernetes-instructions-made", "{kic}/connection-instructions", _make_certificate)
     yield View("node-certificates", "{main}/node-certificates")
+    yield View("node-certificates-renew", "{main}/node-certificates", _renew)
     yield View("node-certificates-empty", "{empty}/node-certificates")
     yield View("node-certificates-problem", "{main}/node-certificates", _certificate_wrong)
 
