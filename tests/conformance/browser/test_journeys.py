@@ -192,7 +192,9 @@ def test_from_nothing_to_a_protected_request_on_the_traffic_page(journey: Journe
     row = page.locator("tr", has_text="GET /orders").filter(has_text="web-shop").filter(has_text="200")
     expect(row.first).to_be_visible()
     took = time.monotonic() - began
-    assert took < SECONDS_MAX, f"{took:.0f} s"
+    # A processor that others use too is as much slower.
+    slower = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    assert took < SECONDS_MAX * slower, f"{took:.0f} s"
 
 
 def test_a_plugin_is_found_filled_in_refused_and_taken_along(journey: Journey, page: Page) -> None:
