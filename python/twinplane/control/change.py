@@ -168,9 +168,22 @@ class Changes:
             rows = self._shown(tx, lookup, entity, found[:size])
         return Page(rows, encode_offset(rows[-1]["id"]) if len(found) > size else None)
 
-    def find(self, scope: Scope, type_name: str, text: str, *, size: int = 100, offset: str | None = None) -> Page:
-        """One page, by id, of the entities that hold a text anywhere; for people. Case does not matter."""
+    def find(
+        self,
+        scope: Scope,
+        type_name: str,
+        text: str,
+        *,
+        size: int = 100,
+        offset: str | None = None,
+        tags: str | None = None,
+    ) -> Page:
+        """One page, by id, of the entities that hold a text anywhere, and bear the `tags`; for people.
+
+        Case does not matter; `tags` is a filter as `page` takes it.
+        """
         check_size(size, self._settings.page_size_max)
+        wanted = None if tags is None else parse_tags(tags, self._settings.tags_max)
         now = self._clock()
         with self._database.reading() as tx:
             lookup = Lookup(tx.entities, scope, now)
@@ -180,7 +193,15 @@ class Changes:
                 return Page([], None)
             workspace = lookup.workspace_of(entity)
             found = tx.entities.page_found(
-                lookup.realm, workspace, entity.name, text=text, after=after, limit=size + 1, now=now
+                lookup.realm,
+                workspace,
+                entity.name,
+                text=text,
+                tags=wanted.tags if wanted else (),
+                match_all=wanted is None or wanted.match_all,
+                after=after,
+                limit=size + 1,
+                now=now,
             )
             rows = self._shown(tx, lookup, entity, found[:size])
         return Page(rows, encode_offset(rows[-1]["id"]) if len(found) > size else None)

@@ -227,13 +227,35 @@ class EntityTable:
         return found
 
     def page_found(
-        self, realm: Realm, workspace: str, type_name: str, *, text: str, after: str, limit: int, now: float
+        self,
+        realm: Realm,
+        workspace: str,
+        type_name: str,
+        *,
+        text: str,
+        tags: Sequence[str] = (),
+        match_all: bool = True,
+        after: str,
+        limit: int,
+        now: float,
     ) -> list[EntityRow]:
-        """Entities of a type that hold a text anywhere in their body, by id, above `after`. Case does not matter."""
+        """Entities of a type that hold a text anywhere in their body, by id, above `after`. Case does not matter.
+
+        Where there are `tags`, only those that bear all, or any, of them.
+        """
         inner = json.dumps(text, ensure_ascii=False)[1:-1]
         escaped = inner.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
         at = {**_realm(realm), "w": workspace, "t": type_name, "after": after, "n": limit, "now": now}
-        found = self._connection.execute(statements.PAGE_FOUND, {**at, "text": f"%{escaped}%"})
+        at["text"] = f"%{escaped}%"
+        wanted = sorted(set(tags))
+        if not wanted:
+            found = self._connection.execute(statements.PAGE_FOUND, at)
+        elif match_all:
+            found = self._connection.execute(
+                statements.PAGE_FOUND_ALL_TAGS, {**at, "tags": wanted, "many": len(wanted)}
+            )
+        else:
+            found = self._connection.execute(statements.PAGE_FOUND_ANY_TAG, {**at, "tags": wanted})
         return [_entity(row) for row in found]
 
     def tags(

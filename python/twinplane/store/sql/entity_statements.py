@@ -137,12 +137,8 @@ COUNTS = (
     .group_by(_E.workspace, _E.type)
 )
 COUNTS_EXPIRED = COUNTS.where(_E.expires_at <= bindparam("now"))
-PAGE_FOUND = (
-    select(*COLUMNS)
-    .where(OF_TYPE, _E.id > bindparam("after"), ALIVE, _E.body.ilike(bindparam("text"), escape="\\"))
-    .order_by(_E.id)
-    .limit(bindparam("n"))
-)
+HOLDS_TEXT = _E.body.ilike(bindparam("text"), escape="\\")
+PAGE_FOUND = PAGE.where(HOLDS_TEXT)
 WITH_ANY_TAG = select(TAG.c.id).where(
     in_realm(TAG.c),
     TAG.c.workspace == bindparam("w"),
@@ -166,6 +162,8 @@ PAGE_ALL_TAGS = (
     .order_by(_E.id)
     .limit(bindparam("n"))
 )
+PAGE_FOUND_ANY_TAG = PAGE_ANY_TAG.where(HOLDS_TEXT)
+PAGE_FOUND_ALL_TAGS = PAGE_ALL_TAGS.where(HOLDS_TEXT)
 TAGS = (
     select(TAG.c.type, TAG.c.id, TAG.c.position, TAG.c.tag)
     .where(

@@ -55,7 +55,12 @@ async def show_list(visit: Visit) -> Response:
         page = await _page(visit, subject.collection, wanted, tags, offset)
     except ControlError as error:
         problem = problems_of(error).get(ENTITY, "") or "The list cannot be shown like this."
-    total = await visit.run(visit.control.changes.count, scope_of(visit), subject.collection)
+    total: int | None = None
+    if not (wanted or tags):
+        total = await visit.run(visit.control.changes.count, scope_of(visit), subject.collection)
+    elif offset is None and page.offset is None:
+        # What was found is counted only where one page holds all of it.
+        total = len(page.rows)
     names = await _names(visit, subject.entity, page.rows)
     visit.at(subject.kind.plural)
     return visit.page(
@@ -241,9 +246,10 @@ def _texts(shape: Shape, row: Mapping[str, Any]) -> dict[str, str]:
 
 async def _page(visit: Visit, collection: str, wanted: str, tags: str, offset: str | None) -> Page:
     changes, scope = visit.control.changes, scope_of(visit)
+    cut: dict[str, Any] = {"size": PAGE_SIZE, "offset": offset, "tags": tags or None}
     if wanted:
-        return await visit.run(changes.find, scope, collection, wanted, size=PAGE_SIZE, offset=offset)
-    return await visit.run(changes.page, scope, collection, size=PAGE_SIZE, offset=offset, tags=tags or None)
+        return await visit.run(changes.find, scope, collection, wanted, **cut)
+    return await visit.run(changes.page, scope, collection, **cut)
 
 
 async def _under(visit: Visit, subject: Subject, collection: str, size: int) -> Page | None:
