@@ -28,6 +28,7 @@ class LiveStreams:
         self.open = 0
         self.refused_total = 0
         self._ends = asyncio.Event()
+        self._failing = 0
 
     def end(self) -> None:
         """End all streams: the process stops. Browsers come back by themselves."""
@@ -46,15 +47,20 @@ class LiveStreams:
         loop = asyncio.get_running_loop()
         began = beat = loop.time()
         seen = b""
+        is_failing = False
         try:
             yield b"retry: 2000\n\n"
             while loop.time() - began < _LIFETIME_S and not self._ends.is_set():
                 try:
                     now = hashlib.sha256(await look()).digest()
                 except Exception:
-                    # The store may be away for a moment; the page says so when it is fetched.
-                    _log.exception("live_look_failed")
+                    # The store may be away for a moment: the page is told, asks, and says that it is not current.
                     now = b"failed"
+                    if not is_failing:
+                        is_failing = True
+                        self._note_failing()
+                else:
+                    is_failing = self._note_seeing(is_failing)
                 # The first look says so too: what happened since the page was made would else never be shown.
                 if now != seen:
                     beat = loop.time()
@@ -69,3 +75,18 @@ class LiveStreams:
                     continue
         finally:
             self.open -= 1
+            self._failing -= is_failing
+
+    def _note_failing(self) -> None:
+        """One more stream sees nothing; the first of an outage says why, and the others would say the same."""
+        self._failing += 1
+        if self._failing == 1:
+            _log.exception("live_look_failed")
+
+    def _note_seeing(self, was_failing: bool) -> bool:
+        """A stream sees something; the last one whose look failed says that the outage is over."""
+        if was_failing:
+            self._failing -= 1
+            if self._failing == 0:
+                _log.info("live_look_works_again")
+        return False

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import ssl
 import time
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.responses import Response
 from tests.unit.web.console.conftest import Browser, Rig
 
 from twinplane.control import Actor, NodeHello, NodeIssue, NodePing, NodeReport
@@ -17,6 +19,7 @@ from twinplane.control.analytics import RECORD_COLUMNS, Batch, Source
 from twinplane.hybrid.chain import verify_chain
 from twinplane.node.authority import self_signed
 from twinplane.web.console.nodes.advice import advice
+from twinplane.web.console.nodes.page import PING_STEP_S
 
 SCRIPT = "<script>alert(1)</script>"
 ACTOR = Actor("user", "tester", "tester")
@@ -143,24 +146,6 @@ async def test_what_is_not_there(rig: Rig, signed_in: Browser, path: str) -> Non
     assert answer.status_code == (200 if path.endswith("waiting") else 404)
 
 
-async def test_a_live_page_is_told_of_a_change(rig: Rig) -> None:
-    seen: list[bytes] = []
-    streams = rig.app._console.live
-
-    async def look() -> bytes:
-        return b"two" if time.monotonic() > began + 0.5 else b"one"
-
-    began = time.monotonic()
-    response = streams.stream(look)
-    async for part in response.body_iterator:  # type: ignore[attr-defined]
-        seen.append(part)
-        if seen.count(part) == 2:
-            break
-    assert seen[0].startswith(b"retry:")
-    # Once at the start, for what happened since the page was made, and once for the change.
-    assert [b"event: changed" in part for part in seen] == [False, True, True]
-
-
 async def test_late_and_lost_telemetry_is_told_with_what_to_do(rig: Rig, signed_in: Browser) -> None:
     expected = rig.control.nodes.expected_hash(_scope(rig)).hash
     _report(rig, ping=NodePing(expected, 1, "e"))
@@ -186,6 +171,41 @@ async def test_late_and_lost_telemetry_is_told_with_what_to_do(rig: Rig, signed_
     page = (await signed_in.get(one)).text
     assert "Its telemetry is late" in page
     assert "Telemetry was lost within a day" in page
+
+
+async def test_a_live_page_of_nodes_keeps_ping_and_losses_current(
+    rig: Rig, signed_in: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each stream sees what its page shows of a node, in steps that let a node rest."""
+    looks: list[Any] = []
+    monkeypatch.setattr(rig.app._console.live, "stream", lambda look: looks.append(look) or Response("seen"))
+    _report(rig, ping=NodePing("a" * 32, 1, "e"))
+    for path in ("/events", f"/{NODE}/events"):
+        assert (await signed_in.get(f"{rig.plane_path}/nodes{path}")).text == "seen"
+    assert (
+        f'events="{rig.plane_path}/nodes/{NODE}/events"' in (await signed_in.get(f"{rig.plane_path}/nodes/{NODE}")).text
+    )
+    node = rig.control.nodes.get(_scope(rig), NODE)
+    started = node.last_ping // PING_STEP_S * PING_STEP_S
+
+    async def seen() -> list[bytes]:
+        return [await look() for look in looks]
+
+    def ping(after_s: float) -> None:
+        moved = [replace(node, last_ping=started + after_s)]
+        monkeypatch.setattr(rig.control.nodes, "list", lambda scope: moved)
+
+    ping(1)
+    first = await seen()
+    ping(PING_STEP_S - 1)
+    assert await seen() == first, "no ping alone is worth a page"
+    ping(PING_STEP_S + 1)
+    second = await seen()
+    assert all(one != other for one, other in zip(first, second, strict=True))
+    row = dict.fromkeys(RECORD_COLUMNS) | {"request_start_us": int(time.time() * 1e6)}
+    source = Source(_scope(rig).control_plane_id, NODE, "3.9.3", "boot", 1, "origin", 5)
+    rig.analytics.add_records(Batch(source, [[value] for value in row.values()]))
+    assert all(one != other for one, other in zip(second, await seen(), strict=True))
 
 
 @pytest.mark.parametrize(

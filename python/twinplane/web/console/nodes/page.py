@@ -22,6 +22,8 @@ from twinplane.web.console.visit import Visit
 
 CERTIFICATE_DAYS = 3650
 NODE_NAME = "twinplane-node"
+PING_STEP_S = 30.0
+"""How far the last ping on a live page may be behind the one that came."""
 _SINCE = "since-"
 INSTRUCTIONS = "/connection-instructions"
 """Where an ingress controller is told how to connect, below the control plane."""
@@ -61,6 +63,17 @@ class Shown:
             return "In sync", "good"
         return ("Out of sync", "warn" if self.is_connected else "")
 
+    @property
+    def digest(self) -> tuple[object, ...]:
+        """What a live page shows of it, coarse where it never rests: no ping and no record alone is worth a page."""
+        node, lag = self.node, self.telemetry.lag
+        return (
+            (node.id, node.hostname, node.ip, node.version, node.labels, node.certificate_expires_at),
+            (self.link, self.sync, node.config_hash, node.revision, node.issues),
+            int(node.last_ping // PING_STEP_S),
+            (lag if lag[1] else "", self.telemetry.lost_records, self.telemetry.lost_at),
+        )
+
 
 async def show_list(visit: Visit) -> Response:
     """All nodes of a control plane."""
@@ -78,11 +91,7 @@ async def watch_list(visit: Visit) -> Response:
 
     async def look() -> bytes:
         shown, expected = await _nodes(visit)
-        states = [
-            (one.node.id, one.link, one.sync, one.node.config_hash, len(one.node.issues), one.telemetry.lag[1])
-            for one in shown
-        ]
-        return repr((states, expected.hash)).encode()
+        return repr(([one.digest for one in shown], expected.hash)).encode()
 
     return visit.console.live.stream(look)
 
@@ -100,6 +109,18 @@ async def show(visit: Visit) -> Response:
         raise PageError(404, "No such node", text, (f"{visit.base}/nodes", "Data plane nodes"))
     visit.at(found.node.hostname)
     return visit.page("nodes/detail.html", one=found, expected=expected, revision=plane.revision)
+
+
+async def watch(visit: Visit) -> Response:
+    """Tell the page of one node when it is worth fetching again; also when the node is forgotten."""
+    await visit.enter()
+    wanted = str(visit.request.path_params["node"])
+
+    async def look() -> bytes:
+        shown, expected = await _nodes(visit)
+        return repr(([one.digest for one in shown if one.node.id == wanted], expected.hash)).encode()
+
+    return visit.console.live.stream(look)
 
 
 async def delete(visit: Visit) -> Response:
@@ -235,5 +256,6 @@ ROUTES = (
     Route(_BASE + "/new/{certificate}/waiting", show_waiting, methods=["GET"]),
     Route(_BASE + "/new/{certificate}/events", watch_waiting, methods=["GET"]),
     Route(_BASE + "/{node}", show, methods=["GET"]),
+    Route(_BASE + "/{node}/events", watch, methods=["GET"]),
     Route(_BASE + "/{node}/delete", delete, methods=["POST"]),
 )
