@@ -26,7 +26,7 @@ from twinplane.settings.network import CLOUD
 from twinplane.web.console import pages
 from twinplane.web.console.assets import PREFIX, Asset, Assets
 from twinplane.web.console.errors import PageError, worded
-from twinplane.web.console.forms import BODY_BYTES_MAX, TOKEN_FIELD, Form, FormInvalid
+from twinplane.web.console.forms import BODY_BYTES_MAX, PUT_AWAY_BODY_BYTES_MAX, TOKEN_FIELD, Form, FormInvalid
 from twinplane.web.console.live import LiveStreams
 from twinplane.web.console.session_cookie import read_cookie
 from twinplane.web.console.sign_in.page import SignIn, resume_page
@@ -140,7 +140,8 @@ class App:
         if request.method not in _SAFE:
             _check_site(request)
             # First of all, so that whatever fails later can give back what was typed.
-            visit.form = await _read_form(request)
+            is_sign_in = route.path == SignIn.PATH
+            visit.form = await _read_form(request, PUT_AWAY_BODY_BYTES_MAX if is_sign_in else BODY_BYTES_MAX)
         secret = read_cookie(request)
         if secret:
             visit.session = await visit.run(self._console.sessions.find, secret)
@@ -185,11 +186,11 @@ def _check_site(request: Request) -> None:
         raise PageError(403, "Refused", "The form was sent from another site.")
 
 
-async def _read_form(request: Request) -> Form:
+async def _read_form(request: Request, bytes_max: int) -> Form:
     body = bytearray()
     async for part in request.stream():
         body += part
-        if len(body) > BODY_BYTES_MAX:
+        if len(body) > bytes_max:
             raise PageError(413, "Too large", "The form is larger than this server reads.")
     try:
         return Form.read(request.headers.get("content-type", ""), bytes(body))

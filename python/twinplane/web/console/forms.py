@@ -9,6 +9,9 @@ from collections.abc import Iterator, Mapping
 from urllib.parse import parse_qsl
 
 BODY_BYTES_MAX = 2_097_152
+PUT_AWAY_BODY_BYTES_MAX = 3 * BODY_BYTES_MAX + 65_536
+"""Of a sign-in, whose form carries another one as text: at most three bytes for one, and its own fields."""
+
 FIELDS_MAX = 10_000
 TOKEN_FIELD = "form_token"  # noqa: S105 - the name of a field
 INDEX_DIGITS_MAX = 15

@@ -8,7 +8,8 @@ from typing import Any
 
 from tests.unit.web.console.conftest import Browser, Rig, typed_in
 
-from twinplane.control import Actor
+from twinplane.control import Actor, NodeHello, NodeReport
+from twinplane.node.authority import self_signed
 from twinplane.registry import entity_types
 from twinplane.web.console.entities.inputs import texts_of
 from twinplane.web.console.entities.stale import HIDDEN, is_stale, merge, seen_of
@@ -120,16 +121,56 @@ async def test_after_a_new_sign_in_the_form_is_there_as_it_was_filled(rig: Rig, 
     assert rig.control.changes.count(scope, "services") == 1
 
 
-async def test_a_deletion_is_never_shown_again_as_if_it_were_a_form(rig: Rig, signed_in: Browser) -> None:
-    row = rig.control.changes.create(_scope(rig), ACTOR, "services", {"name": "s", "host": "a.example"})
-    path = f"{rig.plane_path}/entities/services/{row['id']}/delete"
-    rig.control.sessions.end(signed_in.cookies["__Host-session"])
-    ended = await signed_in.send_form(path, {"x": "1"})
-    put_away = re.search(r'name="put_away" value="([^"]+)"', ended.text)
-    assert put_away
-    resumed = await signed_in.send_form("/sign-in", {"token": rig.token, "next": path, "put_away": put_away[1]})
-    assert "Back to the form" not in resumed.text
-    assert "Send it now" in resumed.text
+def _hidden(page: str) -> dict[str, str]:
+    pairs = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', page)
+    return {name: unescape(value) for name, value in pairs}
+
+
+async def _resumed(rig: Rig, browser: Browser, page: str, path: str, more: dict[str, str]) -> Any:
+    """What follows the sign-in, where the session ended between a page and the form on it."""
+    text = (await browser.get(page)).text
+    assert f'action="{path}"' in text
+    rig.control.sessions.end(browser.cookies["__Host-session"])
+    ended = await browser.send_form(path, {"form_token": _hidden(text)["form_token"], **more})
+    assert ended.status_code == 401
+    return await browser.send_form("/sign-in", {**_hidden(ended.text), "token": rig.token})
+
+
+async def test_a_form_without_fields_is_offered_again_and_sent_as_a_form(rig: Rig, signed_in: Browser) -> None:
+    scope = _scope(rig)
+    row = rig.control.changes.create(scope, ACTOR, "services", {"name": "s", "host": "a.example"})
+    title, cert = "c", self_signed("n", days=9, client=True).certificate
+    pinned = rig.control.certificates.create(scope, ACTOR, cert, title=title)
+    hello = NodeHello("n1", "edge-1", "192.0.2.1", "3.9.0")
+    rig.control.nodes.record_reports([NodeReport(scope, "n1", hello=hello)])
+    base = rig.plane_path
+    service = f"{base}/entities/services/{row['id']}/delete"
+    for page, path in (
+        (service, service),
+        (f"{base}/node-certificates", f"{base}/node-certificates/{pinned.id}/revoke"),
+        (f"{base}/nodes/n1", f"{base}/nodes/n1/delete"),
+    ):
+        resumed = await _resumed(rig, signed_in, page, path, {})
+        assert (resumed.status_code, "Back to the form" in resumed.text) == (200, False)
+        assert f'<form method="post" action="{path}">' in resumed.text
+        assert "Send it now" in resumed.text
+        assert (await signed_in.send_form(path, _hidden(resumed.text))).status_code == 303, path
+    assert rig.control.changes.count(scope, "services") == 0
+    assert not rig.control.certificates.list(scope)
+    assert not rig.control.nodes.list(scope)
+
+
+async def test_a_sign_out_after_the_session_ended_leads_home(rig: Rig, signed_in: Browser) -> None:
+    resumed = await _resumed(rig, signed_in, "/us/control-planes", "/sign-out", {})
+    assert (resumed.status_code, resumed.headers["location"]) == (303, "/")
+
+
+async def test_a_large_form_is_kept_over_a_sign_in(rig: Rig, signed_in: Browser) -> None:
+    path = f"{rig.plane_path}/node-certificates"
+    text = " +\n" * 200_000
+    resumed = await _resumed(rig, signed_in, path, path, {"title": "kept", "cert": text})
+    assert resumed.status_code == 200
+    assert _hidden(resumed.text)["cert"] == text
 
 
 def test_order_counts_in_lists_and_not_in_sets() -> None:

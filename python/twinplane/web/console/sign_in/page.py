@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from twinplane.control.errors import TokenExpired, TokenInvalid, TokenRevoked
 from twinplane.web.console.errors import PageError
+from twinplane.web.console.forms import BODY_BYTES_MAX, FIELDS_MAX
 from twinplane.web.console.session_cookie import drop_cookie, read_cookie, set_cookie
 from twinplane.web.console.visit import Visit
 
@@ -19,7 +20,7 @@ TRIES_MAX = 10
 
 _TRIES_S = 60.0
 _ADDRESSES_MAX = 10_000
-_PUT_AWAY_BYTES_MAX = 262_144
+_SIGN_OUT = "/sign-out"
 _SECRET_LENGTH_MAX = 512
 _THEMES = ("light", "dark", "")
 
@@ -27,27 +28,29 @@ _THEMES = ("light", "dark", "")
 class SignIn:
     """The doors of the console."""
 
-    OPEN = frozenset({"/sign-in", "/theme"})
+    PATH = "/sign-in"
+    OPEN = frozenset({PATH, "/theme"})
     """Addresses that need no session."""
 
     def __init__(self) -> None:
         self._failures: dict[str, deque[float]] = {}
         self.routes = [
-            Route("/sign-in", self.show, methods=["GET"]),
-            Route("/sign-in", self.sign_in, methods=["POST"]),
-            Route("/sign-out", self.sign_out, methods=["POST"]),
+            Route(self.PATH, self.show, methods=["GET"]),
+            Route(self.PATH, self.sign_in, methods=["POST"]),
+            Route(_SIGN_OUT, self.sign_out, methods=["POST"]),
             Route("/theme", self.choose_theme, methods=["POST"]),
         ]
 
     async def show(self, visit: Visit) -> Response:
         """The form."""
         wanted = _local(visit.request.query_params.get("next", "/"))
-        return visit.page("sign_in/sign_in.html", next=wanted, put_away="", problem="")
+        return visit.page("sign_in/sign_in.html", next=wanted, put_away="", is_form=False, problem="")
 
     async def sign_in(self, visit: Visit) -> Response:
         """Begin a session with a token; an old one of the same browser ends."""
         form, peer = visit.form, visit.access.client_ip
-        wanted, put_away = _local(form.get("next") or "/"), form.get("put_away")[:_PUT_AWAY_BYTES_MAX]
+        wanted, put_away = _local(form.get("next") or "/"), form.get("put_away")[:BODY_BYTES_MAX]
+        is_form = bool(put_away) or form.get("method") == "post"
         if self._has_failed_often(peer):
             problem, status = "Too many attempts from this address. Wait a minute, then try again.", 429
         else:
@@ -64,10 +67,12 @@ class SignIn:
                 if old:
                     await visit.run(visit.console.sessions.end, old)
                 visit.session = session
-                response = _go_on(visit, wanted, put_away)
+                response = _resumed(visit, wanted, put_away) if is_form else visit.go(wanted)
                 set_cookie(response, secret)
                 return response
-        return visit.page("sign_in/sign_in.html", status=status, next=wanted, put_away=put_away, problem=problem)
+        return visit.page(
+            "sign_in/sign_in.html", status=status, next=wanted, put_away=put_away, is_form=is_form, problem=problem
+        )
 
     async def sign_out(self, visit: Visit) -> Response:
         """End the session."""
@@ -103,18 +108,23 @@ def resume_page(visit: Visit) -> Response:
     path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     if request.method in ("GET", "HEAD"):
         return RedirectResponse(f"/sign-in?{urlencode({'next': path})}" if path != "/" else "/sign-in", 303)
-    put_away = urlencode(list(visit.form))
+    put_away, is_form = urlencode(list(visit.form)), path != _SIGN_OUT
     problem = "Your session has ended. Sign in again: what you typed is kept."
-    if len(put_away) > _PUT_AWAY_BYTES_MAX:
-        put_away, problem = "", "Your session has ended. What you sent is too large to be kept: go back for it."
-    return visit.page("sign_in/sign_in.html", status=401, next=_local(path), put_away=put_away, problem=problem)
-
-
-def _go_on(visit: Visit, wanted: str, put_away: str) -> Response:
-    """To the page that was wanted; a form that was put away is shown for sending, never sent by itself."""
     if not put_away:
-        return visit.go(wanted)
-    fields = parse_qsl(put_away, keep_blank_values=True, max_num_fields=10_000)
+        problem = "Your session has ended. Sign in again."
+    if len(put_away) > BODY_BYTES_MAX:
+        put_away, is_form = "", False
+        problem = "Your session has ended. What you sent is too large to be kept: go back for it."
+    # What only takes forms cannot be gone to: the way on is then the form, or the first page.
+    wanted = _local(path) if is_form else "/"
+    return visit.page(
+        "sign_in/sign_in.html", status=401, next=wanted, put_away=put_away, is_form=is_form, problem=problem
+    )
+
+
+def _resumed(visit: Visit, wanted: str, put_away: str) -> Response:
+    """A form that was put away, shown for sending: it is never sent by itself."""
+    fields = parse_qsl(put_away, keep_blank_values=True, max_num_fields=FIELDS_MAX)
     reopens = ("reopens", "yes") in fields
     return visit.page("sign_in/resume.html", target=wanted, fields=fields, reopens=reopens)
 
