@@ -1,7 +1,7 @@
 """Script in whatever a page shows is text: nothing of it runs, and all of it is there to be read.
 
-`payloads.txt` holds one attempt a line, of the classes that are publicly known: tags, events, addresses, templates,
-ways out of attributes and of other elements, other spellings. Each would call `alert`.
+`payloads.txt` holds one attempt a line, of the classes that are publicly known; its head names them, and where longer
+lists are published. Each would call `alert`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from tools.screenshots.browser import new_context, sign_in, until_whole
 
 from twinplane.control import Actor, NodeHello, NodeIssue, NodePing, NodeReport
 
-PAYLOADS = (Path(__file__).parent / "payloads.txt").read_text(encoding="utf-8").splitlines()
+_LINES = (Path(__file__).parent / "payloads.txt").read_text(encoding="utf-8").splitlines()
+PAYLOADS = [line for line in _LINES if not line.startswith("# ")]
 SOME = PAYLOADS[::7]
 NAME = "<img src=x onerror=alert(1)>"
 _RAN = "window.alert = () => { window.hasRun = true; };"
