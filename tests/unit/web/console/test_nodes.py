@@ -19,7 +19,7 @@ from twinplane.control.analytics import RECORD_COLUMNS, Batch, Source
 from twinplane.hybrid.chain import verify_chain
 from twinplane.node.authority import self_signed
 from twinplane.web.console.nodes.advice import advice
-from twinplane.web.console.nodes.page import PING_STEP_S
+from twinplane.web.console.nodes.page import PAGE_SIZE, PING_STEP_S
 
 SCRIPT = "<script>alert(1)</script>"
 ACTOR = Actor("user", "tester", "tester")
@@ -171,6 +171,31 @@ async def test_late_and_lost_telemetry_is_told_with_what_to_do(rig: Rig, signed_
     page = (await signed_in.get(one)).text
     assert "Its telemetry is late" in page
     assert "Telemetry was lost within a day" in page
+
+
+async def test_many_nodes_are_paged_with_the_troubled_ones_first(rig: Rig, signed_in: Browser) -> None:
+    expected = rig.control.nodes.expected_hash(_scope(rig)).hash
+    reports = []
+    for number in range(PAGE_SIZE + 3):
+        ping = NodePing("a" * 32 if number > PAGE_SIZE else expected, 1, "e")
+        hello = NodeHello(f"n{number}", f"edge-{number:03}", "192.0.2.1", "3.9.3")
+        reports.append(NodeReport(_scope(rig), hello.id, hello=hello, ping=ping))
+    rig.control.nodes.record_reports(reports)
+
+    async def names(query: str) -> tuple[str, list[str]]:
+        page = (await signed_in.get(f"{rig.plane_path}/nodes{query}")).text
+        return page, re.findall(r">(edge-\d+)</a>", page)
+
+    page, first = await names("")
+    assert first == ["edge-051", "edge-052", *(f"edge-{number:03}" for number in range(PAGE_SIZE - 2))]
+    assert "Page 1 of 2, 53 nodes" in page
+    assert f'href="{rig.plane_path}/nodes?page=2">Next' in page
+    page, second = await names("?page=2")
+    assert second == ["edge-048", "edge-049", "edge-050"]
+    assert f'src="{rig.plane_path}/nodes?page=2" events="{rig.plane_path}/nodes/events?page=2"' in page
+    assert f'href="{rig.plane_path}/nodes?page=1">Previous' in page
+    for odd, shown in (("99", second), ("-1", first), ("0", first), ("x", first), ("9" * 40, first)):
+        assert (await names(f"?page={odd}"))[1] == shown, odd
 
 
 async def test_a_live_page_of_nodes_keeps_ping_and_losses_current(

@@ -22,6 +22,7 @@ from twinplane.web.console.visit import Visit
 
 CERTIFICATE_DAYS = 3650
 NODE_NAME = "twinplane-node"
+PAGE_SIZE = 50
 PING_STEP_S = 30.0
 """How far the last ping on a live page may be behind the one that came."""
 _SINCE = "since-"
@@ -76,24 +77,41 @@ class Shown:
 
 
 async def show_list(visit: Visit) -> Response:
-    """All nodes of a control plane."""
-    await visit.enter()
-    shown, expected = await _nodes(visit)
+    """The nodes of a control plane, a page of them."""
+    plane = await visit.enter()
+    nodes, expected = await _nodes(visit)
     visit.section = "/nodes"
     visit.at("Data plane nodes")
-    assert visit.control_plane is not None
-    return visit.page("nodes/list.html", shown=shown, expected=expected, revision=visit.control_plane.revision)
+    return visit.page("nodes/list.html", cut=_cut(visit, nodes), expected=expected, revision=plane.revision)
 
 
 async def watch_list(visit: Visit) -> Response:
-    """Tell the list when it is worth fetching again."""
+    """Tell a page of the list when it is worth fetching again."""
     await visit.enter()
 
     async def look() -> bytes:
-        shown, expected = await _nodes(visit)
-        return repr(([one.digest for one in shown], expected.hash)).encode()
+        nodes, expected = await _nodes(visit)
+        cut = _cut(visit, nodes)
+        return repr(([one.digest for one in cut.shown], cut.total, expected.hash)).encode()
 
     return visit.console.live.stream(look)
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """One page of the nodes."""
+
+    shown: Sequence[Shown]
+    number: int
+    last: int
+    total: int
+
+
+def _cut(visit: Visit, nodes: Sequence[Shown]) -> Cut:
+    """The page that the address asks for; the last one where there are not so many."""
+    last = max(1, -(-len(nodes) // PAGE_SIZE))
+    number = min(read_index(visit.request.query_params.get("page", "")) or 1, last)
+    return Cut(nodes[(number - 1) * PAGE_SIZE : number * PAGE_SIZE], number, last, len(nodes))
 
 
 async def show(visit: Visit) -> Response:
@@ -240,7 +258,7 @@ async def _nodes(visit: Visit) -> tuple[list[Shown], ExpectedHash]:
         Shown(node, is_connected(node, now), is_in_sync(node, expected), telemetry.get(node.id, NOTHING))
         for node in nodes
     ]
-    return sorted(shown, key=lambda one: (one.is_connected, one.is_in_sync, one.node.hostname)), expected
+    return sorted(shown, key=lambda one: (one.is_connected, one.is_in_sync, one.node.hostname, one.node.id)), expected
 
 
 _PLANE = "/{region}/control-planes/{control_plane}"
