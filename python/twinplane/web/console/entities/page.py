@@ -14,7 +14,7 @@ from twinplane.control.errors import ControlError, PrimaryKeyViolation
 from twinplane.control.masking import masked
 from twinplane.registry import EntityType, entity_type, plugin_types
 from twinplane.schema import ENTITY, SchemaViolation, Shape
-from twinplane.web.console.entities import references, stale
+from twinplane.web.console.entities import covered, references, stale
 from twinplane.web.console.entities.arrangement import arranged
 from twinplane.web.console.entities.calls import call_of
 from twinplane.web.console.entities.deletion import delete, delete_many, show_delete
@@ -151,11 +151,11 @@ async def show(visit: Visit) -> Response:
     named |= {one for entity, _, _, page in related for one in _named(entity, page.rows)}
     base = path_of(visit, subject.collection, subject.id)
     places = [Place("Fields", base), *(Place(name, f"{base}?as={name}") for name in FORMS)]
-    shape = _shape(subject, subject.row)
+    shown = masked(subject.collection, subject.row)
     return visit.page(
         "entities/detail.html",
         subject=subject,
-        inputs=inputs_of(shape, texts_of(shape, subject.row), {}),
+        shown_row=shown,
         names=await names_by_id(visit, named),
         related=related,
         places=places,
@@ -164,7 +164,7 @@ async def show(visit: Visit) -> Response:
         text=text,
         name_of=name_of,
         is_secret=is_secret,
-        config=masked(subject.collection, subject.row).get("config"),
+        config=shown.get("config"),
     )
 
 
@@ -186,6 +186,7 @@ async def change(visit: Visit) -> Response:
         return await _anew(visit, typed)
     shape = _shape(subject, {**subject.row, **({"name": typed["name"]} if "name" in typed else {})})
     now = _texts(shape, subject.row)
+    typed = covered.kept(typed, covered.secrets_of(now, _open_texts(subject, shape)))
     take = visit.form.get("take")
     if take:
         typed = stale.taken(typed, now, take)
@@ -231,7 +232,8 @@ async def _anew(visit: Visit, typed: dict[str, str]) -> Response:
     """The form of a row that was deleted while it was being edited, as one that makes it again."""
     subject = await enter_to_write(visit)
     typed["id"] = str(visit.request.path_params["entity"])
-    problems = {ENTITY: "Somebody deleted this while you were editing. Create makes it again, with your values."}
+    again = "Create makes it again, with your values; secrets have to be typed again."
+    problems = {ENTITY: f"Somebody deleted this while you were editing. {again}"}
     return await _form(visit, subject, _shape(subject, typed), typed, problems, is_new=True, status=409)
 
 
@@ -297,10 +299,13 @@ async def _form(
     changed_by: Change | None = None,
 ) -> Response:
     now = {} if is_new else _texts(shape, subject.row)
+    shown = {} if is_new else _open_texts(subject, shape)
+    secrets = covered.secrets_of(now, shown)
     conflicts = [name for name in visit.form.get("conflicts").split(",") if name]
     if conflicts and not meanwhile:
-        meanwhile = stale.still(conflicts, typed, now, _open_texts(subject, shape), shape)
-    inputs = inputs_of(shape, typed, problems, without=_AUTOMATIC)
+        meanwhile = stale.still(conflicts, typed, now, shown, shape)
+    inputs = inputs_of(shape, covered.covered(typed, secrets), problems, without=_AUTOMATIC)
+    covered.mark(inputs, secrets)
     if subject.collection == "plugins":
         inputs = [one for one in inputs if one.name != "name"]
     await visit.run(references.offer, visit.control.changes, scope_of(visit), inputs)
