@@ -1,11 +1,14 @@
-"""One entity as text to take away: for decK, as JSON, as a call of the API, for Terraform; without secrets. Pure."""
+"""One entity as text to take away: for decK, as JSON, as a call of the API, for Terraform; without secrets. Pure.
+
+Where a secret stood, JSON says nothing, and the other forms name a variable that whoever runs them sets.
+"""
 
 from __future__ import annotations
 
 import json
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import yaml
@@ -14,8 +17,8 @@ from twinplane.control.masking import masked
 from twinplane.registry import EntityType, entity_type
 from twinplane.web.console.entities.kinds import name_of
 
-HIDDEN = "…"
-"""Stands where a secret was left out."""
+HIDDEN = "\ue000secret\ue000"
+"""Stands for a secret while a text is made; none of the forms writes it."""
 
 FORMS = ("decK", "JSON", "curl", "Terraform")
 
@@ -36,18 +39,44 @@ def written(form: str, entity: EntityType, row: Mapping[str, Any], *, control_pl
     """The row in one of FORMS. `api` is the address of the region's API."""
     shown = _shown(entity, row)
     if form == "JSON":
-        return json.dumps(shown, indent=2, ensure_ascii=False)
+        return json.dumps(_without(shown), indent=2, ensure_ascii=False)
     if form == "curl":
-        return _curl(entity, shown, control_plane_id, api)
+        call = _curl(entity, _named(shown, lambda name: f"\ue000{name.upper()}\ue000"), control_plane_id, api)
+        # Between the quotes of the body the shell's own begin.
+        return re.sub("\ue000([A-Z0-9_]+)\ue000", r"""'"$SECRET_\1"'""", call)
     if form == "Terraform":
-        return _terraform(entity, shown)
-    return _deck(entity, shown)
+        return _terraform(entity, _named(shown, _Variable))
+    return _deck(entity, _named(shown, lambda name: f'${{{{ env "DECK_{name.upper()}" }}}}'))
 
 
 def _shown(entity: EntityType, row: Mapping[str, Any]) -> dict[str, Any]:
-    """What was set: no unset values, no times, no secrets at any depth."""
+    """What was set: no unset values, no times, and HIDDEN for secrets at any depth."""
     kept = masked(entity.name, row, HIDDEN)
     return {name: value for name, value in kept.items() if value is not None and name not in _LEFT_OUT}
+
+
+def _without(value: Any) -> Any:
+    """A value without its secrets."""
+    if isinstance(value, Mapping):
+        return {name: _without(one) for name, one in value.items() if one != HIDDEN}
+    return [_without(one) for one in value if one != HIDDEN] if isinstance(value, list) else value
+
+
+def _named(value: Any, written_as: Callable[[str], str], path: str = "") -> Any:
+    """A value with names of variables for its secrets, each named by where it stands."""
+    if value == HIDDEN:
+        return written_as(re.sub(r"[^A-Za-z0-9]+", "_", path).strip("_").lower() or "secret")
+    if isinstance(value, Mapping):
+        return {name: _named(one, written_as, f"{path}_{name}") for name, one in value.items()}
+    if isinstance(value, list):
+        return [_named(one, written_as, f"{path}_{place}") for place, one in enumerate(value)]
+    return value
+
+
+class _Variable(str):
+    """The name of a variable of Terraform: written as it is, not as a text."""
+
+    __slots__ = ()
 
 
 def _deck(entity: EntityType, row: Mapping[str, Any]) -> str:
@@ -100,6 +129,8 @@ def _hcl(value: Any, indent: str) -> str:
         if all(not isinstance(item, list | Mapping) for item in value):
             return f"[{', '.join(_hcl(item, indent) for item in value)}]"
         return "\n".join(["[", *(f"{inner}{_hcl(item, inner)}," for item in value), f"{indent}]"])
+    if isinstance(value, _Variable):
+        return f"var.{value}" if value[0].isalpha() else f"var.secret_{value}"
     if isinstance(value, str):
         # In a quoted template `${` and `%{` begin an expression.
         return json.dumps(value, ensure_ascii=False).replace("${", "$${").replace("%{", "%%{")
