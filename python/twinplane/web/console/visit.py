@@ -25,6 +25,7 @@ from twinplane.web.console.errors import PageError
 from twinplane.web.console.forms import Form
 from twinplane.web.console.live import LiveStreams
 from twinplane.web.console.menu import MENU, Group
+from twinplane.web.console.once import Once
 from twinplane.web.console.place import Place
 
 _log = logging.getLogger(__name__)
@@ -78,6 +79,7 @@ class Console:
     live: LiveStreams
     accesses: Accesses | None
     published: Callable[[], PublishedAddresses] | None = None
+    once: Once = field(default_factory=Once)
 
 
 @dataclass

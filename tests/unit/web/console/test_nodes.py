@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import ssl
 import time
@@ -20,6 +21,7 @@ from twinplane.hybrid.chain import verify_chain
 from twinplane.node.authority import self_signed
 from twinplane.web.console.nodes.advice import advice
 from twinplane.web.console.nodes.page import PAGE_SIZE, PING_STEP_S
+from twinplane.web.console.once import KEPT_MAX, Once
 
 SCRIPT = "<script>alert(1)</script>"
 ACTOR = Actor("user", "tester", "tester")
@@ -119,6 +121,40 @@ async def test_a_new_node_gets_a_pinned_certificate_and_the_exact_words(
     assert 'aria-live="polite"' not in (await signed_in.get(f"{rig.plane_path}/nodes")).text
     _report(rig, hello={"certificate_id": pinned.id}, ping=NodePing("a" * 32, 1, "e"))
     assert "edge-1 is connected" in (await signed_in.get(waiting)).text
+
+
+async def test_a_form_that_is_sent_twice_makes_one_certificate(rig: Rig, signed_in: Browser) -> None:
+    path = f"{rig.plane_path}/nodes/new"
+
+    async def form() -> dict[str, str]:
+        page = (await signed_in.get(path)).text
+        return dict(re.findall(r'<input type="hidden" name="(form_token|nonce)" value="([^"]*)"', page))
+
+    typed = {**await form(), "title": "eu-1"}
+    first, second = await asyncio.gather(*(signed_in.send_form(path, typed) for _ in range(2)))
+    if first.status_code != 200:
+        first, second = second, first
+    assert (first.status_code, second.status_code) == (200, 409)
+    assert "PRIVATE KEY" in first.text
+    assert "PRIVATE KEY" not in second.text
+    assert "sent already" in second.text
+    assert f'href="{rig.plane_path}/node-certificates"' in second.text
+    assert len(rig.control.certificates.list(_scope(rig))) == 1
+    refused = {**await form(), "title": "x" * 10_000}
+    assert [(await signed_in.send_form(path, refused)).status_code for _ in range(2)] == [400, 400]
+    assert (await signed_in.send_form(path, {**refused, "title": "eu-2"})).status_code == 200
+    assert len(rig.control.certificates.list(_scope(rig))) == 2
+
+
+def test_what_was_sent_is_remembered_within_a_bound() -> None:
+    once = Once()
+    assert [once.take("s", "a"), once.take("s", "a"), once.take("t", "a")] == [True, False, True]
+    once.give_back("s", "a")
+    assert once.take("s", "a")
+    assert all(once.take("s", f"n{place}") for place in range(KEPT_MAX))
+    assert once.take("s", "a")
+    assert once.take("s", "")
+    assert once.take("s", "")
 
 
 async def test_certificates_are_added_warned_about_and_revoked(rig: Rig, signed_in: Browser) -> None:

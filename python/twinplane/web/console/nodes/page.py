@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from starlette.responses import Response
 from starlette.routing import Route
 
-from twinplane.control import ExpectedHash, Node
+from twinplane.control import ControlPlane, ExpectedHash, Node
 from twinplane.control.errors import ControlError, NotFound
 from twinplane.node.authority import Identity, self_signed, vouched_for
 from twinplane.web.console.control_planes.condition import is_connected, is_in_sync
@@ -165,19 +166,24 @@ async def show_instructions(visit: Visit) -> Response:
 async def make(visit: Visit) -> Response:
     """Make and pin a certificate, and show the key this once with everything that a node is told."""
     plane = await visit.enter()
+    once, sending = visit.console.once, (visit.person.form_token, visit.form.get("nonce"))
+    if not once.take(*sending):
+        return _new(visit, is_repeated=True, status=409)
+    try:
+        return await _made(visit, plane)
+    except ControlError as error:
+        once.give_back(*sending)
+        return _new(visit, problem=str(error), status=400)
+    except BaseException:
+        once.give_back(*sending)
+        raise
+
+
+async def _made(visit: Visit, plane: ControlPlane) -> Response:
     is_pki = plane.auth_type == "pki_client_certs"
     added, identity = await visit.run(_vouched_for if is_pki else _pinned)
     title = visit.form.get("title").strip() or "made in the console"
-    try:
-        pinned = await visit.run(
-            visit.control.certificates.create,
-            plane.scope,
-            visit.actor,
-            added,
-            title=title,
-        )
-    except ControlError as error:
-        return _new(visit, problem=str(error), status=400)
+    pinned = await visit.run(visit.control.certificates.create, plane.scope, visit.actor, added, title=title)
     told: Sequence[Instructions] = instructions(
         plane, identity, domain=visit.control.settings.domain, authority=visit.console.authority()
     )
@@ -199,6 +205,7 @@ def _new(
     made: Sequence[Instructions] | None = None,
     certificate_id: str = "",
     problem: str = "",
+    is_repeated: bool = False,
     status: int = 200,
 ) -> Response:
     visit.section = "/nodes"
@@ -211,6 +218,8 @@ def _new(
         target=f"{visit.base}{INSTRUCTIONS if visit.is_kic else '/nodes/new'}",
         certificate_id=certificate_id,
         problem=problem,
+        is_repeated=is_repeated,
+        nonce=uuid.uuid4().hex,
     )
 
 
