@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import time
+from html import unescape
 
 import pytest
 from tests.unit.web.console.conftest import Browser, Rig
 
+from twinplane.control import Actor
 from twinplane.control.analytics import RECORD_COLUMNS, Batch, Source
 
+ACTOR = Actor("user", "tester", "tester")
 NEW = {
     "name": "orders",
     "description": "The orders team",
@@ -39,6 +43,37 @@ async def test_a_control_plane_is_made_changed_and_deleted(rig: Rig, signed_in: 
     gone = await signed_in.fill(f"{path}/settings", f"{path}/delete", {"typed_name": "orders-2"})
     assert gone.status_code == 303
     assert (await signed_in.get(path)).status_code == 404
+
+
+async def test_settings_that_others_changed_meanwhile_are_not_lost(rig: Rig, signed_in: Browser) -> None:
+    organization = rig.control.organizations.first()
+    fields = {"name": "orders", "description": "first", "labels": {"env": "prod"}}
+    made = rig.control.control_planes.create(organization.id, "us", ACTOR, fields)
+    path = f"/us/control-planes/{made.id}/settings"
+    held = _hidden((await signed_in.get(path)).text)
+    typed = {"name": "orders", "description": "mine", "labels": "env: prod", "auth_type": made.auth_type}
+    theirs = {"description": "theirs", "labels": {"team": "x"}}
+    rig.control.control_planes.update(organization.id, "us", ACTOR, made.id, theirs)
+    reopened = await signed_in.send_form(path, {**held, **typed, "reopen": "yes"})
+    assert _hidden(reopened.text)["seen"] == held["seen"]
+    stale = await signed_in.send_form(path, {**held, **typed})
+    assert stale.status_code == 409
+    assert "Somebody changed this" in stale.text
+    rows = re.findall(r'<tr><th scope="row">([^<]*)</th><td>([^<]*)</td><td>(?:<span[^>]*>)?([^<]*)<', stale.text)
+    assert rows == [("description", "theirs", "mine"), ("labels", "team: x", "taken over")]
+    assert ">mine</textarea>" in stale.text
+    assert ">team: x</textarea>" in stale.text
+    kept = rig.control.control_planes.get(organization.id, "us", made.id)
+    assert (kept.description, kept.labels) == ("theirs", {"team": "x"})
+    again = {**_hidden(stale.text), **typed, "labels": "team: x"}
+    assert [(await signed_in.send_form(path, again)).status_code for _ in range(2)] == [303, 303]
+    saved = rig.control.control_planes.get(organization.id, "us", made.id)
+    assert (saved.description, saved.labels) == ("mine", {"team": "x"})
+
+
+def _hidden(page: str) -> dict[str, str]:
+    found = re.findall(r'<input type="hidden" name="(form_token|seen)" value="([^"]*)"', page)
+    return {name: unescape(value) for name, value in found}
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from starlette.responses import Response
 from starlette.routing import Route
 
 from twinplane.control import ControlPlane, Node, NodeTally
 from twinplane.control.errors import InvalidParameters, NameTaken, Predefined
+from twinplane.schema import Shape
 from twinplane.web.console.control_planes.condition import SILENT_S, Finding, findings, is_connected
 from twinplane.web.console.control_planes.today import Today, last_hour, requests_today
+from twinplane.web.console.entities import stale
 from twinplane.web.console.entities.kinds import KINDS, name_of, title_of
 from twinplane.web.console.errors import PageError
 from twinplane.web.console.forms import read_index
@@ -31,6 +34,8 @@ AUTH_TYPES = (
     ("pinned_client_certs", "Pinned: each node certificate is added here"),
     ("pki_client_certs", "PKI: any certificate of an authority added here"),
 )
+
+_SETTINGS: Final = Shape("settings", "What can be changed of a control plane.", {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +147,7 @@ async def watch_overview(visit: Visit) -> Response:
 async def show_settings(visit: Visit) -> Response:
     """Name, description, labels, how nodes prove themselves, and the end of it."""
     plane = await visit.enter()
-    typed = {
-        "name": plane.name,
-        "description": plane.description,
-        "labels": "\n".join(f"{key}: {value}" for key, value in plane.labels.items()),
-        "auth_type": plane.auth_type,
-    }
-    return _settings(visit, typed, {})
+    return _settings(visit, _as_typed(plane), {})
 
 
 async def change_settings(visit: Visit) -> Response:
@@ -156,8 +155,13 @@ async def change_settings(visit: Visit) -> Response:
     plane = await visit.enter()
     typed = {name: visit.form.get(name) for name in ("name", "description", "labels", "auth_type")}
     person = visit.person.principal
+    now, seen = _as_typed(plane), visit.form.get("seen")
     if visit.is_reopened:
-        return _settings(visit, typed, {})
+        return _settings(visit, typed, {}, seen=seen)
+    if seen and stale.is_stale(seen, now, _SETTINGS):
+        merged, meanwhile = stale.merge(typed, now, now, seen, _SETTINGS)
+        if meanwhile:
+            return _settings(visit, merged, {}, status=409, meanwhile=meanwhile)
     try:
         labels = read_labels(typed["labels"])
         gone = {key: None for key in plane.labels if key not in labels}
@@ -176,7 +180,7 @@ async def delete(visit: Visit) -> Response:
     person = visit.person.principal
     if visit.form.get("typed_name") != plane.name:
         problem = {"typed_name": f"Type {plane.name} to delete it."}
-        return _settings(visit, await _as_typed(plane), problem, status=400)
+        return _settings(visit, _as_typed(plane), problem, status=400)
     try:
         await visit.run(
             visit.control.control_planes.delete, person.organization_id, plane.region, visit.actor, plane.id
@@ -212,7 +216,7 @@ async def _condition(visit: Visit, plane: ControlPlane) -> tuple[list[Finding], 
     return found, nodes
 
 
-async def _as_typed(plane: ControlPlane) -> dict[str, str]:
+def _as_typed(plane: ControlPlane) -> dict[str, str]:
     labels = "\n".join(f"{key}: {value}" for key, value in plane.labels.items())
     return {"name": plane.name, "description": plane.description, "labels": labels, "auth_type": plane.auth_type}
 
@@ -226,11 +230,27 @@ def _new(visit: Visit, typed: Mapping[str, str], problems: Mapping[str, str], *,
     )
 
 
-def _settings(visit: Visit, typed: Mapping[str, str], problems: Mapping[str, str], *, status: int = 200) -> Response:
+def _settings(
+    visit: Visit,
+    typed: Mapping[str, str],
+    problems: Mapping[str, str],
+    *,
+    status: int = 200,
+    seen: str = "",
+    meanwhile: Sequence[stale.Meanwhile] = (),
+) -> Response:
+    """The form; `seen` are the digests of what it was first made from, where that is not what is so now."""
+    assert visit.control_plane is not None
     visit.section = "/settings"
     visit.at("Settings")
     return visit.page(
-        "control_planes/settings.html", status=status, typed=typed, problems=problems, auth_types=AUTH_TYPES
+        "control_planes/settings.html",
+        status=status,
+        typed=typed,
+        problems=problems,
+        auth_types=AUTH_TYPES,
+        seen=seen or stale.seen_of(_as_typed(visit.control_plane), _SETTINGS),
+        meanwhile=meanwhile,
     )
 
 
