@@ -107,6 +107,17 @@ def test_a_diff_goes_down_to_the_field() -> None:
     assert [line.path for line in lines_of(None, {"id": "1", "name": "a", "tags": None})] == ["name"]
 
 
+@pytest.mark.parametrize(
+    ("highest", "top"), [(0, 4), (1, 4), (4, 4), (5, 8), (9, 20), (21, 40), (201, 400), (5000, 8000)]
+)
+def test_a_chart_of_counts_has_whole_numbers_at_its_lines(highest: int, top: int) -> None:
+    drawn = Chart(
+        "Requests", "stack", [0.0], [Series("2xx", "good", [highest])], "requests", lambda value: f"{value:g}"
+    ).svg()
+    ticks = re.findall(r'class="tick end" x="[0-9.]+" y="[0-9.]+">([^<]+)</text>', drawn)
+    assert [int(one) for one in ticks] == [top * quarter // 4 for quarter in range(5)]
+
+
 def test_a_chart_holds_any_values() -> None:
     for values in ([None, None], [0, 0], [1, None], [0.001, 1e9]):
         for kind in ("stack", "lines"):

@@ -45,7 +45,7 @@ class Chart:
 
     def svg(self) -> Markup:
         """The drawing."""
-        top = _round_up(self._highest())
+        top = _round_up_whole(self._highest()) if self.kind == "stack" else _round_up(self._highest())
         parts = [
             Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">').format(
                 WIDTH, HEIGHT, f"{self.title}, a table below has its values"
@@ -142,6 +142,14 @@ def _round_up(value: float) -> float:
         return 4
     size = 10 ** (len(str(int(value))) - 1) if value >= 1 else 0.1
     return next(step * size for step in (1, 2, 4, 6, 8, 10, 20) if step * size >= value)
+
+
+def _round_up_whole(value: float) -> float:
+    """The same for what is counted: a quarter of it is whole as well."""
+    size = 4
+    while size * 5 < value:
+        size *= 10
+    return next(step * size for step in (1, 2, 5) if step * size >= value)
 
 
 def _spread(count: int, wanted: int = 5) -> list[int]:
