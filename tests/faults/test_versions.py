@@ -33,13 +33,15 @@ def test_an_older_node_is_served_and_a_newer_one_is_told_why_not(tmp_path: Path)
         planes.join()
         planes.admin("PUT", "/services/s", {"url": "http://127.0.0.1:1/"})
         planes.admin("PUT", "/services/s/routes/r", {"paths": ["/version"]})
-        # Conditions came with the control plane's own minor version; the API of an older gateway does not have them.
+        # Sticky sessions came with the control plane's own minor version; older gateways do not have them.
+        upstream = {"name": "u", "algorithm": "sticky-sessions", "sticky_sessions_cookie": "c"}
+        answer = planes.api("POST", f"/v2/control-planes/{planes.control_plane_id}/core-entities/upstreams", upstream)
+        assert answer.status == 201, answer.body
         service = planes.admin("GET", "/services/s").json()["id"]
         body = {
             "name": "request-termination",
             "service": {"id": service},
             "config": {"status_code": 200, "message": "one"},
-            "condition": 'http.path == "/version"',
         }
         answer = planes.api("POST", f"/v2/control-planes/{planes.control_plane_id}/core-entities/plugins", body)
         assert answer.status == 201, answer.body
