@@ -49,7 +49,7 @@ SUBJECTS: Mapping[str, Subject] = {
 _NAMED = (("services", "service_id"), ("routes", "route_id"), ("consumers", "consumer_id"), (NODES, "node_id"))
 
 _STATUSES = (("2XX", "good"), ("3XX", "chart-1"), ("4XX", "warn"), ("5XX", "bad"), ("1XX", "chart-4"))
-_LATENCIES = (("p50", "chart-1"), ("p95", "chart-2"), ("p99", "chart-6"))
+_LATENCIES = (("p50", "chart-1"), ("p95", "chart-2"), ("p99", "chart-4"))
 
 
 @dataclass(frozen=True, slots=True)
