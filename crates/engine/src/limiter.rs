@@ -238,16 +238,7 @@ impl Limiter {
     /// before.
     pub fn take(&self, key: Key, limits: &[Limit], moment: Moment) -> (bool, Uses) {
         let mut shard = self.shard(key);
-        let mut found = Uses::default();
-        for limit in limits {
-            let used = shard.used(key, limit.period, moment);
-            #[expect(clippy::cast_precision_loss, reason = "far below 2^52 in any window")]
-            let remaining = limit.requests - used as f64;
-            found.push(Use {
-                limit: *limit,
-                remaining,
-            });
-        }
+        let found = shard.uses(key, limits, moment);
         if found.iter().any(Use::is_spent) {
             return (false, found);
         }
@@ -257,18 +248,7 @@ impl Limiter {
 
     /// What is left of each limit; takes nothing.
     pub fn look(&self, key: Key, limits: &[Limit], moment: Moment) -> Uses {
-        let mut shard = self.shard(key);
-        let mut found = Uses::default();
-        for limit in limits {
-            let used = shard.used(key, limit.period, moment);
-            #[expect(clippy::cast_precision_loss, reason = "far below 2^52 in any window")]
-            let remaining = limit.requests - used as f64;
-            found.push(Use {
-                limit: *limit,
-                remaining,
-            });
-        }
-        found
+        self.shard(key).uses(key, limits, moment)
     }
 
     /// Takes an amount from each limit, whether or not as much is left.
@@ -318,6 +298,21 @@ impl Shard {
             window.used = 0;
         }
         Some(window)
+    }
+
+    /// What is left of each limit.
+    fn uses(&mut self, key: Key, limits: &[Limit], moment: Moment) -> Uses {
+        let mut found = Uses::default();
+        for limit in limits {
+            let used = self.used(key, limit.period, moment);
+            #[expect(clippy::cast_precision_loss, reason = "far below 2^52 in any window")]
+            let remaining = limit.requests - used as f64;
+            found.push(Use {
+                limit: *limit,
+                remaining,
+            });
+        }
+        found
     }
 
     fn used(&mut self, key: Key, period: Period, moment: Moment) -> u64 {

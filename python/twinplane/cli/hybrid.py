@@ -37,7 +37,7 @@ def run(options: argparse.Namespace, _environ: Mapping[str, str]) -> int:
     mistakes = []
     if len(options.files) not in (0, 2):
         mistakes.append(Mistake("command line", "gen_cert", "expected a certificate file and a key file, or neither"))
-    if not options.days.isdigit() or not 1 <= int(options.days) <= _DAYS_MAX:
+    if not (options.days.isascii() and options.days.isdecimal()) or not 1 <= int(options.days) <= _DAYS_MAX:
         mistakes.append(Mistake("command line", "days", f"expected a whole number from 1 to {_DAYS_MAX}"))
     if mistakes:
         raise SettingsError(mistakes)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from twinplane.node.log_queue import Delivery, QueueLimits
+
+_log = logging.getLogger(__name__)
 
 
 class Sink(Protocol):
@@ -56,6 +60,22 @@ class Surroundings:
             max_retry_delay_s=number(queue.get("max_retry_delay"), 60.0),
             threads=self.threads_max if queue.get("concurrency_limit") == -1 else 1,
         )
+
+
+def send_each(batch: Sequence[bytes], send: Callable[[bytes], object], close: Callable[[], None], *, sink: str) -> int:
+    """Send entry by entry; says how many were taken. What no datagram holds never is; any other error closes."""
+    taken = 0
+    for entry in batch:
+        try:
+            send(entry)
+        except OSError as error:
+            if error.errno != errno.EMSGSIZE:
+                close()
+                raise
+            _log.warning("log_entry_too_large sink=%s bytes=%d", sink, len(entry))
+        else:
+            taken += 1
+    return taken
 
 
 def number(value: object, default: float) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import socket
 import time
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from twinplane.node.log_queue import QueueLimits
-from twinplane.node.log_sinks.sink import Surroundings
+from twinplane.node.log_sinks.sink import Surroundings, send_each
 
 # Rules of system logs sort by this name.
 _IDENT = "kong"
@@ -29,7 +28,6 @@ _FACILITIES = {
 }
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _HEAD, _MESSAGE = b'{"severity":"', b'","message":'
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,28 +58,20 @@ class SyslogDelivery:
 
     def __call__(self, batch: list[bytes]) -> int:
         """Write each entry. One that the socket cannot hold is never taken."""
-        taken = 0
-        for entry in batch:
-            severity, message = _parted(entry)
-            line = f"<{self._facility * 8 + severity}>{_now()} {_IDENT}[{os.getpid()}]: ".encode() + message
-            try:
-                opened = self._opened()
-                # In a stream a NUL tells where a message ends.
-                opened.sendall(line if opened.type == socket.SOCK_DGRAM else line + b"\0")
-            except OSError as error:
-                if error.errno != errno.EMSGSIZE:
-                    self.close()
-                    raise
-                _log.warning("log_entry_too_large sink=syslog bytes=%d", len(entry))
-            else:
-                taken += 1
-        return taken
+        return send_each(batch, self._send, self.close, sink="syslog")
 
     def close(self) -> None:
         """Close the socket."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+    def _send(self, entry: bytes) -> None:
+        severity, message = _parted(entry)
+        line = f"<{self._facility * 8 + severity}>{_now()} {_IDENT}[{os.getpid()}]: ".encode() + message
+        opened = self._opened()
+        # In a stream a NUL tells where a message ends.
+        opened.sendall(line if opened.type == socket.SOCK_DGRAM else line + b"\0")
 
     def _opened(self) -> socket.socket:
         if self._socket is None:

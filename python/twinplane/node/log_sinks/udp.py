@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import logging
 import socket
 import time
 from collections.abc import Mapping
@@ -11,10 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from twinplane.node.log_queue import QueueLimits
-from twinplane.node.log_sinks.sink import Surroundings, number
+from twinplane.node.log_sinks.sink import Surroundings, number, send_each
 
 _RESOLVED_S = 30.0
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +49,7 @@ class UdpDelivery:
 
     def __call__(self, batch: list[bytes]) -> int:
         """Send each entry. One that fits into no datagram is never taken."""
-        taken = 0
-        for entry in batch:
-            try:
-                self._opened().sendto(entry, self._address)
-            except OSError as error:
-                if error.errno != errno.EMSGSIZE:
-                    self.close()
-                    raise
-                _log.warning("log_entry_too_large sink=udp bytes=%d", len(entry))
-            else:
-                taken += 1
-        return taken
+        return send_each(batch, lambda entry: self._opened().sendto(entry, self._address), self.close, sink="udp")
 
     def close(self) -> None:
         """Close the socket."""
