@@ -39,8 +39,9 @@ test-python: $(VENV)/core-dev ## the Python tests alone (options: PYTEST_ARGS="t
 generate: $(VENV)/python ## write every generated file anew
 	$(BIN)/python -m tools.generate
 
-bench: $(VENV)/core-release ## answer the questions of bench/ and print the table
-	$(BIN)/python -m bench
+bench: $(VENV)/core-release ## answer the questions of bench/ and print the tables (options: ARGS="all --quick")
+	@sh tools/install_bench_tools
+	$(BIN)/python -m bench $(ARGS)
 
 screenshots: $(VENV)/core-dev ## pictures of every page of the console into build/screenshots (options: ARGS="overview 'node*' --formats dark")
 	$(BIN)/python -m tools.screenshots $(ARGS)

@@ -1,26 +1,29 @@
-"""A core of its own process, whose configuration is swapped from outside: for the question on swaps only."""
+"""A core of its own process, whose configuration is swapped from outside: for questions on tables."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 from bench.processes import PROXY_CPU, Proxy, free_port
 
 
 @contextmanager
-def started_core(configurations: list[dict[str, object]]) -> Iterator[tuple[Proxy, Callable[[int], None]]]:
-    """A proxy with the first configuration, and a function that puts another one in force."""
+def started_core(
+    tables: list[Path], flavor: str = "traditional_compatible"
+) -> Iterator[tuple[Proxy, Callable[[int], None]]]:
+    """A proxy with the first table, and a function that puts another one in force."""
     port = free_port()
     # A core must never be forked once it has started.
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_run, args=(theirs, port, configurations), daemon=True)
+    process = context.Process(target=_run, args=(theirs, port, tables, flavor), daemon=True)
     process.start()
+    theirs.close()
     if ours.recv() != "ready":
         raise RuntimeError("the core did not start")
 
@@ -30,29 +33,27 @@ def started_core(configurations: list[dict[str, object]]) -> Iterator[tuple[Prox
 
     try:
         assert process.pid is not None
-        yield Proxy("twinplane core", port, [process.pid]), apply
+        yield Proxy("twinplane core", {"http": port}, [process.pid]), apply
     finally:
         ours.send(None)
         process.join(20)
 
 
-def _run(pipe: Connection, port: int, configurations: list[dict[str, object]]) -> None:
+def _run(pipe: Connection, port: int, tables: list[Path], flavor: str) -> None:
     import orjson  # noqa: PLC0415 - loaded in the core's process only
 
     from twinplane._dataplane import Core  # noqa: PLC0415, TID251
-    from twinplane.control import declarative  # noqa: PLC0415
     from twinplane.node.authority import self_signed  # noqa: PLC0415
     from twinplane.node.core_settings import edge_core_settings  # noqa: PLC0415
     from twinplane.settings import Listener  # noqa: PLC0415
 
     if (os.cpu_count() or 1) > 1:
         os.sched_setaffinity(0, {int(PROXY_CPU)})
-    tables = [declarative.load({"_format_version": "3.0", **each}, now=time.time()).json() for each in configurations]
     identity = self_signed("localhost", days=1, client=False)
     settings = orjson.loads(edge_core_settings([Listener("127.0.0.1", port)], 1, identity, (), 0))
-    core = Core.start(orjson.dumps({**settings, "edge": None}), tables[0])
+    core = Core.start(orjson.dumps({**settings, "edge": None, "router_flavor": flavor}), tables[0].read_bytes())
     pipe.send("ready")
     while (number := pipe.recv()) is not None:
-        core.apply(tables[number])
+        core.apply(tables[number].read_bytes())
         pipe.send("applied")
     core.stop(1000)

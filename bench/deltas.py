@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from bench import processes, propagation
+from bench.upstream import upstream
 from twinplane.control import Actor, Control, Operation, Scope
 from twinplane.hybrid.hashing import config_hash
 from twinplane.hybrid.publication import Publication
@@ -95,14 +96,14 @@ def _steps(directory: Path, size: int) -> list[str]:
 
 def _served(directory: Path) -> list[float]:
     """Milliseconds from accepted changes to the node that serves them, through an installation on the filled store."""
-    with processes.upstream(directory) as upstream, processes.installation(directory) as ports:
+    with upstream(directory) as up, processes.installation(directory) as ports:
         proxy = http.client.HTTPConnection("127.0.0.1", int(str(ports["proxy_port"])), timeout=120)
 
         def admin() -> http.client.HTTPConnection:
             # A kept one would be closed while the first configuration, which is large, is under way.
             return http.client.HTTPConnection("127.0.0.1", int(str(ports["admin_port"])), timeout=120)
 
-        propagation.put(admin(), "/services/bench", {"url": f"http://127.0.0.1:{upstream}/"})
+        propagation.put(admin(), "/services/bench", {"url": f"http://127.0.0.1:{up.http}/"})
         propagation.change(admin(), proxy, CHANGES)
         return [propagation.change(admin(), proxy, number) for number in range(CHANGES)]
 

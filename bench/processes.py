@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,36 +64,18 @@ def wait_for_port(port: int, seconds: float = 60) -> None:
 
 @dataclass
 class Proxy:
-    """A program that proxies, with the processes that do the work."""
+    """A program that proxies, with the processes that do the work and a port for each protocol that it speaks."""
 
     name: str
-    port: int
+    ports: dict[str, int]
     pids: list[int]
 
 
-NGINX_STATIC = """
-worker_processes 1; daemon off; pid {dir}/up.pid; error_log /dev/null crit;
-events {{ worker_connections 4096; }}
-http {{ access_log off; keepalive_requests 100000000; keepalive_timeout 300s; client_body_temp_path {dir}/b;
-  proxy_temp_path {dir}/p; fastcgi_temp_path {dir}/f; uwsgi_temp_path {dir}/u; scgi_temp_path {dir}/s;
-  server {{ listen 127.0.0.1:{port} backlog=4096; location / {{ default_type text/plain; return 200 "{body}"; }} }} }}
-"""
-# The upstream block keeps connections; Connection must be cleared in the same place as the other headers.
-NGINX_PROXY = """
-worker_processes 1; daemon off; pid {dir}/proxy.pid; error_log /dev/null crit;
-events {{ worker_connections 4096; }}
-http {{ access_log off; keepalive_requests 100000000; keepalive_timeout 300s; client_body_temp_path {dir}/b2;
-  proxy_temp_path {dir}/p2; fastcgi_temp_path {dir}/f2; uwsgi_temp_path {dir}/u2; scgi_temp_path {dir}/s2;
-  upstream up {{ server 127.0.0.1:{upstream}; keepalive 512; keepalive_requests 100000000; }}
-  server {{ listen 127.0.0.1:{port} backlog=4096;
-    location / {{ proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection ""; }} }} }}
-"""
-
-
 @contextmanager
-def _process(
+def started_process(
     command: list[str], directory: Path, name: str, environ: dict[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that is ended with its block; what it says goes to `name`.log."""
     with (directory / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **(environ or {})})
         try:
@@ -107,32 +89,10 @@ def _process(
                 process.wait()
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
+    """The processes that a process has started."""
     tasks = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [int(each) for each in tasks]
-
-
-@contextmanager
-def upstream(directory: Path) -> Iterator[int]:
-    """A static 1 KiB answer from nginx, on the processor of the load."""
-    port = free_port()
-    conf = directory / "upstream.conf"
-    conf.write_text(NGINX_STATIC.format(dir=directory, port=port, body="x" * 1024))
-    with _process(pinned(LOAD_CPU, _nginx(), "-c", str(conf), "-p", str(directory)), directory, "upstream"):
-        wait_for_port(port)
-        yield port
-
-
-@contextmanager
-def nginx_proxy(directory: Path, upstream_port: int) -> Iterator[Proxy]:
-    """nginx as a plain proxy with kept upstream connections: the peer of every comparison."""
-    port = free_port()
-    conf = directory / "proxy.conf"
-    conf.write_text(NGINX_PROXY.format(dir=directory, port=port, upstream=upstream_port))
-    command = pinned(PROXY_CPU, _nginx(), "-c", str(conf), "-p", str(directory))
-    with _process(command, directory, "nginx") as process:
-        wait_for_port(port)
-        yield Proxy("nginx", port, _children(process.pid) or [process.pid])
 
 
 @contextmanager
@@ -143,34 +103,43 @@ def node(
     *,
     settings: str = "",
     environ: dict[str, str] | None = None,
+    wrapped: Sequence[str] = (),
 ) -> Iterator[Proxy]:
-    """A data plane node with a declarative file and one worker; `settings` are further lines of its kong.conf."""
-    port, status = free_port(), free_port()
+    """A data plane node with a declarative file and one worker; `settings` are further lines of its kong.conf,
+    `wrapped` a command that it is run under."""
+    ports = {protocol: free_port() for protocol in ("http", "tls", "h2c")}
+    status = free_port()
     prefix = directory / name
     prefix.mkdir()
     (prefix / "kong.json").write_text(json.dumps({"_format_version": "3.0", **configuration}))
     conf = prefix / "kong.conf"
     conf.write_text(
         f"role = traditional\ndatabase = off\nprefix = {prefix}\ndeclarative_config = {prefix}/kong.json\n"
-        f"proxy_listen = 127.0.0.1:{port} reuseport\nstatus_listen = 127.0.0.1:{status}\n"
-        f"nginx_worker_processes = 1\n{settings}"
+        f"proxy_listen = 127.0.0.1:{ports['http']} reuseport, 127.0.0.1:{ports['tls']} ssl http2 reuseport, "
+        f"127.0.0.1:{ports['h2c']} http2 reuseport\n"
+        f"status_listen = 127.0.0.1:{status}\nnginx_worker_processes = 1\n"
+        f"nginx_http_keepalive_requests = 1000000000\nupstream_keepalive_max_requests = 0\n{settings}"
     )
-    command = pinned(PROXY_CPU, sys.executable, "-m", "twinplane", "data-plane", "-c", str(conf))
-    with _process(command, prefix, "node", environ) as process:
-        wait_ready(status)
-        yield Proxy("twinplane", port, [process.pid])
+    command = pinned(PROXY_CPU, *wrapped, sys.executable, "-m", "twinplane", "data-plane", "-c", str(conf))
+    with started_process(command, prefix, "node", environ) as process:
+        wait_ready(status, process)
+        yield Proxy("twinplane", {**ports, "h2": ports["tls"], "grpc": ports["h2c"]}, [process.pid])
 
 
-def wait_ready(status_port: int, seconds: float = 120) -> None:
+class NotServing(Exception):
+    """A node ended, or did not come to serve in time."""
+
+
+def wait_ready(status_port: int, process: subprocess.Popen[bytes] | None = None, seconds: float = 120) -> None:
     """Wait until a node's status port says that it serves."""
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and (process is None or process.poll() is None):
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{status_port}/status/ready", timeout=1):
                 return
         except OSError:
             time.sleep(0.05)
-    raise TimeoutError("the node is not ready")
+    raise NotServing("the node is not ready")
 
 
 @contextmanager
@@ -183,7 +152,7 @@ def installation(directory: Path) -> Iterator[dict[str, object]]:
         for word in (f"--{name}", "0")
     ]
     command = [sys.executable, "-m", "twinplane", "up", "--data", str(data), *ports]
-    with _process(command, directory, "up"):
+    with started_process(command, directory, "up"):
         deadline = time.monotonic() + 60
         while not (data / "ports.json").exists():
             if time.monotonic() > deadline:
@@ -193,8 +162,14 @@ def installation(directory: Path) -> Iterator[dict[str, object]]:
         yield {**document, "data": str(data)}
 
 
-def _nginx() -> str:
+def nginx() -> str:
+    """Where nginx lies."""
     found = shutil.which("nginx") or "/usr/sbin/nginx"
     if not Path(found).exists():
         raise FileNotFoundError("nginx is needed as the peer (Debian: apt-get install nginx-light)")
     return found
+
+
+def nginx_user() -> str:
+    """Workers of an nginx that root starts stay root, or they could not read what the bench has written."""
+    return "user root;" if os.geteuid() == 0 else ""

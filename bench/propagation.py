@@ -9,18 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from bench import processes
+from bench.upstream import upstream
 
 CHANGES = 100
 
 
 def run(directory: Path) -> list[str]:
     """100 routes, one after another: accepted over the Admin API, then asked for until the node answers."""
-    with processes.upstream(directory) as upstream, processes.installation(directory) as ports:
+    with upstream(directory) as up, processes.installation(directory) as ports:
         pids: Any = ports["pids"]
         idle = {name: processes.resident_mib(pid) for name, pid in pids.items()}
         admin = http.client.HTTPConnection("127.0.0.1", int(str(ports["admin_port"])))
         proxy = http.client.HTTPConnection("127.0.0.1", int(str(ports["proxy_port"])))
-        put(admin, "/services/bench", {"url": f"http://127.0.0.1:{upstream}/"})
+        put(admin, "/services/bench", {"url": f"http://127.0.0.1:{up.http}/"})
         taken = sorted(change(admin, proxy, number) for number in range(CHANGES))
     rows = [
         "| changes | p50 ms | p99 ms | longest ms |",

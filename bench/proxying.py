@@ -1,34 +1,27 @@
-"""What does a proxied request cost beside nginx, plain and with authentication, rate limit, headers and telemetry?"""
+"""What does a request cost, plain and with authentication, rate limit, headers and telemetry?"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from bench import configurations, processes
-from bench.load import Measured, drive, median
+from bench.effort import Effort
+from bench.load import Load
+from bench.peers import nginx_proxy, peers
+from bench.table import Case, side_by_side
+from bench.upstream import upstream
 
-ROUNDS = 3
 
-
-def run(directory: Path) -> list[str]:
-    """Rows of a Markdown table; the three proxies take turns, so that a drift of the machine meets all of them."""
+def run(directory: Path, effort: Effort) -> list[str]:
+    """1 KiB over HTTP/1.1. Both sets are related to plain nginx."""
+    keyed = Load(headers=(f"apikey: {configurations.KEY}",))
     with (
-        processes.upstream(directory) as upstream,
-        processes.nginx_proxy(directory, upstream) as nginx,
-        processes.node(directory, configurations.plain(upstream), "plain") as plain,
-        processes.node(directory, configurations.full(upstream), "full") as full,
+        upstream(directory) as up,
+        peers(directory, up) as others,
+        nginx_proxy(directory, up, full_with_key=configurations.KEY) as nginx_full,
+        processes.node(directory, configurations.plain(up.http), "plain") as plain,
+        processes.node(directory, configurations.full(up.http), "full") as full,
     ):
-        runs: dict[str, list[Measured]] = {"nginx, plain": [], "twinplane, plain": [], "twinplane, full": []}
-        for _ in range(ROUNDS):
-            runs["nginx, plain"].append(drive(nginx))
-            runs["twinplane, plain"].append(drive(plain))
-            runs["twinplane, full"].append(drive(full, headers=(f"apikey: {configurations.KEY}",)))
-    peer = median(runs["nginx, plain"])
-    rows = ["| proxy | CPU us a request | x nginx | requests/s | p99 ms | failed |", "|---|---|---|---|---|---|"]
-    for name, measured in runs.items():
-        middle = median(measured)
-        rows.append(
-            f"| {name} | {middle.cpu_us:.1f} | {middle.cpu_us / peer.cpu_us:.2f} "
-            f"| {middle.rate:.0f} | {middle.p99_ms:.1f} | {middle.failed} |"
-        )
-    return rows
+        cases = [Case("plain", name, proxy) for name, proxy in [*others.items(), ("twinplane", plain)]]
+        cases += [Case("full", "nginx, nearest to it", nginx_full, keyed), Case("full", "twinplane", full, keyed)]
+        return side_by_side(cases, effort)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 from bench import configurations, processes
-from bench.load import Measured, drive, median
+from bench.effort import Effort
+from bench.load import Load
+from bench.table import Case, side_by_side
+from bench.upstream import upstream
 
-ROUNDS = 3
+BASE = "no plugin"
 
 CODE = '''
 from twinplane.pdk import Config, Context, Plugin, Request, Response
@@ -47,48 +49,31 @@ class MarksAsync(Plugin[Config]):
 CLASSES = {"marks": "Marks", "marks-twice": "MarksTwice", "marks-async": "MarksAsync"}
 
 
-def run(directory: Path) -> list[str]:
-    """Rows of a Markdown table; the nodes take turns, so that a drift of the machine meets all of them."""
-    environ = _installed(directory / "site")
+def run(directory: Path, effort: Effort) -> list[str]:
+    """One node with a route for each; a plugin in Rust beside them."""
+    asked = {
+        BASE: [],
+        "in Rust (correlation-id)": ["correlation-id"],
+        "in Python, one phase": ["marks"],
+        "in Python, two phases": ["marks-twice"],
+        "in Python, one phase, `async`": ["marks-async"],
+    }
+    routes: dict[str, list[dict[str, object]]] = {
+        name: [{"name": plugin} for plugin in listed] for name, listed in asked.items()
+    }
     settings = f"plugins = bundled, {', '.join(CLASSES)}\n"
-
-    def with_plugin(upstream: int, name: str) -> dict[str, object]:
-        return {**configurations.plain(upstream), "plugins": [{"name": name}]}
-
-    def node(upstream: int, name: str) -> AbstractContextManager[processes.Proxy]:
-        return processes.node(directory, with_plugin(upstream, name), name, settings=settings, environ=environ)
-
+    environ = _installed(directory / "site")
     with (
-        processes.upstream(directory) as upstream,
-        processes.node(directory, configurations.plain(upstream), "plain") as plain,
-        processes.node(directory, with_plugin(upstream, "correlation-id"), "rust") as rust,
-        node(upstream, "marks") as one,
-        node(upstream, "marks-twice") as two,
-        node(upstream, "marks-async") as coroutine,
+        upstream(directory) as up,
+        processes.node(
+            directory, configurations.routes_with_plugins(up.http, routes), settings=settings, environ=environ
+        ) as ours,
     ):
-        asked = {
-            "no plugin": plain,
-            "one in Rust (correlation-id)": rust,
-            "one in Python, one phase": one,
-            "one in Python, two phases": two,
-            "one in Python, one phase, `async`": coroutine,
-        }
-        runs: dict[str, list[Measured]] = {name: [] for name in asked}
-        for _ in range(ROUNDS):
-            for name, proxy in asked.items():
-                runs[name].append(drive(proxy))
-    base = median(runs["no plugin"])
-    rows = [
-        "| route with | CPU us a request | more than none | requests/s | p99 ms | failed |",
-        "|---|---|---|---|---|---|",
-    ]
-    for name, measured in runs.items():
-        middle = median(measured)
-        rows.append(
-            f"| {name} | {middle.cpu_us:.1f} | {middle.cpu_us - base.cpu_us:.1f} "
-            f"| {middle.rate:.0f} | {middle.p99_ms:.1f} | {middle.failed} |"
-        )
-    return rows
+        cases = [
+            Case(name, BASE if name == BASE else "twinplane", ours, Load(path=f"/{configurations.path_of(name)}"))
+            for name in asked
+        ]
+        return side_by_side(cases, effort, base=BASE)
 
 
 def _installed(site: Path) -> dict[str, str]:

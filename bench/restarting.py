@@ -13,6 +13,7 @@ from pathlib import Path
 import orjson
 
 from bench import configurations, processes
+from bench.upstream import upstream
 from twinplane.node.authority import self_signed
 from twinplane.node.cache import ConfigCache, Stored
 from twinplane.node.seal import read_keyring
@@ -28,9 +29,9 @@ def run(directory: Path) -> list[str]:
         "| routes | cache MiB | sealed | first answer s, median | longest | CPU s until then | RSS MiB |",
         "|---|---|---|---|---|---|---|",
     ]
-    with processes.upstream(directory) as upstream:
+    with upstream(directory) as up:
         for count, seals in itertools.product(ROUTES, (False, True)):
-            rows.append(_measure(directory / f"{count}-{seals}", upstream, count, seals=seals))
+            rows.append(_measure(directory / f"{count}-{seals}", up.http, count, seals=seals))
     return rows
 
 

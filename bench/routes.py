@@ -1,62 +1,33 @@
-"""Does a request cost more in a large table of routes, how much memory does a route take, and is a swap noticed?"""
+"""Does a request cost more in a large table of routes, in either flavour, and how much memory does a route take?"""
 
 from __future__ import annotations
 
-import threading
-import time
+from contextlib import ExitStack
 from pathlib import Path
 
-from bench import configurations, processes
-from bench.load import drive, median
+from bench import tables
+from bench.core import started_core
+from bench.effort import Effort
+from bench.load import Load
+from bench.processes import resident_mib
+from bench.table import Case, side_by_side
+from bench.upstream import upstream
 
 COUNTS = (10, 1_000, 10_000, 100_000)
-ROUNDS = 3
-HEADERS = ("Host: bench.example",)
+LOAD = Load(path="/bench", headers=("Host: bench.example",))
 
 
-def run(directory: Path) -> list[str]:
-    """A row for each size of the table."""
-    rows = ["| routes | CPU us a request | x 10 routes | node RSS MiB | KiB a route |", "|---|---|---|---|---|"]
-    base_cpu = base_memory = 0.0
-    with processes.upstream(directory) as upstream:
-        for count in COUNTS:
-            table = configurations.many_routes(upstream, count)
-            with processes.node(directory, table, f"routes-{count}") as proxy:
-                measured = median([drive(proxy, "/bench", 4, HEADERS) for _ in range(ROUNDS)])
-                memory = processes.resident_mib(proxy.pids[0])
-            base_cpu, base_memory = base_cpu or measured.cpu_us, base_memory or memory
-            each = (memory - base_memory) * 1024 / count
-            rows.append(
-                f"| {count} | {measured.cpu_us:.1f} | {measured.cpu_us / base_cpu:.2f} | {memory:.0f} | {each:.2f} |"
-            )
-    return rows
-
-
-def run_swaps(directory: Path) -> list[str]:
-    """10 000 routes replaced again and again by the node's core while requests flow."""
-    from bench.core import started_core  # noqa: PLC0415 - the core is built for this question only
-
-    count, swaps = 10_000, 10
-    with processes.upstream(directory) as upstream:
-        payloads = [configurations.many_routes(upstream, count, generation=each) for each in (0, 1)]
-        with started_core(payloads) as (proxy, apply):
-            quiet = drive(proxy, "/bench", 6, HEADERS)
-            taken: list[float] = []
-
-            def swap() -> None:
-                for number in range(swaps):
-                    time.sleep(0.4)
-                    began = time.perf_counter()
-                    apply(number % 2)
-                    taken.append(time.perf_counter() - began)
-
-            swapper = threading.Thread(target=swap)
-            swapper.start()
-            busy = drive(proxy, "/bench", 8, HEADERS)
-            swapper.join()
-    return [
-        "| 10 k routes | p99 ms | failed | apply ms, median |",
-        "|---|---|---|---|",
-        f"| no swap | {quiet.p99_ms:.1f} | {quiet.failed} | |",
-        f"| {swaps} swaps in 8 s | {busy.p99_ms:.1f} | {busy.failed} | {sorted(taken)[len(taken) // 2] * 1000:.0f} |",
-    ]
+def run(directory: Path, effort: Effort) -> list[str]:
+    """A core for each flavour and size; memory is what its process has more than with the smallest table."""
+    cases: list[Case] = []
+    with upstream(directory) as up, ExitStack() as stack:
+        for flavor in tables.FLAVORS:
+            least = 0.0
+            for count in effort.sizes(*COUNTS):
+                table = tables.routes_table(directory / f"{flavor}-{count}.json", up.http, count, flavor)
+                core, _ = stack.enter_context(started_core([table], flavor))
+                memory = resident_mib(core.pids[0])
+                least = least or memory
+                each = (memory - least) * 1024 / count if memory > least else None
+                cases.append(Case(flavor, f"{count} routes", core, LOAD, each))
+        return side_by_side(cases, effort, base=f"{COUNTS[0]} routes", each="route")
