@@ -279,6 +279,19 @@ pub fn finish(x: &mut Exchange, snapshot: &Snapshot) {
     x.chain.current = current;
 }
 
+/// Runs the response phase of all plugins that apply, or goes on with it.
+pub fn response(x: &mut Exchange, outcome: Option<Outcome>) -> Step {
+    filters(
+        x,
+        Phase::Response,
+        outcome,
+        |filter, x, outcome| match outcome {
+            Some(outcome) => filter.resume(Phase::Response, x, outcome),
+            None => filter.response(x),
+        },
+    )
+}
+
 /// Runs the header filters of all plugins that apply, or goes on with them.
 pub fn header_filter(x: &mut Exchange, outcome: Option<Outcome>) -> Step {
     if x.chain.is_answered {

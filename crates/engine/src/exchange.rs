@@ -1,5 +1,6 @@
 //! One request's facts and edits, from the first byte to the log line. Filters read and edit it; only the proxy renders it.
 //! Holds no clock and no socket: times and addresses are handed in.
+use std::any::Any;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
@@ -58,6 +59,8 @@ pub struct Exchange {
     pub log_fields: Vec<(&'static str, Text)>,
     /// Small values that filters keep for their later phases.
     pub scratch: Scratch,
+    /// What plugins outside of the workers' threads keep for each other.
+    pub shared: Option<Box<dyn Any + Send>>,
     /// Which plugins apply and how far they have run.
     pub chain: ChainRun,
 }
@@ -365,6 +368,8 @@ pub struct Response {
     pub upstream_status: Option<u16>,
     /// Length of the body, where known before it is sent.
     pub content_length: Option<u64>,
+    /// The whole body, once a filter has waited for it; a filter may replace it.
+    pub buffered: Option<Bytes>,
     /// Set by a header filter whose body filter will change the body: the length is then unknown.
     pub is_body_changed: bool,
     /// Set by a header filter: the answer goes without the body that came for it.
@@ -428,6 +433,7 @@ impl Exchange {
             tries: Vec::new(),
             log_fields: Vec::new(),
             scratch: Scratch::default(),
+            shared: None,
             chain: ChainRun::default(),
         }
     }

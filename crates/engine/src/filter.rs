@@ -16,6 +16,8 @@ pub enum Phase {
     Rewrite,
     /// Before the upstream is asked.
     Access,
+    /// The upstream's answer has come whole; no header filter has seen it.
+    Response,
     /// The response head is about to go to the client.
     HeaderFilter,
     /// A piece of the response body is about to go to the client.
@@ -43,6 +45,8 @@ impl Phases {
     pub const BODY_FILTER: Phases = Phases(8);
     /// `log`
     pub const LOG: Phases = Phases(16);
+    /// `response`
+    pub const RESPONSE: Phases = Phases(64);
     /// `upstream`: no phase of a real node's; comes before `header_filter` and `body_filter`.
     pub const UPSTREAM: Phases = Phases(32);
 
@@ -61,6 +65,7 @@ impl Phases {
             Phase::BodyFilter => 8,
             Phase::Log => 16,
             Phase::Upstream => 32,
+            Phase::Response => 64,
         };
         self.0 & bit != 0
     }
@@ -85,6 +90,11 @@ pub enum Effect {
         /// No more than this is kept.
         bytes_max: usize,
     },
+    /// The upstream's whole body, which then stands in `response.buffered`; in the response phase only.
+    ResponseBody {
+        /// No more than this is kept.
+        bytes_max: usize,
+    },
     /// Some time.
     Timer {
         /// Milliseconds.
@@ -101,6 +111,10 @@ pub enum Outcome {
     RequestBody,
     /// The body is longer than was asked for; what came first stands in `request.buffered` and the rest still streams.
     RequestBodyTooLarge,
+    /// The body is in `response.buffered`.
+    ResponseBody,
+    /// The body is longer than was asked for; `response.buffered` is empty, and the response can still go on as it comes.
+    ResponseBodyTooLarge,
     /// The time is over.
     Timer,
     /// The request is back.
@@ -119,6 +133,11 @@ pub trait Filter: Send + Sync {
 
     /// Before the upstream is asked.
     fn access(&self, _x: &mut Exchange) -> Flow {
+        Flow::Continue
+    }
+
+    /// The upstream's answer has come. A filter that waits for its body holds the response back until it is whole.
+    fn response(&self, _x: &mut Exchange) -> Flow {
         Flow::Continue
     }
 

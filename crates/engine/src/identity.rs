@@ -33,13 +33,70 @@ const ALL: [&str; 8] = [
 ];
 const SHORTEST: usize = CONSUMER_ID.len();
 
+/// What a request holds of who asks.
+pub struct Caller<'a> {
+    /// The headers that the upstream is told in.
+    pub headers: &'a mut Headers,
+    /// The consumer.
+    pub consumer: &'a mut Option<Arc<ConsumerEntry>>,
+    /// The credential that was used.
+    pub credential: &'a mut Option<CredentialRef>,
+    /// Groups that an auth plugin vouches for.
+    pub authenticated_groups: &'a mut Vec<Text>,
+    /// Whether the consumer stands for nobody.
+    pub is_anonymous: &'a mut bool,
+}
+
+impl<'a> Caller<'a> {
+    fn of(x: &'a mut Exchange) -> Self {
+        Self {
+            headers: &mut x.request.headers,
+            consumer: &mut x.consumer,
+            credential: &mut x.credential,
+            authenticated_groups: &mut x.authenticated_groups,
+            is_anonymous: &mut x.is_anonymous,
+        }
+    }
+
+    /// Forgets whoever was recognised so far and deletes every identity header, in every spelling.
+    pub fn clear(&mut self) {
+        *self.consumer = None;
+        *self.credential = None;
+        self.authenticated_groups.clear();
+        *self.is_anonymous = false;
+        clear_headers(self.headers);
+    }
+
+    /// Recognises a consumer, a credential, or both: the credential with what the upstream is told of it.
+    pub fn authenticate(
+        &mut self,
+        consumer: Option<&Arc<ConsumerEntry>>,
+        credential: Option<(CredentialRef, Text)>,
+    ) {
+        self.clear();
+        if let Some(consumer) = consumer {
+            tell_consumer(self.headers, consumer);
+            *self.consumer = Some(Arc::clone(consumer));
+        }
+        if let Some((credential, identifier)) = credential {
+            self.headers.append(CREDENTIAL_IDENTIFIER, identifier);
+            *self.credential = Some(credential);
+        }
+    }
+
+    /// Lets a request through as the consumer that stands for nobody.
+    pub fn authenticate_anonymous(&mut self, consumer: &Arc<ConsumerEntry>) {
+        self.clear();
+        tell_consumer(self.headers, consumer);
+        self.headers.append(ANONYMOUS_CONSUMER, "true");
+        *self.consumer = Some(Arc::clone(consumer));
+        *self.is_anonymous = true;
+    }
+}
+
 /// Forgets whoever was recognised so far and deletes every identity header, in every spelling.
 pub fn clear(x: &mut Exchange) {
-    x.consumer = None;
-    x.credential = None;
-    x.authenticated_groups.clear();
-    x.is_anonymous = false;
-    clear_headers(&mut x.request.headers);
+    Caller::of(x).clear();
 }
 
 /// Deletes every identity header, in every spelling.
@@ -71,11 +128,7 @@ pub fn authenticate(
     credential: CredentialRef,
     identifier: Text,
 ) {
-    clear(x);
-    tell_consumer(&mut x.request.headers, consumer);
-    x.request.headers.append(CREDENTIAL_IDENTIFIER, identifier);
-    x.consumer = Some(Arc::clone(consumer));
-    x.credential = Some(credential);
+    Caller::of(x).authenticate(Some(consumer), Some((credential, identifier)));
 }
 
 /// Recognises whose credential was proved; `collection` is the credential's.
@@ -97,7 +150,7 @@ pub fn refuse(x: &mut Exchange, anonymous: Option<&str>, refusal: Box<Answer>) -
     let snapshot = Rc::clone(&x.snapshot);
     match snapshot.consumers.find(anonymous) {
         Some(consumer) => {
-            authenticate_anonymous(x, consumer);
+            Caller::of(x).authenticate_anonymous(consumer);
             Flow::Continue
         }
         None => Flow::Answer(Answer::unexpected()),
@@ -107,15 +160,6 @@ pub fn refuse(x: &mut Exchange, anonymous: Option<&str>, refusal: Box<Answer>) -
 /// Whether another auth plugin has settled who asks: with `anonymous`, one valid credential of several will do.
 pub fn is_settled(x: &Exchange, anonymous: Option<&str>) -> bool {
     anonymous.is_some() && x.credential.is_some()
-}
-
-/// Lets a request through as the consumer that stands for nobody.
-fn authenticate_anonymous(x: &mut Exchange, consumer: &Arc<ConsumerEntry>) {
-    clear(x);
-    tell_consumer(&mut x.request.headers, consumer);
-    x.request.headers.append(ANONYMOUS_CONSUMER, "true");
-    x.consumer = Some(Arc::clone(consumer));
-    x.is_anonymous = true;
 }
 
 fn tell_consumer(headers: &mut Headers, consumer: &ConsumerEntry) {

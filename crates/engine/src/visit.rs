@@ -17,8 +17,9 @@ use crate::exchange::{
 };
 use crate::filter::{Phase, Phases};
 use crate::headers::Headers;
+use crate::identity::Caller;
 use crate::plugin::BuildError;
-use crate::snapshot::{ConsumerEntry, RouteEntry, ServiceEntry, Snapshot};
+use crate::snapshot::{ConsumerEntry, Consumers, RouteEntry, ServiceEntry, Snapshot};
 use crate::text::Text;
 
 /// What keeps plugins outside of the workers' threads.
@@ -55,6 +56,8 @@ pub struct Guest {
     pub on_failure: OnFailure,
     /// The request's body is read up to this size before access; none: it is not read.
     pub body_bytes_max: Option<usize>,
+    /// The response is held back up to this size in the response phase.
+    pub response_bytes_max: usize,
 }
 
 impl fmt::Debug for Guest {
@@ -108,10 +111,27 @@ pub struct Parts {
     pub credential: Option<CredentialRef>,
     /// Groups that an auth plugin vouches for.
     pub authenticated_groups: Vec<Text>,
+    /// Whether the consumer stands for nobody.
+    pub is_anonymous: bool,
     /// The piece of the body, in `body_filter`.
     pub chunk: Option<BodyChunk>,
     /// What the plugin keeps for its later phases.
     pub kept: Option<Box<dyn Any + Send>>,
+    /// What plugins keep for each other.
+    pub shared: Option<Box<dyn Any + Send>>,
+}
+
+impl Parts {
+    /// Who asks, to be changed.
+    pub fn caller(&mut self) -> Caller<'_> {
+        Caller {
+            headers: &mut self.request.headers,
+            consumer: &mut self.consumer,
+            credential: &mut self.credential,
+            authenticated_groups: &mut self.authenticated_groups,
+            is_anonymous: &mut self.is_anonymous,
+        }
+    }
 }
 
 // What a plugin can change, as it was before.
@@ -120,7 +140,12 @@ struct Before {
     response_headers: Headers,
     status: u16,
     is_body_changed: bool,
+    response_body: Option<Bytes>,
     upstream: UpstreamRequest,
+    consumer: Option<Arc<ConsumerEntry>>,
+    credential: Option<CredentialRef>,
+    authenticated_groups: Vec<Text>,
+    is_anonymous: bool,
     chunk: Option<Bytes>,
 }
 
@@ -145,6 +170,8 @@ pub struct Visit {
     pub plugin_id: Id,
     /// Id of the request.
     pub request_id: Text,
+    /// First byte of the request read, microseconds since the epoch.
+    pub started_wall_us: u64,
     snapshot: Arc<Snapshot>,
     route: Option<u32>,
     service: Option<u32>,
@@ -173,11 +200,13 @@ impl Visit {
             response: std::mem::take(&mut x.response),
             client: std::mem::take(&mut x.client),
             matched: std::mem::take(&mut x.matched),
-            consumer: x.consumer.clone(),
-            credential: x.credential.clone(),
+            consumer: x.consumer.take(),
+            credential: x.credential.take(),
             authenticated_groups: std::mem::take(&mut x.authenticated_groups),
+            is_anonymous: x.is_anonymous,
             chunk: None,
             kept,
+            shared: x.shared.take(),
         };
         let instance = &x.snapshot.plugins[x.chain.current() as usize];
         Arc::new(Self {
@@ -186,6 +215,7 @@ impl Visit {
             plugin: instance.name,
             plugin_id: Arc::clone(&instance.id),
             request_id: x.request_id.clone(),
+            started_wall_us: x.times.started_wall_us,
             snapshot: Arc::clone(&x.snapshot),
             route: x.route,
             service: x.service,
@@ -221,6 +251,20 @@ impl Visit {
     pub fn edit_kept(&self, kept: Box<dyn Any + Send>) -> Option<Option<Box<dyn Any + Send>>> {
         let mut state = self.state();
         state.parts.as_mut().map(|parts| parts.kept.replace(kept))
+    }
+
+    /// Keeps something for all plugins of this request; gives what was kept before.
+    pub fn share(&self, shared: Box<dyn Any + Send>) -> Option<Option<Box<dyn Any + Send>>> {
+        let mut state = self.state();
+        state
+            .parts
+            .as_mut()
+            .map(|parts| parts.shared.replace(shared))
+    }
+
+    /// The consumers of the configuration that the request is served by.
+    pub fn consumers(&self) -> &Consumers {
+        &self.snapshot.consumers
     }
 
     /// The route that was matched.
@@ -288,7 +332,11 @@ impl Visit {
         x.response = parts.response;
         x.client = parts.client;
         x.matched = parts.matched;
+        x.consumer = parts.consumer;
+        x.credential = parts.credential;
         x.authenticated_groups = parts.authenticated_groups;
+        x.is_anonymous = parts.is_anonymous;
+        x.shared = parts.shared;
         if let Some(kept) = parts.kept {
             x.keep(Kept(Some(kept)));
         }
@@ -319,7 +367,12 @@ impl Before {
             response_headers: parts.response.headers.clone(),
             status: parts.response.status,
             is_body_changed: parts.response.is_body_changed,
+            response_body: parts.response.buffered.clone(),
             upstream: parts.upstream.clone(),
+            consumer: parts.consumer.clone(),
+            credential: parts.credential.clone(),
+            authenticated_groups: parts.authenticated_groups.clone(),
+            is_anonymous: parts.is_anonymous,
             chunk: parts.chunk.as_ref().map(|chunk| chunk.data.clone()),
         }
     }
@@ -329,7 +382,12 @@ impl Before {
         parts.response.headers = self.response_headers;
         parts.response.status = self.status;
         parts.response.is_body_changed = self.is_body_changed;
+        parts.response.buffered = self.response_body;
         parts.upstream = self.upstream;
+        parts.consumer = self.consumer;
+        parts.credential = self.credential;
+        parts.authenticated_groups = self.authenticated_groups;
+        parts.is_anonymous = self.is_anonymous;
         if let (Some(chunk), Some(data)) = (&mut parts.chunk, self.chunk) {
             chunk.data = data;
         }

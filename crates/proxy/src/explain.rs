@@ -201,6 +201,7 @@ fn plugin(x: &Exchange, place: usize, link: Link) -> Value {
     let phases = [
         (Phase::Rewrite, "rewrite"),
         (Phase::Access, "access"),
+        (Phase::Response, "response"),
         (Phase::HeaderFilter, "header_filter"),
         (Phase::BodyFilter, "body_filter"),
         (Phase::Log, "log"),

@@ -2,6 +2,7 @@
 //! way out ends in the response filters, the log phase and the record.
 mod asking;
 mod body;
+mod buffering;
 mod open;
 mod phases;
 pub(crate) mod proxy;

@@ -27,6 +27,7 @@ pub(crate) struct LogEntry {
 struct Built {
     rewrite: Option<Py<PyAny>>,
     access: Option<Py<PyAny>>,
+    response: Option<Py<PyAny>>,
     header_filter: Option<Py<PyAny>>,
     body_filter: Option<Py<PyAny>>,
     log: Option<Py<PyAny>>,
@@ -141,6 +142,7 @@ impl PythonHost {
         match visit.phase {
             Phase::Rewrite => built.rewrite.as_ref(),
             Phase::Access => built.access.as_ref(),
+            Phase::Response => built.response.as_ref(),
             Phase::HeaderFilter => built.header_filter.as_ref(),
             Phase::BodyFilter => built.body_filter.as_ref(),
             Phase::Log => built.log.as_ref(),
@@ -215,6 +217,7 @@ fn guest(built: &Bound<'_, PyAny>) -> PyResult<Guest> {
     let handle = Built {
         rewrite: take("rewrite", Phases::REWRITE)?,
         access: take("access", Phases::ACCESS)?,
+        response: take("response", Phases::RESPONSE)?,
         header_filter: take("header_filter", Phases::HEADER_FILTER)?,
         body_filter: take("body_filter", Phases::BODY_FILTER)?,
         log: take("log", Phases::LOG)?,
@@ -230,6 +233,7 @@ fn guest(built: &Bound<'_, PyAny>) -> PyResult<Guest> {
             OnFailure::Refuse
         },
         body_bytes_max: built.getattr("body_bytes_max")?.extract()?,
+        response_bytes_max: built.getattr("response_bytes_max")?.extract()?,
     })
 }
 

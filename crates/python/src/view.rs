@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use pyo3::create_exception;
-use pyo3::exceptions::{PyException, PyValueError};
+use pyo3::exceptions::{PyException, PyLookupError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
+use twinplane_engine::exchange::{CredentialRef, Scheme};
 use twinplane_engine::headers::Headers;
+use twinplane_engine::snapshot::ConsumerEntry;
 use twinplane_engine::text::Text;
 use twinplane_engine::visit::{self, Parts, Verdict};
 
@@ -97,6 +99,21 @@ fn pairs(headers: &Headers) -> Vec<(String, String)> {
         .collect()
 }
 
+fn unknown() -> PyErr {
+    PyLookupError::new_err("the configuration has no such consumer")
+}
+
+fn told_consumer<'py>(py: Python<'py>, consumer: &ConsumerEntry) -> PyResult<Bound<'py, PyDict>> {
+    let told = PyDict::new(py);
+    told.set_item("id", &*consumer.model.id)?;
+    told.set_item("username", consumer.model.username.as_deref())?;
+    told.set_item("custom_id", consumer.model.custom_id.as_deref())?;
+    told.set_item("tags", tags(consumer.model.tags.as_ref()))?;
+    let groups = consumer.groups.iter().map(|group| latin(group.as_bytes()));
+    told.set_item("groups", groups.collect::<Vec<String>>())?;
+    Ok(told)
+}
+
 fn tags(tags: Option<&Vec<Box<str>>>) -> Vec<&str> {
     tags.into_iter().flatten().map(|tag| &**tag).collect()
 }
@@ -154,9 +171,25 @@ impl Visit {
                 "forwarded_scheme" => client.forwarded_scheme.as_str().to_owned(),
                 "http_version" => client.http_version.as_str().to_owned(),
                 "client_ip" => client.ip.to_string(),
+                "client_port" => client.port.to_string(),
                 "peer_ip" => client.peer.to_string(),
+                "peer_port" => client.peer_port.to_string(),
+                "is_trusted" => if client.is_trusted { "1" } else { "" }.to_owned(),
                 "port" => client.listener_port.to_string(),
+                "listener_ip" => client.listener_ip.to_string(),
+                "sni" => client.sni.as_deref().unwrap_or_default().to_owned(),
+                "tls_version" => client.tls_version.unwrap_or_default().to_owned(),
+                "tls_cipher" => client.tls_cipher.unwrap_or_default().to_owned(),
+                "prefix" => latin(
+                    parts
+                        .matched
+                        .prefix
+                        .as_ref()
+                        .map_or(&b""[..], Text::as_bytes),
+                ),
+                "started_us" => self.visit.started_wall_us.to_string(),
                 "upstream_path" => latin(parts.upstream.path.as_bytes()),
+                "upstream_scheme" => parts.upstream.scheme.as_str().to_owned(),
                 "source" => parts.response.source.as_str().to_owned(),
                 _ => return None,
             })
@@ -213,7 +246,28 @@ impl Visit {
         Ok((body.map(|body| PyBytes::new(py, &body)), is_whole))
     }
 
-    /// Change what goes upstream: `method`, `path`, `query` (None: no query), `host`.
+    /// The upstream's whole body, in the response phase; None in any other.
+    fn response_body<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let body = self.read(|parts| parts.response.buffered.clone())?;
+        Ok(body.map(|body| PyBytes::new(py, &body)))
+    }
+
+    /// Send another body to the client; in the response phase only.
+    fn set_response_body(&self, body: Vec<u8>) -> PyResult<()> {
+        let is_held = self.edit(|parts| {
+            let held = parts.response.buffered.as_mut();
+            held.map(|held| *held = body.into()).is_some()
+        })?;
+        if is_held {
+            Ok(())
+        } else {
+            Err(PyValueError::new_err(
+                "the body of a response can be replaced in the response phase only",
+            ))
+        }
+    }
+
+    /// Change what goes upstream: `method`, `path`, `query` (None: no query), `host`, `scheme`.
     fn set_upstream(&self, name: &str, value: Option<&str>) -> PyResult<()> {
         let bytes = value.map(value_of).transpose()?;
         let is_plain = |bytes: &Vec<u8>| bytes.iter().all(|byte| (0x21..0x7f).contains(byte));
@@ -227,6 +281,8 @@ impl Visit {
             match (name, bytes) {
                 ("method", Some(method)) => upstream.method = Some(Text::from(method)),
                 ("path", Some(path)) if path.starts_with(b"/") => upstream.path = Text::from(path),
+                ("scheme", Some(scheme)) if scheme == b"http" => upstream.scheme = Scheme::Http,
+                ("scheme", Some(scheme)) if scheme == b"https" => upstream.scheme = Scheme::Https,
                 ("host", Some(host)) => upstream.host_header = Some(Text::from(host)),
                 ("query", query) => upstream.query = Some(query.map(Text::from)),
                 _ => return false,
@@ -298,21 +354,74 @@ impl Visit {
 
     /// The consumer as a dictionary, None where there is none.
     fn consumer<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
-        let Some(consumer) = self.read(|parts| parts.consumer.clone())? else {
-            return Ok(None);
+        let consumer = self.read(|parts| parts.consumer.clone())?;
+        consumer
+            .map(|consumer| told_consumer(py, &consumer))
+            .transpose()
+    }
+
+    /// A consumer of the configuration by `id`, `username` or `custom_id`, None where there is none.
+    fn find_consumer<'py>(
+        &self,
+        py: Python<'py>,
+        by: &str,
+        value: &str,
+    ) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let consumers = self.visit.consumers();
+        let found = match by {
+            "id" => consumers.by_id.get(value),
+            "username" => consumers.by_username.get(value),
+            "custom_id" => consumers.by_custom_id.get(value),
+            _ => return Err(PyValueError::new_err(format!("no key '{by}' of consumers"))),
         };
-        let told = PyDict::new(py);
-        told.set_item("id", &*consumer.model.id)?;
-        told.set_item("username", consumer.model.username.as_deref())?;
-        told.set_item("custom_id", consumer.model.custom_id.as_deref())?;
-        told.set_item("tags", tags(consumer.model.tags.as_ref()))?;
-        let groups: Vec<String> = consumer
-            .groups
-            .iter()
-            .map(|group| latin(group.as_bytes()))
-            .collect();
-        told.set_item("groups", groups)?;
-        Ok(Some(told))
+        found
+            .map(|consumer| told_consumer(py, consumer))
+            .transpose()
+    }
+
+    /// Recognise a consumer (by id), a credential (its id and what the upstream is told of it), or both.
+    fn authenticate(
+        &self,
+        consumer: Option<&str>,
+        credential: Option<(String, String)>,
+        groups: Vec<String>,
+    ) -> PyResult<()> {
+        let consumer = consumer
+            .map(|id| self.visit.consumers().by_id.get(id).ok_or_else(unknown))
+            .transpose()?;
+        let credential = credential
+            .map(|(id, identifier)| {
+                let used = CredentialRef {
+                    id: id.into(),
+                    kind: self.visit.plugin,
+                };
+                Ok::<_, PyErr>((used, Text::from(value_of(&identifier)?)))
+            })
+            .transpose()?;
+        let groups = groups.into_iter();
+        let groups = groups.map(|group| value_of(&group).map(Text::from));
+        let groups: Vec<Text> = groups.collect::<PyResult<_>>()?;
+        self.edit(|parts| {
+            parts.caller().authenticate(consumer, credential);
+            parts.authenticated_groups = groups;
+        })
+    }
+
+    /// Go on as the consumer that stands for nobody, by id or username.
+    fn authenticate_anonymous(&self, consumer: &str) -> PyResult<()> {
+        let consumer = self.visit.consumers().find(consumer).ok_or_else(unknown)?;
+        self.edit(|parts| parts.caller().authenticate_anonymous(consumer))
+    }
+
+    /// Forget whoever was recognised.
+    fn forget_caller(&self) -> PyResult<()> {
+        self.edit(|parts| parts.caller().clear())
+    }
+
+    /// Whether the consumer stands for nobody.
+    #[getter]
+    fn is_anonymous(&self) -> PyResult<bool> {
+        self.read(|parts| parts.is_anonymous)
     }
 
     /// Kind and id of the credential that was used.
@@ -373,6 +482,23 @@ impl Visit {
     /// Keep an object for later phases of this request.
     fn keep(&self, kept: Py<PyAny>) -> PyResult<()> {
         let replaced = self.visit.edit_kept(Box::new(kept)).ok_or_else(over)?;
+        drop(replaced);
+        Ok(())
+    }
+
+    /// What plugins keep for each other in this request.
+    fn shared(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        self.read(|parts| {
+            let shared = parts.shared.as_ref()?;
+            shared
+                .downcast_ref::<Py<PyAny>>()
+                .map(|shared| shared.clone_ref(py))
+        })
+    }
+
+    /// Keep an object for all plugins of this request.
+    fn share(&self, shared: Py<PyAny>) -> PyResult<()> {
+        let replaced = self.visit.share(Box::new(shared)).ok_or_else(over)?;
         drop(replaced);
         Ok(())
     }

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from twinplane.pdk import Answer, Cache, Chunk, Context, Plugin, Request, Response, Visit
+from twinplane.pdk import Answer, Cache, Chunk, Context, Plugin, Request, Response, Visit, WholeResponse
 
 Handler = Callable[..., object]
 Spawn = Callable[[Visit, Callable[[], Any]], None]
@@ -20,6 +20,7 @@ LATER = True
 _VIEWS: Mapping[str, Callable[[Visit], Any]] = {
     "rewrite": Request,
     "access": Request,
+    "response": WholeResponse,
     "header_filter": Response,
     "body_filter": Chunk,
 }

@@ -38,6 +38,7 @@ class HostLimits:
     timeout_ms: int = 1000
     fails_open: bool = False
     log_entries_max: int = 10_000
+    response_bytes_max: int = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class Built:
     fails_open: bool
     timeout_ms: int
     body_bytes_max: int | None
+    response_bytes_max: int
 
 
 class PluginCore(Protocol):
@@ -116,6 +118,7 @@ class PluginHost:
             fails_open=self._limits.fails_open if fails is None else fails == "fail_open",
             timeout_ms=timeout_ms,
             body_bytes_max=instance.body_bytes_max or None,
+            response_bytes_max=instance.response_bytes_max or self._limits.response_bytes_max,
         )
 
     def served(self) -> None:

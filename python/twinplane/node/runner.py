@@ -407,6 +407,7 @@ def _host_limits(settings: NodeSettings) -> HostLimits:
         timeout_ms=settings["python_plugin_timeout"],
         fails_open=settings["python_plugin_failure"] == "fail_open",
         log_entries_max=settings["python_plugin_log_queue"],
+        response_bytes_max=settings["python_plugin_response"],
     )
 
 

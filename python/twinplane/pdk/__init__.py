@@ -2,8 +2,12 @@
 
 from twinplane.pdk.answer import Answer
 from twinplane.pdk.cache import Cache
+from twinplane.pdk.context import Consumers, Context
+from twinplane.pdk.entities import Consumer, Credential, Route, Service
 from twinplane.pdk.plugin import PHASES, Config, Outcome, Plugin
-from twinplane.pdk.views import BodyTooLarge, Chunk, Consumer, Context, Request, Response, Route, Service, Visit
+from twinplane.pdk.request import BodyTooLarge, Request
+from twinplane.pdk.response import Chunk, Response, WholeResponse
+from twinplane.pdk.visit import Visit
 
 __all__ = [
     "PHASES",
@@ -13,7 +17,9 @@ __all__ = [
     "Chunk",
     "Config",
     "Consumer",
+    "Consumers",
     "Context",
+    "Credential",
     "Outcome",
     "Plugin",
     "Request",
@@ -21,4 +27,5 @@ __all__ = [
     "Route",
     "Service",
     "Visit",
+    "WholeResponse",
 ]

@@ -6,10 +6,12 @@ from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from twinplane.pdk.answer import Answer
-from twinplane.pdk.views import Chunk, Context, Request, Response
+from twinplane.pdk.context import Context
+from twinplane.pdk.request import Request
+from twinplane.pdk.response import Chunk, Response, WholeResponse
 from twinplane.schema import Record
 
-PHASES = ("rewrite", "access", "header_filter", "body_filter", "log")
+PHASES = ("rewrite", "access", "response", "header_filter", "body_filter", "log")
 
 
 class Config(Record):
@@ -42,6 +44,8 @@ class Plugin(Generic[C]):
     """How long one phase may take; None: as the node is set."""
     body_bytes_max: ClassVar[int] = 0
     """The request's body is read up to this size before `access`; 0: it is not read."""
+    response_bytes_max: ClassVar[int | None] = None
+    """The upstream's body is held back up to this size for `response`; None: as the node is set."""
     scopes: ClassVar[tuple[Literal["service", "route", "consumer"], ...]] = ("service", "route", "consumer")
     """What it may be attached to, beside everything."""
 
@@ -56,6 +60,12 @@ class Plugin(Generic[C]):
 
     def access(self, request: Request, ctx: Context, config: C) -> Outcome:
         """Before the upstream is asked."""
+
+    def response(self, response: WholeResponse, ctx: Context, config: C) -> Outcome:
+        """The upstream has answered, its body has come whole, nothing has gone to the client.
+
+        In place of `header_filter` and `body_filter`. An answer that the gateway gives itself does not come here.
+        """
 
     def header_filter(self, response: Response, ctx: Context, config: C) -> Outcome:
         """The head of the response is about to go to the client."""

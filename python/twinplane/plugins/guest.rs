@@ -50,6 +50,15 @@ impl GuestFilter {
             Verdict::Failed | Verdict::Late => Answer::unexpected(),
             Verdict::Refused => Answer::error(503, "The gateway is overloaded"),
         };
+        self.failed(refusal)
+    }
+
+    fn too_large(&self) -> Flow {
+        let refusal = "The upstream's response is too large to be held back";
+        self.failed(Answer::error(502, refusal))
+    }
+
+    fn failed(&self, refusal: Box<Answer>) -> Flow {
         match self.guest.on_failure {
             OnFailure::Refuse => Flow::Answer(refusal),
             OnFailure::Pass => Flow::Continue,
@@ -79,7 +88,18 @@ impl Filter for GuestFilter {
     fn resume(&self, phase: Phase, x: &mut Exchange, outcome: Outcome) -> Flow {
         match outcome {
             Outcome::Visited(visited) => self.judged(visited.verdict),
+            Outcome::ResponseBodyTooLarge => self.too_large(),
             _ => self.visit(x, phase),
+        }
+    }
+
+    fn response(&self, x: &mut Exchange) -> Flow {
+        let bytes_max = self.guest.response_bytes_max;
+        match &x.response.buffered {
+            None => Flow::Wait(Effect::ResponseBody { bytes_max }),
+            // Held back for a plugin that allows more.
+            Some(body) if body.len() > bytes_max => self.too_large(),
+            Some(_) => self.visit(x, Phase::Response),
         }
     }
 

@@ -64,6 +64,10 @@ def problems_of(plugin: type[Plugin[Any]]) -> list[str]:
         problems.append(f"plugin '{name}': the name is that of a bundled plugin")
     if not plugin.phases():
         problems.append(f"plugin '{name}': defines no phase")
+    if "response" in plugin.phases() and {"header_filter", "body_filter"} & set(plugin.phases()):
+        problems.append(
+            f"plugin '{name}': defines response beside header_filter or body_filter, in place of which it is"
+        )
     if not isinstance(plugin.config_class, type) or not issubclass(plugin.config_class, schema.Record):
         problems.append(f"plugin '{name}': config_class must derive from twinplane.pdk.Config")
     return problems

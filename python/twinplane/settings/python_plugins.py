@@ -40,6 +40,13 @@ PYTHON_PLUGINS: tuple[Setting, ...] = (
         "it passes as if the plugin were not there.",
     ),
     Setting(
+        "python_plugin_response",
+        integer(1, 1_073_741_824, unit="bytes"),
+        "8388608",
+        "How much of a response is held back for plugins in Python that want it whole, unless the plugin says "
+        "otherwise; over that, it is refused with 502, or passes without the plugin where that fails open.",
+    ),
+    Setting(
         "python_plugin_log_queue",
         integer(1, 10_000_000, unit="entries"),
         "10000",

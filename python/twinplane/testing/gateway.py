@@ -103,12 +103,13 @@ def gateway(
     plugins: Sequence[type[Plugin[Any]]] = (),
     configs: Mapping[str, Mapping[str, Any]] | None = None,
     settings: Mapping[str, str] | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> Iterator[Gateway]:
     """A node for as long as the block runs. Raises GatewayRefused.
 
     `configuration` is a declarative document (text or mapping; `<upstream>` stands for the upstream's address), or a
     list of routes to the upstream: then each of `plugins` is attached to all of them, with its config out of `configs`.
-    `settings` are those of `kong.conf`.
+    `settings` are those of `kong.conf`, `environ` is what references to secrets (`{vault://env/...}`) lead to.
     """
     enable_plugins(plugins)
     upstream = EchoUpstream()
@@ -117,7 +118,7 @@ def gateway(
         document = _document(configuration, upstream, plugins, configs or {})
         with (
             tempfile.TemporaryDirectory() as prefix,
-            _running(Path(prefix), document, plugins, settings or {}) as found,
+            _running(Path(prefix), document, plugins, settings or {}, environ or {}) as found,
         ):
             yield Gateway(found[0], upstream, found[1])
     finally:
@@ -149,7 +150,11 @@ def _document(
 
 @contextlib.contextmanager
 def _running(
-    prefix: Path, document: str, plugins: Sequence[type[Plugin[Any]]], settings: Mapping[str, str]
+    prefix: Path,
+    document: str,
+    plugins: Sequence[type[Plugin[Any]]],
+    settings: Mapping[str, str],
+    environ: Mapping[str, str],
 ) -> Iterator[tuple[Node, asyncio.AbstractEventLoop]]:
     conf = prefix / "kong.conf"
     conf.touch()
@@ -171,7 +176,7 @@ def _running(
 
     async def serve() -> None:
         stop = asyncio.Event()
-        node = Node(loaded, prefix, read_declared(declared, None), plugins)
+        node = Node(loaded, prefix, read_declared(declared, None), plugins, environ)
         async with node.running():
             found.append((node, asyncio.get_running_loop(), stop))
             ready.set()

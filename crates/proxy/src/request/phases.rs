@@ -78,6 +78,11 @@ async fn perform<C: ClientSide>(
             Ok(Outcome::Timer)
         }
         Effect::Visit(visit) => Ok(visit::perform(worker, x, visit).await),
+        // There is no response yet.
+        Effect::ResponseBody { .. } => {
+            worker.recorder.count(Counter::InvariantBroken, 1);
+            Err(GatewayError::Unexpected.into())
+        }
     }
 }
 
@@ -91,6 +96,15 @@ pub(super) fn limit_body<C: ClientSide>(x: &Exchange, client: &mut C) {
 /// The request ends before its plugins ran: the global ones take part in what is left.
 pub(super) fn skip_to_response(x: &mut Exchange) {
     x.chain = chain::ChainRun::new(x.snapshot.global_chain);
+}
+
+/// Runs the response phase, or goes on with it; none where a filter panicked.
+pub(super) fn response(
+    worker: &Worker,
+    x: &mut Exchange,
+    outcome: Option<Outcome>,
+) -> Option<Step> {
+    guarded(worker, x, |x| chain::response(x, outcome))
 }
 
 /// What came of the header filters.

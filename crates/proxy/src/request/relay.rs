@@ -28,6 +28,8 @@ pub(super) struct Relayed {
     pub(super) connection: Box<UpstreamConnection>,
     /// What is left of its body.
     pub(super) body: IncomingBody,
+    /// What was held back of it for the response phase: goes first.
+    pub(super) held: Option<Bytes>,
     /// What is left of the request's body.
     pub(super) upload: Upload,
     /// Whether the connection may serve another request afterwards.
@@ -77,8 +79,12 @@ struct Relay<'a, C> {
     visiting: Option<(BodyChunk, Visiting)>,
 }
 
-enum Piece {
+/// What has come of a response's body.
+#[derive(Debug)]
+pub(super) enum Piece {
+    /// Bytes.
     Data(Bytes),
+    /// The end.
     End,
 }
 
@@ -120,7 +126,7 @@ impl<C: ClientSide> Relay<'_, C> {
             let Some(relayed) = &mut self.relayed else {
                 return Poll::Ready(Ok(()));
             };
-            match poll_piece(relayed, context) {
+            match relayed.poll_piece(context) {
                 Poll::Ready(Ok(Piece::Data(data))) => {
                     self.stop_waiting();
                     if !self.pass(data) {
@@ -245,16 +251,30 @@ impl<C: ClientSide> Relay<'_, C> {
     }
 }
 
-fn poll_piece(relayed: &mut Relayed, context: &mut Context<'_>) -> Poll<Result<Piece, ()>> {
+impl Relayed {
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Result<Piece, ()>> {
+        match self.held.take().filter(|held| !held.is_empty()) {
+            Some(held) => Poll::Ready(Ok(Piece::Data(held))),
+            None => poll_piece(&mut self.connection, &mut self.body, context),
+        }
+    }
+}
+
+/// The next piece of a response's body, or its end; an error where it is cut.
+pub(super) fn poll_piece(
+    connection: &mut UpstreamConnection,
+    body: &mut IncomingBody,
+    context: &mut Context<'_>,
+) -> Poll<Result<Piece, ()>> {
     loop {
-        match relayed.body.take(&mut relayed.connection.buffer) {
+        match body.take(&mut connection.buffer) {
             Ok(Decoded::Data(data)) => return Poll::Ready(Ok(Piece::Data(data))),
             Ok(Decoded::End) => return Poll::Ready(Ok(Piece::End)),
             Ok(Decoded::More) => {}
             Err(_) => return Poll::Ready(Err(())),
         }
-        match relayed.connection.poll_fill(context) {
-            Poll::Ready(Ok(0)) if matches!(relayed.body, IncomingBody::Close) => {
+        match connection.poll_fill(context) {
+            Poll::Ready(Ok(0)) if matches!(body, IncomingBody::Close) => {
                 return Poll::Ready(Ok(Piece::End));
             }
             Poll::Ready(Ok(1..)) => {}

@@ -11,6 +11,7 @@ use twinplane_engine::text::Text;
 
 use super::Stop;
 use super::asking::Upload;
+use super::buffering;
 use super::phases::{self, Filtered};
 use super::proxy::Answered;
 use super::receive;
@@ -34,7 +35,7 @@ pub(super) async fn upstream<C: ClientSide>(
     let Answered {
         mut connection,
         status_line,
-        upload,
+        mut upload,
         peer,
     } = answered;
     let is_head = x
@@ -51,11 +52,23 @@ pub(super) async fn upstream<C: ClientSide>(
     };
     let is_persistent = receive::keeps_connection(&head, &status_line);
     receive::clean(x, &head, &status_line);
-    x.response.content_length = match framed {
-        ResponseFraming::None { length } => length,
-        ResponseFraming::Length(length) => Some(length),
-        ResponseFraming::Chunked | ResponseFraming::Close => None,
-    };
+    x.response.content_length = length_of(framed);
+    let read_ms = read_ms(x);
+    let mut incoming = IncomingBody::of_response(framed);
+    let mut told = framed;
+    let mut first = None;
+    if chain::has_phase(x, Phase::Response) {
+        let from = buffering::Incoming {
+            connection: &mut connection,
+            body: &mut incoming,
+            upload: &mut upload,
+            read_ms,
+        };
+        let kept = buffering::response(worker, x, client, from).await?;
+        told = kept.framing(framed);
+        x.response.content_length = length_of(told);
+        first = Some(kept.bytes);
+    }
     match phases::header_filter(worker, x).await {
         Filtered::Passed => {}
         Filtered::Answered(answer) => {
@@ -69,7 +82,7 @@ pub(super) async fn upstream<C: ClientSide>(
     }
     put_proxied_headers(worker, x);
     let is_filtered = chain::has_phase(x, Phase::BodyFilter);
-    let body = match framed {
+    let body = match told {
         _ if x.response.is_body_dropped => ResponseBody::Length(0),
         // The length that a GET would have is not known where a filter would change the body.
         ResponseFraming::None { length } => ResponseBody::None {
@@ -81,18 +94,15 @@ pub(super) async fn upstream<C: ClientSide>(
         _ => ResponseBody::Unknown,
     };
     client.send_head(x, body);
-    let read_ms = x
-        .service()
-        .and_then(|service| service.model.read_timeout)
-        .and_then(|ms| u64::try_from(ms).ok());
     Ok(Relayed {
         connection,
-        body: IncomingBody::of_response(framed),
+        body: incoming,
+        held: first,
         is_reusable: is_persistent && framed != ResponseFraming::Close && upload != Upload::Refused,
         upload,
         is_filtered,
         _peer: peer,
-        read_ms: read_ms.unwrap_or(60_000),
+        read_ms,
     })
 }
 
@@ -118,13 +128,22 @@ pub(super) async fn tunnel<C: ClientSide>(
     let _filtered = phases::header_filter(worker, x).await;
     put_proxied_headers(worker, x);
     client.send_head(x, ResponseBody::None { length: None });
-    let read_ms = x
-        .service()
-        .and_then(|service| service.model.read_timeout)
-        .and_then(|ms| u64::try_from(ms).ok());
     Tunnel {
         connection,
-        idle_ms: read_ms.unwrap_or(60_000),
+        idle_ms: read_ms(x),
+    }
+}
+
+fn read_ms(x: &Exchange) -> u64 {
+    let set = x.service().and_then(|service| service.model.read_timeout);
+    set.and_then(|ms| u64::try_from(ms).ok()).unwrap_or(60_000)
+}
+
+fn length_of(framing: ResponseFraming) -> Option<u64> {
+    match framing {
+        ResponseFraming::None { length } => length,
+        ResponseFraming::Length(length) => Some(length),
+        ResponseFraming::Chunked | ResponseFraming::Close => None,
     }
 }
 

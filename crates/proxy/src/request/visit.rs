@@ -80,6 +80,7 @@ impl Visiting {
             Phase::HeaderFilter => "header_filter",
             Phase::BodyFilter => "body_filter",
             Phase::Log => "log",
+            Phase::Response => "response",
             Phase::Upstream => "upstream",
         };
         let mut entry = worker.recorder.open();
