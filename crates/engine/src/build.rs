@@ -2,6 +2,7 @@
 //! All or nothing: any fault leaves the configuration before it in place.
 mod consumers;
 mod credentials;
+mod orderings;
 mod plugins;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,9 @@ use crate::plugin::PluginTable;
 use crate::router::{Flavor, Router, Rules};
 use crate::snapshot::{Fault, Index, NodeState, RouteEntry, ServiceEntry, ServiceTarget, Snapshot};
 use crate::text::Text;
+
+/// A route and its service.
+type RouteAt = (Option<u32>, Option<u32>);
 
 /// What a build needs beside the rows.
 #[derive(Clone, Copy)]
@@ -77,18 +81,27 @@ pub fn build(table: ConfigTable, input: BuildInput<'_>) -> Result<Snapshot, Vec<
         }));
         Router::default()
     });
+    let global_chain = scoped.global_chain();
+    let mut chains: Vec<(RouteAt, u32)> = routes
+        .iter()
+        .enumerate()
+        .map(|(at, (_, service))| {
+            let at = position(at);
+            ((Some(at), *service), scoped.chain(at, *service))
+        })
+        .collect();
+    chains.push(((None, None), global_chain));
+    orderings::circles(&scoped, &chains, &consumers, &mut faults);
     if !faults.is_empty() {
         return Err(faults);
     }
     let routes: Vec<RouteEntry> = routes
         .into_iter()
-        .enumerate()
-        .map(|(at, (route, service))| {
-            let chain = scoped.chain(position(at), service);
+        .zip(chains)
+        .map(|((route, service), (_, chain))| {
             route_entry(route, service, chain, input.rules.flavor)
         })
         .collect();
-    let global_chain = scoped.global_chain();
     Ok(Snapshot {
         router: matching,
         routes,

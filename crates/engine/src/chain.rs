@@ -3,12 +3,20 @@
 //!
 //! One configuration per plugin name runs, the most specific one. What applies without a consumer is precomputed per
 //! route; a consumer found on the way adds the few plugins of its own, from its place in the order on.
+mod condition;
+mod ordering;
+mod run;
+
 use std::rc::Rc;
 
 use crate::answer::Answer;
 use crate::exchange::{BodyChunk, Exchange, Source};
 use crate::filter::{Effect, Filter, Flow, LogSink, Outcome, Phase, Phases};
-use crate::snapshot::{ConsumerEntry, Snapshot};
+use crate::snapshot::Snapshot;
+pub use condition::unmet;
+pub use ordering::Ordering;
+pub(crate) use ordering::{circle, most_specific};
+pub use run::ChainRun;
 
 /// One plugin in a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,6 +47,8 @@ pub struct Chain {
     pub links: Box<[Link]>,
     /// All phases that any of them acts in.
     pub phases: Phases,
+    /// Whether any of them asks for a place of its own in the access phase.
+    pub is_ordered: bool,
 }
 
 /// For whom a plugin acts.
@@ -100,85 +110,6 @@ pub enum Step {
     Wait(Effect),
 }
 
-/// How far a request's plugins have run.
-#[derive(Debug, Default)]
-pub struct ChainRun {
-    /// Index in `snapshot.chains`.
-    chain: u32,
-    /// Index of the plugin that runs, or ran last.
-    current: u32,
-    /// Next link of the precomputed chain.
-    at: usize,
-    /// Order of the last plugin taken.
-    order: u16,
-    /// Set while `current` waits.
-    is_waiting: bool,
-    /// How many plugins the response phase that is waiting has come to.
-    filtered: usize,
-    /// Set once a header filter has answered: its answer is not filtered again.
-    is_answered: bool,
-    /// The plugins that apply, once they differ from the precomputed chain.
-    collected: Option<Vec<u32>>,
-}
-
-impl ChainRun {
-    /// A run of a chain from its start.
-    pub fn new(chain: u32) -> Self {
-        Self {
-            chain,
-            ..Self::default()
-        }
-    }
-
-    /// Index of the plugin that runs, or ran last.
-    pub fn current(&self) -> u32 {
-        self.current
-    }
-
-    /// Takes the next plugin that applies, given the consumer known by now.
-    fn next(
-        &mut self,
-        snapshot: &Snapshot,
-        consumer: Option<&ConsumerEntry>,
-        scope: (Option<u32>, Option<u32>),
-    ) -> Option<u32> {
-        let links = &snapshot.chains[self.chain as usize].links;
-        while links
-            .get(self.at)
-            .is_some_and(|link| link.order <= self.order)
-        {
-            self.at += 1;
-        }
-        let base = links.get(self.at).copied();
-        let overlay = consumer.map_or(&[][..], |consumer| &consumer.plugins);
-        let own = overlay
-            .iter()
-            .filter(|own| own.link.order > self.order && own.applies(scope))
-            .map(|own| own.link);
-        let Some(own) = own.min_by_key(|link| (link.order, u8::MAX - link.rank)) else {
-            let link = base?;
-            return Some(self.take(link));
-        };
-        if self.collected.is_none() {
-            self.collected = Some(links[..self.at].iter().map(|link| link.plugin).collect());
-        }
-        // The same plugin name in both: the more specific scope; else whichever comes first.
-        let link = match base {
-            Some(base) if (base.order, own.rank) < (own.order, base.rank) => base,
-            _ => own,
-        };
-        Some(self.take(link))
-    }
-
-    fn take(&mut self, link: Link) -> u32 {
-        self.order = link.order;
-        if let Some(collected) = &mut self.collected {
-            collected.push(link.plugin);
-        }
-        link.plugin
-    }
-}
-
 impl OverlayLink {
     fn applies(&self, (route, service): (Option<u32>, Option<u32>)) -> bool {
         (self.route.is_none() || self.route == route)
@@ -186,14 +117,14 @@ impl OverlayLink {
     }
 }
 
-/// The plugins that run for a request with this route, service and consumer, in order.
+/// The plugins that apply to a request with this route, service and consumer, in the order of the access phase.
 pub fn applying(x: &Exchange) -> Vec<Link> {
     let snapshot = Rc::clone(&x.snapshot);
     let chain = x.route().map_or(snapshot.global_chain, |route| route.chain);
     let scope = (x.route, x.service);
     let mut run = ChainRun::new(chain);
     let mut links = Vec::new();
-    while let Some(plugin) = run.next(&snapshot, x.consumer.as_deref(), scope) {
+    while let Some(plugin) = run.next_of_access(&snapshot, x.consumer.as_deref(), scope) {
         let own = x.consumer.iter().flat_map(|consumer| &consumer.plugins);
         let mut known = snapshot.chains[chain as usize]
             .links
@@ -223,7 +154,11 @@ pub fn rewrite(x: &mut Exchange, outcome: Option<Outcome>) -> Step {
 pub fn access(x: &mut Exchange, outcome: Option<Outcome>) -> Step {
     let snapshot = Rc::clone(&x.snapshot);
     if outcome.is_none() {
-        x.chain = ChainRun::new(x.route().map_or(snapshot.global_chain, |route| route.chain));
+        x.chain = ChainRun {
+            chain: x.route().map_or(snapshot.global_chain, |route| route.chain),
+            decided: std::mem::take(&mut x.chain.decided),
+            ..ChainRun::default()
+        };
     }
     run(x, &snapshot, Phase::Access, outcome)
 }
@@ -238,11 +173,22 @@ fn run(x: &mut Exchange, snapshot: &Snapshot, phase: Phase, mut outcome: Option<
                 .resume(phase, x, outcome)
         } else {
             let scope = (x.route, x.service);
-            let Some(plugin) = x.chain.next(snapshot, x.consumer.as_deref(), scope) else {
+            let consumer = x.consumer.as_deref();
+            let next = if phase == Phase::Access {
+                x.chain.next_of_access(snapshot, consumer, scope)
+            } else {
+                x.chain.next(snapshot, consumer, scope)
+            };
+            let Some(plugin) = next else {
                 return Step::Done;
             };
             let instance = &snapshot.plugins[plugin as usize];
-            if !instance.phases.has(phase) {
+            let acts = instance.phases.has(phase);
+            // In the access phase those that act later are asked too: it is their turn all the same.
+            if (acts || phase == Phase::Access) && !condition::holds(x, plugin, instance) {
+                continue;
+            }
+            if !acts {
                 continue;
             }
             x.chain.current = plugin;
@@ -273,7 +219,7 @@ pub fn finish(x: &mut Exchange, snapshot: &Snapshot) {
     x.chain.is_waiting = false;
     while x
         .chain
-        .next(snapshot, x.consumer.as_deref(), scope)
+        .next_of_access(snapshot, x.consumer.as_deref(), scope)
         .is_some()
     {}
     x.chain.current = current;
@@ -368,7 +314,8 @@ fn filters(
             return Step::Done;
         };
         let instance = &snapshot.plugins[plugin as usize];
-        if instance.phases.has(phase) {
+        let is_resumed = outcome.is_some();
+        if instance.phases.has(phase) && (is_resumed || condition::holds(x, plugin, instance)) {
             x.chain.current = plugin;
             match act(&*instance.filter, x, outcome.take()) {
                 Flow::Continue => {}

@@ -6,8 +6,10 @@ use serde_json::value::RawValue;
 use twinplane_model::{ConfigTable, Id, Plugin};
 
 use crate::answer::Answer;
+use crate::chain::Ordering;
 use crate::exchange::Exchange;
 use crate::filter::{Filter, Flow, Phases};
+use crate::router::Expression;
 use crate::snapshot::NodeState;
 
 /// Makes a filter of a plugin's `config`.
@@ -69,6 +71,10 @@ pub struct PluginInstance {
     pub phases: Phases,
     /// Place of its name among all plugins: by priority, highest first. Starts at 1.
     pub order: u16,
+    /// Whom it runs before and after in the access phase, whatever its place.
+    pub ordering: Option<Box<Ordering>>,
+    /// What a request has to satisfy for it to take part.
+    pub condition: Option<Box<Expression>>,
 }
 
 impl std::fmt::Debug for PluginInstance {

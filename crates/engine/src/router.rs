@@ -9,6 +9,7 @@ mod expression;
 mod facets;
 mod few;
 mod index;
+mod input;
 mod matcher;
 mod pattern;
 mod priority;

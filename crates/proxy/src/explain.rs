@@ -209,12 +209,28 @@ fn plugin(x: &Exchange, place: usize, link: Link) -> Value {
     let acts = phases
         .iter()
         .filter(|(phase, _)| instance.phases.has(*phase));
+    let ordering = instance.ordering.as_deref();
+    let named = |places: Option<&[u16]>| -> Vec<&str> {
+        let all = x.snapshot.plugins.iter();
+        let is_meant = |name: &u16| places.is_some_and(|places| places.contains(name));
+        let mut names: Vec<&str> = all
+            .filter(|other| is_meant(&other.order))
+            .map(|other| other.name)
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    };
     json!({
         "place": place + 1,
         "name": instance.name,
         "id": instance.id,
         "scope": chain::scope_of(link.rank),
         "phases": acts.map(|(_, name)| *name).collect::<Vec<_>>(),
+        "before": named(ordering.map(|ordering| &*ordering.before)),
+        "after": named(ordering.map(|ordering| &*ordering.after)),
+        "condition": instance.condition.as_ref().map(|condition| condition.text()),
+        "skipped": chain::unmet(x, instance),
     })
 }
 

@@ -42,6 +42,11 @@ def _plugins(told: Mapping[str, Any]) -> Iterator[str]:
     for plugin in told["plugins"]:
         scope = " + ".join(plugin["scope"]) or "global"
         yield f"  {plugin['place']:>4}  {plugin['name']}  ({scope})  {', '.join(plugin['phases'])}"
+        for side in ("before", "after"):
+            if plugin[side]:
+                yield f"        its ordering: {side} {', '.join(plugin[side])}"
+        if plugin["skipped"] is not None:
+            yield f"        SKIPPED, its condition lacks {plugin['skipped']}"
 
 
 def _upstream(told: Mapping[str, Any]) -> Iterator[str]:

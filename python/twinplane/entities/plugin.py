@@ -3,7 +3,8 @@
 from typing import Annotated, Any, ClassVar
 
 from twinplane.schema import Abstract, ChosenBy, Enterprise, Entity, Record, Reference, References, Since, named_kind
-from twinplane.schema.facts import kong_text
+from twinplane.schema.expression import bad_expression
+from twinplane.schema.facts import Check, Length, kong_text
 from twinplane.schema.shared import AutoId, CreatedAt, Protocols, Tags, UniqueName, UpdatedAt
 
 
@@ -30,6 +31,14 @@ class PartialLink(Record):
     id: Annotated[str | None, "Id of the shared part."] = None
     name: Annotated[str | None, "Name of the shared part."] = None
     path: Annotated[str | None, "Where in the configuration it belongs."] = None
+
+
+CONDITION_BYTES_MAX = 1024
+
+
+def _bad_condition(text: str) -> str | None:
+    wrong = bad_expression(text, stream=False)
+    return None if wrong is None else f"not an expression: {wrong}"
 
 
 def _not_enabled(name: Any) -> dict[str, str]:
@@ -69,7 +78,13 @@ class PluginEntity(
     partials: Annotated[list[PartialLink] | None, Enterprise(), Since("3.10"), "Shared parts of its configuration."] = (
         None
     )
-    condition: Annotated[str | None, Since("3.15"), "Expression that a request has to satisfy."] = None
+    condition: Annotated[
+        str | None,
+        Since("3.15"),
+        Length(maximum=CONDITION_BYTES_MAX),
+        Check(_bad_condition),
+        "Expression that a request has to satisfy.",
+    ] = None
     tags: Tags = None
 
     chosen_by: ClassVar = ChosenBy(named_kind, _not_enabled)

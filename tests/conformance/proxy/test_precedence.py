@@ -91,15 +91,6 @@ def test_an_instance_name_is_a_label_and_nothing_more() -> None:
         assert _status(running, "/other") == 401
 
 
-@pytest.mark.parametrize("order", [{"before": {"access": ["key-auth"]}}, {"after": {"access": ["acl"]}}])
-def test_an_order_that_the_node_does_not_heed_is_reported_and_guards_its_scope(order: dict[str, Any]) -> None:
-    with gateway(_config([_termination("r", 401, ordering=order)])) as running:
-        (issue,) = running.node.applied.issues
-        assert "its ordering is not heeded" in issue["message"]
-        assert _status(running) == 503
-        assert _status(running, "/other") == 200
-
-
 def test_a_plugin_is_for_a_consumer_or_for_a_group() -> None:
     both = _termination("cg", 401, id=_PLUGIN_ID)
     with pytest.raises(_dataplane.ApplyError, match=rf"{_PLUGIN_ID}.*only one of them"), gateway(_config([both])):

@@ -89,7 +89,13 @@ impl Plugins {
             previous: None,
             is_edge: false,
         };
-        let snapshot = build(table, input).map_err(|faults| format!("{faults:?}"))?;
+        let snapshot = match build(table, input) {
+            Ok(snapshot) => snapshot,
+            Err(faults) => {
+                let told = faults.iter().map(|fault| json!([fault.id, fault.message]));
+                return Ok(json!({"refused": told.collect::<Vec<_>>()}));
+            }
+        };
         let mut x = Exchange::new(Rc::new(Arc::new(snapshot)), Rc::new(node));
         let mut routes = x.snapshot.routes.iter();
         let at = routes.position(|route| Some(&*route.model.id) == self.route.as_deref());

@@ -3,10 +3,11 @@ use std::sync::Arc;
 
 use twinplane_model::{ConfigTable, Id, Plugin};
 
-use super::{BuildInput, dangling, position};
-use crate::chain::{Chain, Link, OverlayLink, Whose, rank};
+use super::{BuildInput, dangling, orderings, position};
+use crate::chain::{Chain, Link, Ordering, OverlayLink, Whose, rank};
 use crate::filter::{Filter, Phases};
 use crate::plugin::{BuildContext, BuildError, PluginInstance, PluginSpec, Unavailable};
+use crate::router::{Expression, Subsystem};
 use crate::snapshot::{Fault, Index, Issue};
 
 /// All filters, sorted by scope.
@@ -21,6 +22,12 @@ pub(super) struct ScopedPlugins {
     by_consumer: Index<Id, Vec<OverlayLink>>,
     by_group: Index<Id, Vec<OverlayLink>>,
     known: Index<Box<[Link]>, u32>,
+}
+
+/// What a plugin asks for beside its configuration.
+struct Asked {
+    ordering: Option<Box<Ordering>>,
+    condition: Option<Box<Expression>>,
 }
 
 /// Builds a filter of each enabled plugin.
@@ -65,10 +72,15 @@ pub(super) fn build(
                 continue;
             }
         };
+        let place = |name: &str| orders.get(name).map(|(_, order)| *order);
+        let asked = Asked {
+            ordering: orderings::read(row, place, faults),
+            condition: condition(row, faults),
+        };
         scoped.place(
             row,
             spec,
-            *order,
+            (*order, asked),
             filter,
             table,
             (route_at, service_at),
@@ -94,11 +106,6 @@ fn build_filter(
     table: &ConfigTable,
     input: BuildInput<'_>,
 ) -> Result<Arc<dyn Filter>, BuildError> {
-    if let Some(field) = unheeded(row).filter(|_| !spec.observes_only) {
-        return Err(BuildError::Unavailable(format!(
-            "its {field} is not heeded: plugins run by their priorities, for all requests of their scope"
-        )));
-    }
     let Some(build) = spec.build else {
         return Err(BuildError::Unavailable(
             "it has no behaviour here".to_owned(),
@@ -114,21 +121,17 @@ fn build_filter(
     )
 }
 
-// A field of a later edition that this node cannot pass over without doing something else than was asked for.
-fn unheeded(row: &Plugin) -> Option<&'static str> {
-    let names = |order: Option<&Option<Vec<Box<str>>>>| {
-        order
-            .and_then(Option::as_ref)
-            .is_some_and(|names| !names.is_empty())
-    };
-    let is_ordered = row.ordering.as_ref().is_some_and(|ordering| {
-        names(ordering.before.as_ref().map(|before| &before.access))
-            || names(ordering.after.as_ref().map(|after| &after.access))
-    });
-    match (is_ordered, &row.condition) {
-        (true, _) => Some("ordering"),
-        (false, Some(_)) => Some("condition"),
-        (false, None) => None,
+fn condition(row: &Plugin, faults: &mut Vec<Fault>) -> Option<Box<Expression>> {
+    match Expression::read(row.condition.as_deref()?, Subsystem::Http) {
+        Ok(expression) => Some(Box::new(expression)),
+        Err(wrong) => {
+            faults.extend(wrong.into_iter().map(|fault| Fault {
+                entity: "plugins",
+                id: Arc::clone(&row.id),
+                message: format!("condition: {fault}"),
+            }));
+            None
+        }
     }
 }
 
@@ -141,7 +144,7 @@ impl ScopedPlugins {
         &mut self,
         row: &Plugin,
         spec: &PluginSpec,
-        order: u16,
+        (order, asked): (u16, Asked),
         filter: Option<Arc<dyn Filter>>,
         table: &ConfigTable,
         (route_at, service_at): (&Index<Id, u32>, &Index<Id, u32>),
@@ -189,6 +192,8 @@ impl ScopedPlugins {
             phases: filter.phases(),
             filter,
             order,
+            ordering: asked.ordering,
+            condition: asked.condition,
         });
         let link = Link {
             plugin,
@@ -281,9 +286,14 @@ impl ScopedPlugins {
             phases.and(self.instances[link.plugin as usize].phases)
         });
         let at = position(self.chains.len());
+        let mut instances = links
+            .iter()
+            .map(|link| &self.instances[link.plugin as usize]);
+        let is_ordered = instances.any(|instance| instance.ordering.is_some());
         self.chains.push(Chain {
             links: links.clone(),
             phases,
+            is_ordered,
         });
         self.known.insert(links, at);
         at

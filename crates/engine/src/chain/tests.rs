@@ -6,7 +6,7 @@ use bytes::Bytes;
 use super::*;
 use crate::filter::Filter;
 use crate::plugin::PluginInstance;
-use crate::snapshot::NodeState;
+use crate::snapshot::{ConsumerEntry, NodeState};
 
 type Trace = Arc<Mutex<Vec<String>>>;
 
@@ -123,6 +123,8 @@ impl World {
             phases: filter.phases(),
             filter,
             order,
+            ordering: None,
+            condition: None,
         });
         Link {
             plugin,
@@ -141,6 +143,7 @@ impl World {
         self.snapshot.chains = vec![Chain {
             links: links.into(),
             phases,
+            is_ordered: false,
         }];
         let model = serde_json::from_str(r#"{"id": "c", "username": "bob"}"#).unwrap();
         let bob = ConsumerEntry {

@@ -14,6 +14,7 @@ pub(super) use hints::{Hints, hints};
 
 use super::asked::Asked;
 use super::pattern::Pattern;
+use super::{Flavor, MatchInput};
 use crate::network::Network;
 use field::Field;
 
@@ -118,6 +119,22 @@ impl Expression {
             root,
             text: text.into(),
         })
+    }
+
+    /// Whether a request satisfies it.
+    pub fn holds(&self, input: &MatchInput<'_>) -> bool {
+        self.matches(&Asked::new(input, Flavor::Expressions), &mut None)
+    }
+
+    /// The part that a request does not satisfy; none: it satisfies the whole.
+    pub fn lacks(&self, input: &MatchInput<'_>) -> Option<&str> {
+        let asked = Asked::new(input, Flavor::Expressions);
+        (!self.matches(&asked, &mut None)).then(|| self.unmet(&asked))
+    }
+
+    /// As it was written.
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     /// Whether a request satisfies it; notes what its parts matched, where that is wanted.

@@ -1,7 +1,7 @@
 //! Which route a request is for, and what follows from it alone: service, upstream path, refusals by protocol.
 use twinplane_engine::exchange::{Exchange, HttpVersion, Matched, Scheme};
 use twinplane_engine::path;
-use twinplane_engine::router::{End, MatchInput, Protocol, Trace};
+use twinplane_engine::router::{MatchInput, Trace};
 use twinplane_engine::text::Text;
 
 use crate::error_page::GatewayError;
@@ -9,40 +9,17 @@ use crate::forwarded::raw_path;
 use crate::h1::fault::RequestFault;
 use crate::settings::Settings;
 
-/// What the router is asked for a request whose path is in normal form.
-fn input(x: &Exchange) -> MatchInput<'_> {
-    MatchInput {
-        method: x.request.method.as_bytes(),
-        host: x.request.host.as_bytes(),
-        path: x.request.path.as_bytes(),
-        query: x.request.query.as_ref().map_or(b"", Text::as_bytes),
-        protocol: match x.client.scheme {
-            Scheme::Http => Protocol::Http,
-            Scheme::Https => Protocol::Https,
-        },
-        sni: x.client.sni.as_deref().map(str::as_bytes),
-        source: End {
-            address: Some(x.client.ip),
-            port: Some(x.client.port),
-        },
-        destination: End {
-            address: Some(x.client.listener_ip),
-            port: Some(x.client.listener_port),
-        },
-        headers: &x.request.headers,
-    }
-}
-
 /// The way of the router over a request that [`find`] has seen.
 pub(crate) fn trace(x: &Exchange, most: usize) -> Trace {
-    x.snapshot.router.trace(&input(x), most)
+    let input = MatchInput::of(&x.request, &x.client);
+    x.snapshot.router.trace(&input, most)
 }
 
 /// Finds the route and prepares what goes upstream.
 pub(crate) fn find(settings: &Settings, x: &mut Exchange) -> Result<(), GatewayError> {
     normalise(x)?;
     let snapshot = std::rc::Rc::clone(&x.snapshot);
-    let Some(found) = snapshot.router.find(&input(x)) else {
+    let Some(found) = snapshot.router.find(&MatchInput::of(&x.request, &x.client)) else {
         return Err(GatewayError::NoRoute);
     };
     let route = &snapshot.routes[found.route as usize];
