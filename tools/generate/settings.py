@@ -56,8 +56,14 @@ def _table(settings: Sequence[Setting], prefix: str) -> list[str]:
     rows = ["| name | value | default | meaning |", "|---|---|---|---|"]
     for setting in settings:
         kind = setting.kind.name.replace("|", " \\| ")
-        rows.append(f"| `{prefix}{setting.name}` | {kind} | {_code(setting.default)} | {setting.doc} |")
+        rows.append(
+            f"| `{prefix}{setting.name}` | {kind} | {_code(setting.default)} | {setting.doc}{_aliases(setting)} |"
+        )
     return rows
+
+
+def _aliases(setting: Setting) -> str:
+    return f" Also {', '.join(f'`{alias}`' for alias in setting.aliases)}." if setting.aliases else ""
 
 
 def _code(text: str) -> str:

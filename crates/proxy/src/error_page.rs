@@ -1,5 +1,7 @@
 //! What a client of the proxy sees of an error: status, words, and the form that its `Accept` asks for. The only place
 //! that words them.
+pub mod templates;
+
 use std::borrow::Cow;
 
 use bytes::Bytes;
@@ -8,8 +10,10 @@ use twinplane_engine::exchange::{Exchange, Scheme};
 use twinplane_engine::text::Text;
 
 use crate::dns::DnsError;
+use crate::error_page::templates::ErrorTemplates;
 use crate::forwarded::host_without_port;
 use crate::h1::fault::RequestFault;
+use crate::settings::Settings;
 use crate::upstream::peers::NoDestination;
 
 /// Why the gateway itself answers.
@@ -136,8 +140,27 @@ pub struct Page {
     pub body: Bytes,
 }
 
+/// What the settings say about the forms of errors.
+#[derive(Clone, Copy, Debug)]
+pub struct Forms<'a> {
+    /// Type where a request names none.
+    pub default_type: &'a str,
+    /// What takes the place of the built-in forms.
+    pub templates: &'a ErrorTemplates,
+}
+
+impl<'a> Forms<'a> {
+    /// Those of a node.
+    pub fn of(settings: &'a Settings) -> Self {
+        Self {
+            default_type: &settings.start.error_default_type,
+            templates: &settings.start.error_templates,
+        }
+    }
+}
+
 /// Gives an answer's body the form that this request asks for.
-pub fn render(x: &Exchange, answer: &Answer, is_of_server: bool, default_type: &str) -> Page {
+pub fn render(x: &Exchange, answer: &Answer, is_of_server: bool, forms: &Forms<'_>) -> Page {
     match &answer.body {
         AnswerBody::Empty => Page {
             content_type: None,
@@ -148,22 +171,23 @@ pub fn render(x: &Exchange, answer: &Answer, is_of_server: bool, default_type: &
             body: data.clone(),
         },
         AnswerBody::Page => server_page(answer.status),
-        AnswerBody::Error(message) => error_body(x, message, is_of_server, default_type),
-        AnswerBody::ServerError(message) => error_body(x, message, true, default_type),
+        AnswerBody::Error(message) => error_body(x, message, is_of_server, forms),
+        AnswerBody::ServerError(message) => error_body(x, message, true, forms),
     }
 }
 
-fn error_body(x: &Exchange, message: &str, is_of_server: bool, default_type: &str) -> Page {
+fn error_body(x: &Exchange, message: &str, is_of_server: bool, forms: &Forms<'_>) -> Page {
+    let templates = forms.templates;
     let headers = &x.request.headers;
     let accept = headers.get("accept").map(String::from_utf8_lossy);
     if is_of_server {
         let wanted = accept.or_else(|| headers.get("content-type").map(String::from_utf8_lossy));
-        let wanted = wanted.unwrap_or(Cow::Borrowed(default_type));
+        let wanted = wanted.unwrap_or(Cow::Borrowed(forms.default_type));
         if wanted.starts_with("application/grpc") {
             let body = format!("{{\"message\":{}}}", serde_json::Value::from(message));
             return page("application/json; charset=utf-8", body);
         }
-        return templated(Form::of(&wanted), message, &x.request_id);
+        return templated(Form::of(&wanted), message, &x.request_id, templates);
     }
     match accept {
         // Kong answers a gRPC client on HTTP/1 with nothing (vectors/plugins, gateway-errors).
@@ -171,13 +195,13 @@ fn error_body(x: &Exchange, message: &str, is_of_server: bool, default_type: &st
             content_type: Some(Text::from_static(" ")),
             body: Bytes::new(),
         },
-        Some(accept) => templated(Form::of(&accept), message, &x.request_id),
-        None => templated(Form::Json, message, &x.request_id),
+        Some(accept) => templated(Form::of(&accept), message, &x.request_id, templates),
+        None => templated(Form::Json, message, &x.request_id, templates),
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
+pub(crate) enum Form {
     Json,
     Html,
     Plain,
@@ -185,6 +209,15 @@ enum Form {
 }
 
 impl Form {
+    const fn content_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json; charset=utf-8",
+            Self::Html => "text/html; charset=utf-8",
+            Self::Plain => "text/plain; charset=utf-8",
+            Self::Xml => "application/xml; charset=utf-8",
+        }
+    }
+
     // The first entry of the highest weight decides alone; what is not known gets JSON.
     fn of(accept: &str) -> Self {
         let mut best = (-1.0, "");
@@ -207,24 +240,32 @@ impl Form {
     }
 }
 
-fn templated(form: Form, message: &str, request_id: &Text) -> Page {
+fn templated(form: Form, message: &str, request_id: &Text, templates: &ErrorTemplates) -> Page {
     let id = request_id.as_str().unwrap_or_default();
+    if let Some(template) = templates.of(form) {
+        let message = match form {
+            Form::Json => Cow::Owned(json_escaped(message)),
+            Form::Html | Form::Xml => escaped(message),
+            Form::Plain => Cow::Borrowed(message),
+        };
+        return page(form.content_type(), templates::fill(template, &message, id));
+    }
     match form {
         Form::Json => {
             let message = serde_json::Value::from(message);
             page(
-                "application/json; charset=utf-8",
+                form.content_type(),
                 format!("{{\n  \"message\":{message},\n  \"request_id\":\"{id}\"\n}}"),
             )
         }
         Form::Plain => page(
-            "text/plain; charset=utf-8",
+            form.content_type(),
             format!("{message}\nrequest_id: {id}\n"),
         ),
         Form::Html => {
             let message = escaped(message);
             page(
-                "text/html; charset=utf-8",
+                form.content_type(),
                 format!(
                     "<!doctype html>\n<html>\n  <head>\n    <meta charset=\"utf-8\">\n    <title>Error</title>\n  </head>\n  <body>\n    <h1>Error</h1>\n    <p>{message}.</p>\n    <p>request_id: {id}</p>\n  </body>\n</html>\n"
                 ),
@@ -233,13 +274,19 @@ fn templated(form: Form, message: &str, request_id: &Text) -> Page {
         Form::Xml => {
             let message = escaped(message);
             page(
-                "application/xml; charset=utf-8",
+                form.content_type(),
                 format!(
                     "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<error>\n  <message>{message}</message>\n  <requestid>{id}</requestid>\n</error>\n"
                 ),
             )
         }
     }
+}
+
+// As it stands between the quotes of a JSON text.
+fn json_escaped(message: &str) -> String {
+    let quoted = serde_json::Value::from(message).to_string();
+    quoted[1..quoted.len() - 1].to_owned()
 }
 
 fn page(content_type: &'static str, body: String) -> Page {
@@ -364,30 +411,45 @@ mod tests {
     #[test]
     fn templates_are_those_of_a_real_node() {
         let id = Text::from_static("65fd61098f841c3bc23baa06bf408911");
-        let json = templated(Form::Json, "Unauthorized", &id);
+        let json = templated(Form::Json, "Unauthorized", &id, &ErrorTemplates::default());
         assert_eq!(json.body.len(), 81);
         assert!(
-            templated(Form::Html, "a<b", &id)
+            templated(Form::Html, "a<b", &id, &ErrorTemplates::default())
                 .body
                 .windows(9)
                 .any(|part| part == b"<p>a&lt;b")
         );
         assert_eq!(
-            templated(Form::Html, "no Route matched with those values", &id)
-                .body
-                .len(),
+            templated(
+                Form::Html,
+                "no Route matched with those values",
+                &id,
+                &ErrorTemplates::default()
+            )
+            .body
+            .len(),
             243
         );
         assert_eq!(
-            templated(Form::Xml, "no Route matched with those values", &id)
-                .body
-                .len(),
+            templated(
+                Form::Xml,
+                "no Route matched with those values",
+                &id,
+                &ErrorTemplates::default()
+            )
+            .body
+            .len(),
             170
         );
         assert_eq!(
-            templated(Form::Plain, "no Route matched with those values", &id)
-                .body
-                .len(),
+            templated(
+                Form::Plain,
+                "no Route matched with those values",
+                &id,
+                &ErrorTemplates::default()
+            )
+            .body
+            .len(),
             80
         );
     }

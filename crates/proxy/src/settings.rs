@@ -1,5 +1,6 @@
 //! Start settings of the core: how they cross the door from Python, and the checked form that the workers read.
 //! Everything that is wrong is told at once; nothing here opens a file or a port.
+pub(crate) mod attempts;
 mod listener;
 
 use std::net::IpAddr;
@@ -11,6 +12,8 @@ use twinplane_engine::network::Network;
 use twinplane_engine::router::{Calculation, Flavor, Rules};
 
 use crate::error::StartError;
+use crate::error_page::templates::ErrorTemplates;
+pub use crate::settings::attempts::AttemptSettings;
 pub use crate::settings::listener::{Keepalive, ListenerSettings};
 use crate::tls::cipher_suites;
 use crate::tls::identity::Identity;
@@ -75,6 +78,9 @@ pub struct StartSettings {
     /// Type of error bodies where the client names none.
     #[serde(default = "error_default_type")]
     pub error_default_type: String,
+    /// What takes the place of the built-in forms of errors.
+    #[serde(default)]
+    pub error_templates: ErrorTemplates,
     /// Whether `Kong-Debug` is answered.
     #[serde(default)]
     pub allow_debug_header: bool,
@@ -90,6 +96,9 @@ pub struct StartSettings {
     /// Idle connections to upstreams.
     #[serde(default)]
     pub upstream_keepalive: KeepaliveSettings,
+    /// Time-outs and further attempts towards upstreams.
+    #[serde(default)]
+    pub attempts: AttemptSettings,
     /// When slow targets are passed over; null: never.
     #[serde(default)]
     pub slow_targets: Option<SlowTargetSettings>,
@@ -180,8 +189,12 @@ pub struct Limits {
     pub fields_max: usize,
     /// Time for the TLS handshake and, again, for a head.
     pub head_timeout_ms: u64,
-    /// Silence on a connection before it is closed, between requests and within a body.
+    /// Silence on a connection between requests before it is closed.
     pub idle_timeout_ms: u64,
+    /// Silence of a client within a request's body.
+    pub body_timeout_ms: u64,
+    /// Silence of a client that takes nothing of a response.
+    pub send_timeout_ms: u64,
     /// Requests served on one connection; 0: no bound.
     pub requests_max: u64,
     /// Open HTTP/2 streams of a connection.
@@ -194,9 +207,20 @@ pub struct Limits {
     pub body_bytes_max: u64,
     /// Request body that is held in memory (for a filter, or to be sent again).
     pub buffered_body_bytes_max: usize,
+    /// Head of an upstream's response; 0: as that of a request.
+    pub response_head_bytes_max: usize,
 }
 
 impl Limits {
+    /// The longest head of an upstream's response.
+    pub const fn response_head_most(&self) -> usize {
+        if self.response_head_bytes_max == 0 {
+            self.head_bytes_max
+        } else {
+            self.response_head_bytes_max
+        }
+    }
+
     /// The longest request body, as a number to compare with.
     pub const fn body_most(&self) -> u64 {
         if self.body_bytes_max == 0 {
@@ -215,12 +239,15 @@ impl Default for Limits {
             fields_max: 100,
             head_timeout_ms: 10_000,
             idle_timeout_ms: 60_000,
+            body_timeout_ms: 60_000,
+            send_timeout_ms: 60_000,
             requests_max: 10_000,
             h2_streams_max: 100,
             h2_header_list_bytes_max: 65_536,
             connections_max: 0,
             body_bytes_max: 0,
             buffered_body_bytes_max: 8 * 1_048_576,
+            response_head_bytes_max: 0,
         }
     }
 }
@@ -377,6 +404,7 @@ impl Settings {
             port_maps,
             start,
         };
+        settings.start.error_templates.check(&mut faults);
         if settings.tls_versions_spoken().is_empty() && faults.is_empty() {
             faults.push("tls_cipher_suites: none is of a version in tls_protocols".to_owned());
         }

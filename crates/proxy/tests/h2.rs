@@ -366,7 +366,7 @@ fn floods_end_and_others_are_served() {
 #[test]
 fn a_client_that_reads_nothing_is_cut() {
     let upstream = Upstream::start();
-    let limits = json!({"limits": {"idle_timeout_ms": 300}});
+    let limits = json!({"limits": {"idle_timeout_ms": 300, "send_timeout_ms": 300}});
     let gateway = Gateway::start(&limits, &one_route(upstream.address));
     let mut stream = raw(gateway.port);
     // No window: the gateway may send nothing of the body.

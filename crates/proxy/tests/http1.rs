@@ -431,7 +431,8 @@ fn a_body_over_the_limit_is_refused_whole() {
 #[test]
 fn slow_heads_and_bodies_are_ended() {
     let upstream = Upstream::start();
-    let limits = json!({"limits": {"head_timeout_ms": 150, "idle_timeout_ms": 150}});
+    let limits =
+        json!({"limits": {"head_timeout_ms": 150, "idle_timeout_ms": 150, "body_timeout_ms": 150}});
     let gateway = Gateway::before(&upstream, limits, json!({}), json!({}));
     let mut silent = gateway.connect();
     assert!(silent.is_closed());

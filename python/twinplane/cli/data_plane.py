@@ -12,7 +12,7 @@ from typing import IO
 
 from twinplane.cli.enabling import enabled_plugins
 from twinplane.cli.errors import DirectoryUnusable, LicenseRefused, StartError
-from twinplane.cli.process import lock_directory, log_to_stderr, make_directory, set_log_level
+from twinplane.cli.process import allow_open_files, lock_directory, log_to_stderr, make_directory, set_log_level
 from twinplane.cli.signals import stop_on_signals
 from twinplane.node.declared import DeclaredConfig, read_declared
 from twinplane.node.errors import LicenseExpired, NodeStartError
@@ -35,6 +35,7 @@ def run(settings: NodeSettings, *, parent_fd: int, load: Load, environ: Mapping[
     log_to_stderr(settings["log_level"])
     for warning in settings.warnings:
         log.warning("setting_idle detail=%s", warning)
+    allow_open_files(settings["nginx_main_worker_rlimit_nofile"])
     prefix = settings["prefix"] or _default_prefix()
     with _hold(prefix) or contextlib.nullcontext():
         return asyncio.run(_serve(settings, prefix.absolute(), parent_fd, load, environ))

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import resource
 import sys
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from typing import IO
 from twinplane.cli.errors import DirectoryUnusable, StartError
 
 _LEVELS = {"debug": "DEBUG", "info": "INFO", "notice": "INFO", "warn": "WARNING", "error": "ERROR", "crit": "CRITICAL"}
+_LEVELS |= {"alert": "CRITICAL", "emerg": "CRITICAL"}
 
 
 class _LineFormatter(logging.Formatter):
@@ -44,6 +46,19 @@ def log_to_stderr(level: str) -> None:
 def set_log_level(level: str) -> None:
     """Log from `level` up from now on."""
     logging.getLogger().setLevel(_LEVELS[level])
+
+
+def allow_open_files(most: int | None) -> None:
+    """Let this process have so many files and sockets open. Raises StartError where it may not."""
+    if most is None:
+        return
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard if hard == resource.RLIM_INFINITY else max(most, hard)))
+    except (OSError, ValueError) as error:
+        raise StartError(
+            f"nginx_main_worker_rlimit_nofile: {most} is more than the system lets this user have"
+        ) from error
 
 
 def make_directory(path: Path, mode: int = 0o700) -> None:

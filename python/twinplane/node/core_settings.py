@@ -16,6 +16,7 @@ import orjson
 from twinplane import __version__
 from twinplane.node.authority import Identity
 from twinplane.node.renewal import check_pair, read_pem
+from twinplane.node.request_limits import attempts, error_templates, request_limits
 from twinplane.node.sockets import resolved
 from twinplane.settings import Listener, NodeSettings
 from twinplane.settings.tls import TLS12, TLS13
@@ -62,7 +63,9 @@ def node_core_settings(settings: NodeSettings, node_id: str, certificates: Seque
             "idle_timeout_s": settings["upstream_keepalive_idle_timeout"],
         },
         "slow_targets": _slow_targets(settings),
-        "limits": {**LIMITS, "body_bytes_max": settings["nginx_http_client_max_body_size"]},
+        "limits": {**LIMITS, **request_limits(settings, document["workers"])},
+        "attempts": attempts(settings),
+        "error_templates": error_templates(settings),
         "cache_bytes_max": settings["mem_cache_size"],
         "dns": _dns(settings),
         "port_maps": {str(listening): seen for seen, listening in settings.port_maps},

@@ -88,7 +88,7 @@ class Node:
         `plugins` are the classes of plugins in Python that do not come with twinplane, `environ` holds the secrets that
         configurations may refer to.
         """
-        self._vaults = Vaults(environ or {})
+        self._vaults = Vaults(environ or {}, settings.vault_env_prefix)
         self._settings = settings
         self.plugins = PluginHost(_host_limits(settings), plugins)
         """The plugins in Python."""

@@ -30,7 +30,7 @@ class Setting:
     """One setting of a process.
 
     `default` is written as a user would write it. `acted_on` is false for names that are accepted so that files written
-    for Kong load unchanged, and that change nothing here.
+    for Kong load unchanged, and that change nothing here. `aliases` are further names, the last one given counts.
     """
 
     name: str
@@ -40,6 +40,7 @@ class Setting:
     since: str = "0.1"
     secret: bool = False
     acted_on: bool = True
+    aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,10 +177,55 @@ def _read_domain(text: str) -> str:
     return text
 
 
+_DURATION_PART = re.compile(r"(\d{1,12})(ms|[smhdw]?)\s*")
+_DURATION_MS = {"ms": 1, "": 1000, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+
+
+def duration(low_ms: int, high_ms: int) -> Kind[int]:
+    """A time as nginx writes it (`60`, `60s`, `500ms`, `1m 30s`), in milliseconds."""
+
+    def read(text: str) -> int:
+        parts = list(_DURATION_PART.finditer(text))
+        if not text or "".join(part[0] for part in parts) != text:
+            raise ValueError(f"expected a time such as 60s, 500ms or 1m 30s, got '{text}'")
+        total = sum(int(part[1]) * _DURATION_MS[part[2]] for part in parts)
+        if not low_ms <= total <= high_ms:
+            raise ValueError(f"expected a time from {_shown_ms(low_ms)} to {_shown_ms(high_ms)}, got '{text}'")
+        return total
+
+    return Kind(f"time {_shown_ms(low_ms)}..{_shown_ms(high_ms)}", read)
+
+
+def _shown_ms(ms: int) -> str:
+    unit = next((unit for unit in "dhms" if ms and ms % _DURATION_MS[unit] == 0), "ms")
+    return f"{ms // _DURATION_MS[unit]}{unit}" if ms else "0"
+
+
+def sized(low: int, high: int) -> Kind[int]:
+    """A size between two bounds, both included."""
+
+    def read(text: str) -> int:
+        size = _read_size(text)
+        if not low <= size <= high:
+            raise ValueError(f"expected a size from {_shown_size(low)} to {_shown_size(high)}, got '{text}'")
+        return size
+
+    return Kind(f"size {_shown_size(low)}..{_shown_size(high)}", read)
+
+
+def _shown_size(size: int) -> str:
+    unit = next((unit for unit in "gmk" if size and size % _SIZE_FACTOR[unit] == 0), "")
+    return f"{size // _SIZE_FACTOR[unit]}{unit}"
+
+
 def _read_workers(text: str) -> int | None:
     if text == "auto":
         return None
     return integer(1, 256).read(text)
+
+
+def _read_seconds(text: str) -> int:
+    return duration(0, 86_400_000).read(text) // 1000
 
 
 TEXT: Kind[str] = Kind("text", str)
@@ -194,6 +240,7 @@ PORT: Kind[int] = integer(0, 65535)
 PORT_OR_OFF: Kind[int | None] = Kind("port|off", _read_port_or_off)
 LISTEN_OR_OFF: Kind[tuple[str, int] | None] = Kind("address:port|off", _read_listen_or_off)
 DOMAIN: Kind[str] = Kind("domain", _read_domain)
+SECONDS: Kind[int] = Kind("seconds, or time 0..1d", _read_seconds)
 WORKERS: Kind[int | None] = Kind("auto|integer 1..256", _read_workers)
 
 

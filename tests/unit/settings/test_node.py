@@ -59,7 +59,7 @@ def test_unknown_and_idle_names_are_warned_about(tmp_path: Path) -> None:
 
 def test_strict_conf_refuses_unknown_names(tmp_path: Path) -> None:
     path = write(tmp_path, "strict_conf = on\nnginx_http_include = x.conf\n")
-    with pytest.raises(SettingsError, match="nginx_http_include: unknown setting"):
+    with pytest.raises(SettingsError, match="nginx_http_include: unknown directive"):
         load_node_settings(path, MINIMAL)
 
 

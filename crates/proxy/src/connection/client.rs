@@ -36,7 +36,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientSide for Connection<S> {
             match poll_fill(&mut self.io, &mut self.buffer, true, context) {
                 Poll::Ready(Ok(1..)) => self.timer.disarm(),
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(ClientFault::Gone)),
-                Poll::Pending => return self.poll_slow(context, RequestFault::TimedOut),
+                Poll::Pending => {
+                    let silence_ms = self.worker.settings.start.limits.body_timeout_ms;
+                    return self.poll_slow(context, silence_ms);
+                }
             }
         }
     }
@@ -134,7 +137,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientSide for Connection<S> {
                 if self.output.pending() != before {
                     self.timer.disarm();
                 }
-                self.poll_slow(context, RequestFault::TimedOut)
+                let silence_ms = self.worker.settings.start.limits.send_timeout_ms;
+                self.poll_slow(context, silence_ms)
                     .map(|slow: Result<Option<Bytes>, _>| slow.map(|_| ()))
             }
         }
@@ -156,14 +160,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn poll_slow<T>(
         &mut self,
         context: &mut Context<'_>,
-        fault: RequestFault,
+        silence_ms: u64,
     ) -> Poll<Result<T, ClientFault>> {
         if !self.timer.is_armed() {
-            self.timer
-                .arm(self.worker.settings.start.limits.idle_timeout_ms);
+            self.timer.arm(silence_ms);
         }
         match self.timer.poll_elapsed(context) {
-            Poll::Ready(()) => self.fault(fault),
+            Poll::Ready(()) => self.fault(RequestFault::TimedOut),
             Poll::Pending => Poll::Pending,
         }
     }

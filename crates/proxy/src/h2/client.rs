@@ -40,7 +40,8 @@ pub(crate) struct H2Client {
     is_end_queued: bool,
     is_over: bool,
     timer: Timer,
-    stall_ms: u64,
+    body_stall_ms: u64,
+    send_stall_ms: u64,
     counts: ByteCounts,
 }
 
@@ -65,7 +66,8 @@ impl H2Client {
             is_end_queued: false,
             is_over: false,
             timer: worker.timers.timer(),
-            stall_ms: limits.idle_timeout_ms,
+            body_stall_ms: limits.body_timeout_ms,
+            send_stall_ms: limits.send_timeout_ms,
             counts: ByteCounts {
                 received: head_bytes,
                 ..ByteCounts::default()
@@ -153,7 +155,7 @@ impl ClientSide for H2Client {
             },
             Poll::Pending => {
                 if !self.timer.is_armed() {
-                    self.timer.arm(self.stall_ms);
+                    self.timer.arm(self.body_stall_ms);
                 }
                 ready!(self.timer.poll_elapsed(context));
                 Poll::Ready(Err(ClientFault::Request(RequestFault::TimedOut)))
@@ -264,7 +266,7 @@ impl ClientSide for H2Client {
                 }
                 Poll::Pending => {
                     if !self.timer.is_armed() {
-                        self.timer.arm(self.stall_ms);
+                        self.timer.arm(self.send_stall_ms);
                     }
                     ready!(self.timer.poll_elapsed(context));
                     // A client that takes nothing holds memory here and a connection upstream.

@@ -11,6 +11,7 @@ use twinplane_engine::balancer::{Ask, Outcome, hash_input};
 use twinplane_engine::exchange::{Exchange, Framing, Try};
 use twinplane_engine::retry::{self, Attempt, Decision, Failure};
 use twinplane_engine::snapshot::ServiceTarget;
+use twinplane_model::Service;
 
 use super::Stop;
 use super::asking::{Asking, Refusal, Timeouts, Upload, Wait, push};
@@ -18,6 +19,7 @@ use super::body::{Collected, Outgoing};
 use crate::client_side::{ClientFault, ClientSide};
 use crate::error_page::GatewayError;
 use crate::h1::scan::StatusLine;
+use crate::settings::attempts::{self, AttemptSettings};
 use crate::timers::Timer;
 use crate::upstream::connection::UpstreamConnection;
 use crate::upstream::head;
@@ -66,8 +68,9 @@ pub(super) async fn ask<C: ClientSide>(
         .buffered_body_bytes_max
         .min(HELD_BYTES_MAX);
     let mut outgoing = None;
-    let timeouts = timeouts(x);
-    let mut rounds = Rounds::of(x);
+    let rules = worker.settings.start.attempts;
+    let timeouts = timeouts(x, &rules);
+    let mut rounds = Rounds::of(x, rules);
     let hash = hash(x);
     let mut is_first = true;
     loop {
@@ -139,6 +142,7 @@ pub(super) async fn ask<C: ClientSide>(
 
 // What is left of the attempts that a request may make.
 struct Rounds {
+    rules: AttemptSettings,
     retries_left: u32,
     is_free_attempt_used: bool,
     tried: Vec<(std::net::IpAddr, u16)>,
@@ -155,13 +159,14 @@ struct How {
 }
 
 impl Rounds {
-    fn of(x: &Exchange) -> Self {
+    fn of(x: &Exchange, rules: AttemptSettings) -> Self {
         let retries = x
             .service()
             .and_then(|service| service.model.retries)
             .unwrap_or(5);
         Self {
-            retries_left: u32::try_from(retries).unwrap_or(0),
+            retries_left: rules.further(u32::try_from(retries).unwrap_or(0)),
+            rules,
             is_free_attempt_used: false,
             tried: Vec::new(),
             last_failure: None,
@@ -199,7 +204,11 @@ impl Rounds {
                 .as_ref()
                 .unwrap_or(&x.request.method)
                 .as_bytes(),
-            retries_left: self.retries_left,
+            retries_left: if self.rules.may_follow(how.failure) {
+                self.retries_left
+            } else {
+                0
+            },
             is_sent: how.is_sent,
             is_replayable: how.is_replayable,
             is_reused: how.is_reused,
@@ -244,17 +253,14 @@ pub(crate) fn hash(x: &mut Exchange) -> Option<u32> {
     found.hash
 }
 
-fn timeouts(x: &Exchange) -> Timeouts {
+fn timeouts(x: &Exchange, usual: &AttemptSettings) -> Timeouts {
     let model = x.service().map(|service| &service.model);
-    let ms = |value: Option<i64>| {
-        value
-            .and_then(|ms| u64::try_from(ms).ok())
-            .unwrap_or(60_000)
-    };
+    let of =
+        |read: fn(&Service) -> Option<i64>, usual| attempts::timeout(model.and_then(read), usual);
     Timeouts {
-        connect: ms(model.and_then(|model| model.connect_timeout)),
-        write: ms(model.and_then(|model| model.write_timeout)),
-        read: ms(model.and_then(|model| model.read_timeout)),
+        connect: of(|model| model.connect_timeout, usual.connect_timeout_ms),
+        write: of(|model| model.write_timeout, usual.write_timeout_ms),
+        read: of(|model| model.read_timeout, usual.read_timeout_ms),
     }
 }
 

@@ -18,10 +18,11 @@ use super::receive;
 use super::relay::Relayed;
 use super::visit;
 use crate::client_side::{ClientSide, ResponseBody};
-use crate::error_page::{self, GatewayError, Page};
+use crate::error_page::{self, Forms, GatewayError, Page};
 use crate::h1::body::IncomingBody;
 use crate::h1::fault::RequestFault;
 use crate::h1::framing::{self, ResponseFraming};
+use crate::settings::attempts;
 use crate::upgrade::Tunnel;
 use crate::worker::Worker;
 
@@ -53,7 +54,7 @@ pub(super) async fn upstream<C: ClientSide>(
     let is_persistent = receive::keeps_connection(&head, &status_line);
     receive::clean(x, &head, &status_line);
     x.response.content_length = length_of(framed);
-    let read_ms = read_ms(x);
+    let read_ms = read_ms(worker, x);
     let mut incoming = IncomingBody::of_response(framed);
     let mut told = framed;
     let mut first = None;
@@ -130,13 +131,13 @@ pub(super) async fn tunnel<C: ClientSide>(
     client.send_head(x, ResponseBody::None { length: None });
     Tunnel {
         connection,
-        idle_ms: read_ms(x),
+        idle_ms: read_ms(worker, x),
     }
 }
 
-fn read_ms(x: &Exchange) -> u64 {
+fn read_ms(worker: &Worker, x: &Exchange) -> u64 {
     let set = x.service().and_then(|service| service.model.read_timeout);
-    set.and_then(|ms| u64::try_from(ms).ok()).unwrap_or(60_000)
+    attempts::timeout(set, worker.settings.start.attempts.read_timeout_ms)
 }
 
 fn length_of(framing: ResponseFraming) -> Option<u64> {
@@ -247,19 +248,19 @@ pub(super) async fn answer<C: ClientSide>(
     is_of_server: bool,
 ) -> bool {
     worker.touch(x);
-    let default_type = worker.settings.start.error_default_type.as_str();
-    let mut page = error_page::render(x, answer, is_of_server, default_type);
+    let forms = Forms::of(&worker.settings);
+    let mut page = error_page::render(x, answer, is_of_server, &forms);
     prepare(x, answer, &page);
     match phases::header_filter(worker, x).await {
         Filtered::Passed => {}
         Filtered::Answered(answer) => {
-            page = error_page::render(x, &answer, false, default_type);
+            page = error_page::render(x, &answer, false, &forms);
             x.response.headers.clear();
             prepare(x, &answer, &page);
         }
         Filtered::Broken => {
             let broken = error_page::word(&GatewayError::Unexpected, x, None).answer;
-            page = error_page::render(x, &broken, true, default_type);
+            page = error_page::render(x, &broken, true, &forms);
             x.response.headers.clear();
             prepare(x, &broken, &page);
         }

@@ -1,0 +1,66 @@
+"""The settings of a node about routing, and about what its clients see. A table, never code."""
+
+from __future__ import annotations
+
+from twinplane.settings.setting import LIST, PATH, SIZE, SWITCH, Setting, integer, one_of
+
+ANSWERS: tuple[Setting, ...] = (
+    Setting(
+        "ambiguous_paths",
+        one_of("refuse", "allow"),
+        "refuse",
+        "Paths with %2F, a backslash, ; and the like, which servers read differently, on routes that ask who calls.",
+    ),
+    Setting(
+        "router_flavor",
+        one_of("traditional_compatible", "expressions", "traditional"),
+        "traditional_compatible",
+        "How routes are written and ranked: by attributes as in Kong 3.x, by expressions, by attributes as in 2.x.",
+    ),
+    Setting(
+        "route_match_calculation",
+        one_of("original", "strict"),
+        "original",
+        "original: the priorities of Kong 3.x as they are; strict: as documented.",
+    ),
+    Setting(
+        "status_explain",
+        SWITCH,
+        "off",
+        "Whether `POST /explain` on the status port tells what would become of a request. It shows routes and plugins.",
+    ),
+    Setting(
+        "headers", LIST, "server_tokens, latency_tokens, X-Kong-Request-Id", "Headers added to answers; off for none."
+    ),
+    Setting("headers_upstream", LIST, "X-Kong-Request-Id", "Headers added to requests on their way up; off for none."),
+    Setting(
+        "error_default_type",
+        one_of("text/plain", "text/html", "application/json", "application/xml"),
+        "text/plain",
+        "Form of errors that are raised before a request is understood.",
+    ),
+    *(
+        Setting(
+            f"error_template_{form}",
+            PATH,
+            "",
+            f"File with the form of errors as {media}: the first %s is the message, the second the request's id.",
+        )
+        for form, media in (
+            ("html", "text/html"),
+            ("json", "application/json"),
+            ("xml", "application/xml"),
+            ("plain", "text/plain"),
+        )
+    ),
+    Setting(
+        "allow_debug_header", SWITCH, "off", "Name route and service in answers to requests with a Kong-Debug header."
+    ),
+    Setting("mem_cache_size", SIZE, "128m", "Bytes of answers that proxy-cache keeps, all such plugins together."),
+    Setting(
+        "lua_max_req_headers",
+        integer(1, 1000),
+        "100",
+        "Fields of a request's head; more is answered with 400. Kong lets them pass and shows plugins the first ones.",
+    ),
+)

@@ -1,0 +1,65 @@
+"""The settings of a node about its process, its role and its own configuration. A table, never code."""
+
+from __future__ import annotations
+
+from twinplane.settings.setting import LIST, PATH, SWITCH, TEXT, WORKERS, Setting, one_of
+
+PROCESS: tuple[Setting, ...] = (
+    Setting(
+        "prefix", PATH, "", "Working directory: cache, node id, telemetry backlog. Default: the user's state directory."
+    ),
+    Setting(
+        "log_level",
+        one_of("debug", "info", "notice", "warn", "error", "crit", "alert", "emerg"),
+        "notice",
+        "Least severe level that is logged.",
+    ),
+    Setting(
+        "role",
+        one_of("traditional", "data_plane"),
+        "data_plane",
+        "data_plane joins a control plane; traditional serves a declarative file.",
+    ),
+    Setting(
+        "database",
+        one_of("off", "postgres"),
+        "off",
+        "off: the node keeps its configuration in memory. A node never uses a database.",
+    ),
+    Setting("node_id", TEXT, "", "Identity of the node, a UUID. Default: made once and kept in the prefix."),
+    Setting("node_version", TEXT, "3.9.3", "Gateway version that the node announces to its control plane."),
+    Setting(
+        "nginx_worker_processes",
+        WORKERS,
+        "auto",
+        "Worker threads that proxy; auto is one for each processor.",
+        aliases=("nginx_main_worker_processes",),
+    ),
+    Setting(
+        "strict_conf",
+        SWITCH,
+        "off",
+        "Refuse unknown settings and directives of nginx that are not obeyed, rather than to warn of them.",
+    ),
+    Setting(
+        "declarative_config",
+        PATH,
+        "",
+        "File to take the configuration from. With role = data_plane only where the cache is empty.",
+    ),
+    Setting("declarative_config_string", TEXT, "", "Configuration as text, instead of a file."),
+    Setting(
+        "vaults",
+        LIST,
+        "bundled",
+        "Vaults that references may name: env, or bundled, which is the same; off for none.",
+    ),
+    Setting("vault_env_prefix", TEXT, "", "What the names of variables begin with that `{vault://env/…}` leads to."),
+    Setting(
+        "license_expiry",
+        one_of("warn", "restart", "enforce"),
+        "warn",
+        "What the end of a license means, where the configuration has one. warn: traffic goes on; restart: an expired "
+        "node does not start again; enforce: every request is answered with 503.",
+    ),
+)

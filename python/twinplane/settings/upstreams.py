@@ -1,0 +1,49 @@
+"""The settings of a node about its connections to upstreams. A table, never code."""
+
+from __future__ import annotations
+
+from twinplane.settings.setting import LIST, SECONDS, SWITCH, TEXT, Setting, integer
+
+UPSTREAMS: tuple[Setting, ...] = (
+    Setting(
+        "upstream_keepalive_pool_size",
+        integer(0, 65535),
+        "512",
+        "Idle upstream connections kept by each worker.",
+        aliases=(
+            "upstream_keepalive",
+            "nginx_http_upstream_keepalive",
+            "nginx_upstream_keepalive",
+        ),
+    ),
+    Setting(
+        "upstream_keepalive_max_requests",
+        integer(0, 10**9),
+        "10000",
+        "Requests sent over one upstream connection.",
+        aliases=(
+            "nginx_http_upstream_keepalive_requests",
+            "nginx_upstream_keepalive_requests",
+        ),
+    ),
+    Setting(
+        "upstream_keepalive_idle_timeout",
+        SECONDS,
+        "60",
+        "How long an idle upstream connection is kept.",
+        aliases=(
+            "nginx_http_upstream_keepalive_timeout",
+            "nginx_upstream_keepalive_timeout",
+        ),
+    ),
+    Setting("client_ssl", SWITCH, "off", "Present client_ssl_cert to upstreams that ask for a certificate."),
+    Setting("client_ssl_cert", TEXT, "", "Client certificate towards upstreams."),
+    Setting("client_ssl_cert_key", TEXT, "", "Private key of that certificate.", secret=True),
+    Setting(
+        "lua_ssl_trusted_certificate",
+        LIST,
+        "system",
+        "Authorities trusted for upstreams, plugins and the control plane.",
+    ),
+    Setting("lua_ssl_verify_depth", integer(0, 64), "1", "Longest chain of issuers accepted."),
+)
