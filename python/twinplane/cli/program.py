@@ -42,7 +42,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "network": ("twinplane.cli.network", "what a network must let through, and what is wrong on the way of a node"),
     "health": ("twinplane.cli.health", "whether the control plane or the node on this machine is well"),
     "explain": ("twinplane.cli.explain", "what would become of a request, and why"),
-    "config": ("twinplane.cli.config", "what is to be said of a declarative file before a node runs it"),
+    "config": ("twinplane.cli.config", "check a kong.conf; check, begin and lint a declarative file"),
     "audit": ("twinplane.cli.audit", "whether the audit records of a data directory are complete and unchanged"),
     "hybrid": ("twinplane.cli.hybrid", "make the certificate that nodes and a control plane share"),
     "plugin": ("twinplane.cli.plugin", "begin, test and serve a plugin in Python"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,12 +67,13 @@ def read_declared(
     try:
         table = declarative.read(data, now=time.time(), flavor=flavor).json()
     except DeclarativeViolation as violation:
-        raise NodeStartError(*(f"{place}: {_worded(fault)}" for fault in faults_of(violation))) from violation
+        raise NodeStartError(*(f"{place}: {worded_fault(fault)}" for fault in faults_of(violation))) from violation
     except LimitExceeded as error:
         raise NodeStartError(f"{place}: {error}") from error
     return DeclaredConfig(Stored(config_hash(orjson.loads(table)), table))
 
 
-def _worded(fault: dict[str, object]) -> str:
+def worded_fault(fault: Mapping[str, object]) -> str:
+    """A fault of a configuration, with what it is about."""
     where = " ".join(str(fault[part]) for part in ("entity", "id", "field") if fault.get(part))
     return f"{where}: {fault['message']}" if where else str(fault["message"])

@@ -1,4 +1,4 @@
-"""`twinplane config`: what is to be said of a declarative file before a node runs it."""
+"""`twinplane config lint`: what of a declarative file is taken, and yet surely not meant."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from pathlib import Path
 
 import orjson
 
+from twinplane.cli.config.parse import WITHOUT_PLANE
 from twinplane.cli.explain import declared_table
 from twinplane.settings import load_node_settings
 
 EXIT_FINDINGS = 3
-_WITHOUT_PLANE = {"KONG_ROLE": "traditional", "KONG_DECLARATIVE_CONFIG_STRING": "{}"}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `twinplane config`."""
-    parser.add_argument("action", choices=("lint",), help="lint: what is taken, and yet surely not meant")
+    """Declare the options of `twinplane config lint`."""
     parser.add_argument("file", type=Path, metavar="FILE", help="a declarative file")
     parser.add_argument("-c", "--conf", type=Path, metavar="FILE", help="kong.conf of the nodes")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -29,7 +28,7 @@ def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from twinplane.control import declarative  # noqa: PLC0415
     from twinplane.node.lint import lint  # noqa: PLC0415
 
-    settings = load_node_settings(options.conf, {**environ, **_WITHOUT_PLANE})
+    settings = load_node_settings(options.conf, {**environ, **WITHOUT_PLANE})
     table = declared_table(options.file, settings)
     # What is switched off is no part of what a node runs.
     rows = declarative.read(options.file.read_bytes(), now=time.time(), flavor=settings["router_flavor"]).rows
