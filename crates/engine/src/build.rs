@@ -172,6 +172,7 @@ fn service_entry(model: Service, upstreams: &Index<&str, u32>, is_edge: bool) ->
         _ => Text::from(format!("{}:{}", model.host, model.port)),
     };
     ServiceEntry {
+        is_grpc: matches!(&*model.protocol, "grpc" | "grpcs"),
         model,
         scheme,
         target,
@@ -195,14 +196,15 @@ fn route_entry(model: Route, service: Option<u32>, chain: u32, flavor: Flavor) -
             .iter()
             .any(|protocol| wanted.contains(&&**protocol))
     };
-    let is_clear = has(&["http", "grpc", "ws"]);
+    let is_secure = has(&["https", "wss"]) && !has(&["http", "ws"]);
     let https_only =
-        (!is_clear).then(|| u16::try_from(model.https_redirect_status_code).unwrap_or(426));
+        is_secure.then(|| u16::try_from(model.https_redirect_status_code).unwrap_or(426));
     RouteEntry {
         service,
         chain,
         https_only,
         is_grpc: has(&["grpc", "grpcs"]),
+        is_grpcs_only: has(&["grpcs"]) && !has(&["grpc"]),
         joins_plainly: flavor == Flavor::Traditional
             && model.path_handling.as_deref() == Some("v1"),
         log_text: OnceLock::new(),

@@ -99,6 +99,8 @@ pub struct RouteEntry {
     pub https_only: Option<u16>,
     /// Whether it is for gRPC.
     pub is_grpc: bool,
+    /// Whether it is for gRPC over TLS alone.
+    pub is_grpcs_only: bool,
     /// Whether paths are joined in the way of `path_handling` v1, which only the flavour `traditional` knows.
     pub joins_plainly: bool,
     /// As log entries show it, made when the first one does.
@@ -112,6 +114,8 @@ pub struct ServiceEntry {
     pub model: Service,
     /// Scheme of the upstream connection.
     pub scheme: Scheme,
+    /// Whether the upstream speaks gRPC: HTTP/2, whatever the client speaks.
+    pub is_grpc: bool,
     /// Where requests go.
     pub target: ServiceTarget,
     /// `Host` sent where neither route nor upstream names another: with the port unless it is the scheme's.

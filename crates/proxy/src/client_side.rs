@@ -3,6 +3,7 @@
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use twinplane_engine::exchange::Exchange;
 use twinplane_engine::headers::Headers;
 
@@ -37,6 +38,16 @@ pub trait ClientSide {
     /// The next piece of the request's body; none after its end, again and again.
     fn poll_body(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, ClientFault>>;
 
+    /// Whether trailers have come behind the body.
+    fn has_trailers(&self) -> bool {
+        false
+    }
+
+    /// The trailers of a body that has ended, once.
+    fn take_trailers(&mut self) -> Option<HeaderMap> {
+        None
+    }
+
     /// No more than this of the body is taken; a body that is longer is at fault.
     fn limit_body(&mut self, bytes_max: u64);
 
@@ -58,11 +69,19 @@ pub trait ClientSide {
     /// Queues a piece of the body. Dropped where the head said that there is none.
     fn send_data(&mut self, data: Bytes);
 
+    /// Queues fields to go with the end of the body, where this client can be told any. Before [`ClientSide::send_end`].
+    fn send_trailers(&mut self, _trailers: HeaderMap) {}
+
     /// Queues the end of the body.
     fn send_end(&mut self);
 
     /// The response cannot be completed: the client must see that it is cut, by a closed connection or a reset stream.
     fn cut(&mut self);
+
+    /// The same, with the code that an upstream gave, where the protocol has codes.
+    fn reset(&mut self, _reason: ::h2::Reason) {
+        self.cut();
+    }
 
     /// What follows on the same connection has no sure meaning: it ends after this response, where it carries one at a time.
     fn end_connection(&mut self) {}

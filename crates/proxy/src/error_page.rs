@@ -12,6 +12,7 @@ use twinplane_engine::text::Text;
 use crate::dns::DnsError;
 use crate::error_page::templates::ErrorTemplates;
 use crate::forwarded::host_without_port;
+use crate::grpc;
 use crate::h1::fault::RequestFault;
 use crate::settings::Settings;
 use crate::upstream::peers::NoDestination;
@@ -34,6 +35,8 @@ pub enum GatewayError {
     Http2Required,
     /// The route is for gRPC and the request is none.
     NotGrpc,
+    /// The route is for gRPC over TLS and the call came in the clear.
+    GrpcsRequired,
     /// Nowhere to go.
     NoDestination(NoDestination),
     /// The upstream could not be reached, or what it said is no response.
@@ -79,6 +82,10 @@ pub fn word(error: &GatewayError, x: &Exchange, https_port: Option<u16>) -> Word
             .with("Connection", "Upgrade")
             .with("Upgrade", "HTTP/2"),
         GatewayError::NotGrpc => Answer::error(415, "Non-gRPC request matched gRPC route"),
+        GatewayError::GrpcsRequired => Answer::empty(200)
+            .with("Content-Type", grpc::CONTENT_TYPE)
+            .with("grpc-status", "1")
+            .with("grpc-message", "gRPC request matched gRPCs route"),
         GatewayError::NoDestination(none) => no_destination(none),
     };
     Worded {
@@ -138,6 +145,8 @@ pub struct Page {
     pub content_type: Option<Text>,
     /// The bytes.
     pub body: Bytes,
+    /// The status that a call is told in place of a body.
+    pub call: Option<grpc::Status>,
 }
 
 /// What the settings say about the forms of errors.
@@ -161,18 +170,46 @@ impl<'a> Forms<'a> {
 
 /// Gives an answer's body the form that this request asks for.
 pub fn render(x: &Exchange, answer: &Answer, is_of_server: bool, forms: &Forms<'_>) -> Page {
+    if grpc::is_call(x) {
+        return call_page(answer, is_of_server);
+    }
     match &answer.body {
-        AnswerBody::Empty => Page {
-            content_type: None,
-            body: Bytes::new(),
-        },
+        AnswerBody::Empty => Page::EMPTY,
         AnswerBody::Bytes { content_type, data } => Page {
             content_type: content_type.clone(),
             body: data.clone(),
+            call: None,
         },
         AnswerBody::Page => server_page(answer.status),
         AnswerBody::Error(message) => error_body(x, message, is_of_server, forms),
         AnswerBody::ServerError(message) => error_body(x, message, true, forms),
+    }
+}
+
+impl Page {
+    const EMPTY: Self = Self {
+        content_type: None,
+        body: Bytes::new(),
+        call: None,
+    };
+}
+
+// A call gets a status. One that is answered in its own form, as from a cache, keeps its body and the status it has.
+fn call_page(answer: &Answer, is_of_server: bool) -> Page {
+    let own = match &answer.body {
+        AnswerBody::Bytes { content_type, data } => content_type
+            .as_ref()
+            .map(Text::as_bytes)
+            .or_else(|| answer.headers.get("content-type"))
+            .filter(|content_type| grpc::has_type(content_type))
+            .map(|_| data.clone()),
+        _ => None,
+    };
+    let has_status = answer.headers.contains("grpc-status");
+    Page {
+        content_type: Some(Text::from_static(grpc::CONTENT_TYPE)),
+        body: own.unwrap_or_default(),
+        call: (!has_status).then(|| grpc::status(answer, is_of_server)),
     }
 }
 
@@ -193,7 +230,7 @@ fn error_body(x: &Exchange, message: &str, is_of_server: bool, forms: &Forms<'_>
         // Kong answers a gRPC client on HTTP/1 with nothing (vectors/plugins, gateway-errors).
         Some(accept) if accept.starts_with("application/grpc") => Page {
             content_type: Some(Text::from_static(" ")),
-            body: Bytes::new(),
+            ..Page::EMPTY
         },
         Some(accept) => templated(Form::of(&accept), message, &x.request_id, templates),
         None => templated(Form::Json, message, &x.request_id, templates),
@@ -293,6 +330,7 @@ fn page(content_type: &'static str, body: String) -> Page {
     Page {
         content_type: Some(Text::from_static(content_type)),
         body: Bytes::from(body),
+        call: None,
     }
 }
 
@@ -311,10 +349,7 @@ fn escaped(text: &str) -> Cow<'_, str> {
 // The page of the server under the gateway.
 fn server_page(status: u16) -> Page {
     let Some(title) = page_title(status) else {
-        return Page {
-            content_type: None,
-            body: Bytes::new(),
-        };
+        return Page::EMPTY;
     };
     let content_type = if matches!(status, 301 | 302) {
         "text/html"

@@ -1,8 +1,10 @@
 //! The walk of a request: snapshot, route, plugins, upstream, response, record. Only forward, with one bounded loop; every
 //! way out ends in the response filters, the log phase and the record.
 mod asking;
+mod asking_h2;
 mod body;
 mod buffering;
+mod leg;
 mod open;
 mod phases;
 pub(crate) mod proxy;
@@ -17,6 +19,7 @@ use std::rc::Rc;
 use twinplane_engine::answer::Answer;
 use twinplane_engine::exchange::{Exchange, Source};
 
+use self::proxy::Via;
 use crate::client_side::{ClientFault, ClientSide};
 use crate::error_page::GatewayError;
 use crate::h1::fault::RequestFault;
@@ -47,6 +50,8 @@ enum Stop {
     ClientGone,
     /// A response has begun and cannot be completed.
     Cut,
+    /// The same, after a reset of the upstream with this code.
+    Reset(::h2::Reason),
 }
 
 impl From<ClientFault> for Stop {
@@ -117,12 +122,13 @@ async fn walk<C: ClientSide>(
     worker.touch(x);
     x.times.proxied_us = x.now_us;
     let answered = proxy::ask(worker, x, client, &mut body, timer).await?;
-    if answered.status_line.status == 101 {
-        return Ok(Handled::Tunnel(
-            respond::tunnel(worker, x, client, answered).await,
-        ));
-    }
-    let relayed = respond::upstream(worker, x, client, answered).await?;
+    let relayed = match answered.via {
+        Via::H1(answer) if answer.status_line.status == 101 => {
+            let tunnel = respond::tunnel(worker, x, client, answer).await;
+            return Ok(Handled::Tunnel(tunnel));
+        }
+        via => respond::upstream(worker, x, client, via, answered.peer).await?,
+    };
     relay::run(worker, x, client, relayed, timer).await?;
     Ok(Handled::Done)
 }
@@ -143,6 +149,10 @@ async fn stopped<C: ClientSide>(worker: &Rc<Worker>, x: &mut Exchange, client: &
             false
         }
         Stop::Cut => false,
+        Stop::Reset(reason) => {
+            client.reset(reason);
+            return;
+        }
     };
     if !is_flushed {
         client.cut();

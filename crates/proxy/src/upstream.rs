@@ -2,6 +2,7 @@
 //! Which failure is tried again is `engine`'s to decide; this side performs.
 pub mod balancers;
 pub mod connection;
+pub mod h2;
 pub mod head;
 pub mod io;
 pub mod peers;

@@ -18,6 +18,7 @@ use crate::settings::Settings;
 use crate::timers::Timers;
 use crate::tls::upstream::UpstreamConfigs;
 use crate::upstream::balancers::Balancers;
+use crate::upstream::h2::H2Pool;
 use crate::upstream::pool::Pool;
 
 /// One worker thread's surroundings.
@@ -43,6 +44,8 @@ pub struct Worker {
     pub node: Arc<Node>,
     /// Idle connections to upstreams.
     pub pool: Pool,
+    /// Shared connections to gRPC upstreams.
+    pub h2_pool: Rc<H2Pool>,
     /// Balancers of the configuration in force.
     pub balancers: Balancers,
     /// Header values made once.
@@ -79,6 +82,10 @@ impl Worker {
             emptied: Notify::new(),
             node: Arc::clone(node),
             pool: Pool::new(settings.start.upstream_keepalive),
+            h2_pool: H2Pool::new(
+                settings.start.upstream_keepalive,
+                settings.start.limits.head_bytes_max,
+            ),
             balancers: Balancers::default(),
             texts: Texts::of(&settings),
             random: Cell::new(ahash::RandomState::new().hash_one(number)),
@@ -232,7 +239,9 @@ impl Worker {
     pub async fn sweep(self: Rc<Self>) {
         loop {
             tokio::time::sleep(SWEEP).await;
-            self.pool.sweep(self.clock.now_ms());
+            let now_ms = self.clock.now_ms();
+            self.pool.sweep(now_ms);
+            self.h2_pool.sweep(now_ms);
             self.epoch_us
                 .set(self.clock.wall_us().saturating_sub(self.clock.now_us()));
         }

@@ -61,7 +61,10 @@ impl Filter for Puppet {
                     .set("X-Body", String::from_utf8_lossy(&body).into_owned());
                 Flow::Continue
             }
-            Outcome::Timer | Outcome::Visited(_) => Flow::Continue,
+            Outcome::Timer
+            | Outcome::Visited(_)
+            | Outcome::ResponseBody
+            | Outcome::ResponseBodyTooLarge => Flow::Continue,
         }
     }
 

@@ -39,6 +39,9 @@ pub(crate) struct H2Client {
     queued: usize,
     is_end_queued: bool,
     is_over: bool,
+    // What came behind the body, and what goes with the end.
+    trailers: Option<HeaderMap>,
+    last: Option<HeaderMap>,
     timer: Timer,
     body_stall_ms: u64,
     send_stall_ms: u64,
@@ -65,6 +68,8 @@ impl H2Client {
             queued: 0,
             is_end_queued: false,
             is_over: false,
+            trailers: None,
+            last: None,
             timer: worker.timers.timer(),
             body_stall_ms: limits.body_timeout_ms,
             send_stall_ms: limits.send_timeout_ms,
@@ -81,9 +86,11 @@ impl H2Client {
         }
         self.is_over = true;
         let stream = self.stream.as_mut().ok_or(ClientFault::Gone)?;
-        stream
-            .send_data(Bytes::new(), true)
-            .map_err(|_| ClientFault::Gone)
+        match self.last.take() {
+            Some(trailers) => stream.send_trailers(trailers),
+            None => stream.send_data(Bytes::new(), true),
+        }
+        .map_err(|_| ClientFault::Gone)
     }
 
     /// Sends what flow control lets go of the first piece in the queue.
@@ -108,12 +115,12 @@ impl H2Client {
         }
         self.queued -= piece.len();
         let is_last = is_taken && self.queue.is_empty() && self.is_end_queued;
-        self.is_over = is_last;
-        Poll::Ready(
-            stream
-                .send_data(piece, is_last)
-                .map_err(|_| ClientFault::Gone),
-        )
+        self.is_over = is_last && self.last.is_none();
+        let sent = stream.send_data(piece, self.is_over);
+        if sent.is_ok() && is_last && !self.is_over {
+            return Poll::Ready(self.end());
+        }
+        Poll::Ready(sent.map_err(|_| ClientFault::Gone))
     }
 }
 
@@ -144,9 +151,9 @@ impl ClientSide for H2Client {
             }
             Poll::Ready(Some(Err(_))) => Poll::Ready(Err(ClientFault::Gone)),
             Poll::Ready(None) => match self.body.poll_trailers(context) {
-                // Trailers are not handed on.
-                Poll::Ready(Ok(_)) => {
+                Poll::Ready(Ok(trailers)) => {
                     self.is_body_ended = true;
+                    self.trailers = trailers;
                     self.timer.disarm();
                     Poll::Ready(Ok(None))
                 }
@@ -161,6 +168,14 @@ impl ClientSide for H2Client {
                 Poll::Ready(Err(ClientFault::Request(RequestFault::TimedOut)))
             }
         }
+    }
+
+    fn has_trailers(&self) -> bool {
+        self.trailers.is_some()
+    }
+
+    fn take_trailers(&mut self) -> Option<HeaderMap> {
+        self.trailers.take()
     }
 
     fn limit_body(&mut self, bytes_max: u64) {
@@ -235,6 +250,17 @@ impl ClientSide for H2Client {
         self.queue.push_back(data);
     }
 
+    fn send_trailers(&mut self, trailers: HeaderMap) {
+        if self.is_over {
+            return;
+        }
+        let fields = trailers.iter();
+        self.counts.sent += fields
+            .map(|(name, value)| (name.as_str().len() + value.len() + 4) as u64)
+            .sum::<u64>();
+        self.last = Some(trailers);
+    }
+
     fn send_end(&mut self) {
         self.is_end_queued = true;
         if self.queue.is_empty() {
@@ -244,12 +270,16 @@ impl ClientSide for H2Client {
     }
 
     fn cut(&mut self) {
+        self.reset(Reason::INTERNAL_ERROR);
+    }
+
+    fn reset(&mut self, reason: Reason) {
         self.is_over = true;
         self.queue.clear();
         self.queued = 0;
         match &mut self.stream {
-            Some(stream) => stream.send_reset(Reason::INTERNAL_ERROR),
-            None => self.respond.send_reset(Reason::INTERNAL_ERROR),
+            Some(stream) => stream.send_reset(reason),
+            None => self.respond.send_reset(reason),
         }
     }
 

@@ -114,7 +114,9 @@ impl Collected {
         if x.request.body == Framing::None {
             return Ok(Outgoing::Held(Bytes::new()));
         }
-        let is_buffered = x.route().is_some_and(|route| route.model.request_buffering);
+        // A gRPC client may wait for an answer before it goes on: nothing is held back, as on a real node.
+        let is_buffered = x.route().is_some_and(|route| route.model.request_buffering)
+            && !x.service().is_some_and(|service| service.is_grpc);
         let is_whole = if is_buffered {
             self.collect(x, client, held_bytes_max).await?
         } else {

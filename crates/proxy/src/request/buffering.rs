@@ -5,32 +5,26 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
 use twinplane_engine::chain::Step;
 use twinplane_engine::exchange::Exchange;
 use twinplane_engine::filter::{Effect, LogSink, Outcome};
 
 use super::Stop;
-use super::asking::{Upload, poll_upload};
+use super::leg::{Leg, Piece};
 use super::phases;
-use super::relay::{Piece, poll_piece};
 use super::visit;
 use crate::client_side::ClientSide;
 use crate::error_page::GatewayError;
-use crate::h1::body::IncomingBody;
 use crate::h1::framing::ResponseFraming;
 use crate::recorder::Counter;
 use crate::timers::Timer;
-use crate::upstream::connection::UpstreamConnection;
 use crate::worker::Worker;
 
 /// Where a response's body comes from.
 pub(super) struct Incoming<'a> {
-    /// The connection.
-    pub(super) connection: &'a mut UpstreamConnection,
-    /// What is left of the body.
-    pub(super) body: &'a mut IncomingBody,
-    /// What is left of the request's body.
-    pub(super) upload: &'a mut Upload,
+    /// The upstream's side.
+    pub(super) leg: &'a mut Leg,
     /// Silence of the upstream that ends the response.
     pub(super) read_ms: u64,
 }
@@ -40,6 +34,8 @@ pub(super) struct Incoming<'a> {
 pub(super) struct Held {
     /// The bytes, from the first, as filters have left them.
     pub(super) bytes: Bytes,
+    /// What came behind them.
+    pub(super) trailers: Option<HeaderMap>,
     /// Whether nothing follows them.
     is_whole: bool,
 }
@@ -57,6 +53,14 @@ impl Held {
     }
 }
 
+// What has come once the wait is over.
+enum Collected {
+    // All, no longer than was asked for, with the trailers.
+    Whole(Option<HeaderMap>),
+    // More than that.
+    Longer,
+}
+
 /// Runs the response phase.
 pub(super) async fn response<C: ClientSide>(
     worker: &Rc<Worker>,
@@ -65,7 +69,7 @@ pub(super) async fn response<C: ClientSide>(
     mut from: Incoming<'_>,
 ) -> Result<Held, Stop> {
     let timer = worker.timers.timer();
-    let mut came = BytesMut::new();
+    let (mut came, mut trailers) = (BytesMut::new(), None);
     let mut outcome = None;
     loop {
         match phases::response(worker, x, outcome.take()) {
@@ -82,9 +86,10 @@ pub(super) async fn response<C: ClientSide>(
                 outcome = Some(visit::perform(worker, x, visit).await);
             }
             Some(Step::Wait(Effect::ResponseBody { bytes_max })) => {
-                let is_whole = from.collect(client, &timer, &mut came, bytes_max).await;
-                let is_whole = is_whole.inspect_err(|_| x.response.headers.clear())?;
-                outcome = Some(if is_whole {
+                let whole = from.collect(client, &timer, &mut came, bytes_max).await;
+                let whole = whole.inspect_err(|_| x.response.headers.clear())?;
+                outcome = Some(if let Collected::Whole(fields) = whole {
+                    trailers = fields.or(trailers.take());
                     x.response.buffered = Some(std::mem::take(&mut came).freeze());
                     Outcome::ResponseBody
                 } else {
@@ -105,20 +110,20 @@ pub(super) async fn response<C: ClientSide>(
     }
     let whole = x.response.buffered.take();
     Ok(Held {
+        trailers,
         is_whole: whole.is_some(),
         bytes: whole.unwrap_or_else(|| came.freeze()),
     })
 }
 
 impl Incoming<'_> {
-    // Says whether the body is whole, and no longer than was asked for.
     async fn collect<C: ClientSide>(
         &mut self,
         client: &mut C,
         timer: &Timer,
         came: &mut BytesMut,
         bytes_max: usize,
-    ) -> Result<bool, Stop> {
+    ) -> Result<Collected, Stop> {
         timer.arm(self.read_ms);
         let collected =
             poll_fn(|context| self.poll_collect(client, timer, came, bytes_max, context)).await;
@@ -133,15 +138,17 @@ impl Incoming<'_> {
         came: &mut BytesMut,
         bytes_max: usize,
         context: &mut Context<'_>,
-    ) -> Poll<Result<bool, Stop>> {
+    ) -> Poll<Result<Collected, Stop>> {
         while came.len() <= bytes_max {
-            match poll_piece(self.connection, self.body, context) {
+            match self.leg.poll_piece(context) {
                 Poll::Ready(Ok(Piece::Data(data))) => {
                     came.extend_from_slice(&data);
                     timer.arm(self.read_ms);
                 }
-                Poll::Ready(Ok(Piece::End)) => return Poll::Ready(Ok(true)),
-                Poll::Ready(Err(())) => {
+                Poll::Ready(Ok(Piece::End(trailers))) => {
+                    return Poll::Ready(Ok(Collected::Whole(trailers)));
+                }
+                Poll::Ready(Err(_)) => {
                     return Poll::Ready(Err(GatewayError::UpstreamInvalid.into()));
                 }
                 Poll::Pending if timer.poll_elapsed(context).is_ready() => {
@@ -150,7 +157,7 @@ impl Incoming<'_> {
                 Poll::Pending => return self.poll_client(client, context).map(Err),
             }
         }
-        Poll::Ready(Ok(false))
+        Poll::Ready(Ok(Collected::Longer))
     }
 
     // Ready only with a reason to stop.
@@ -159,9 +166,8 @@ impl Incoming<'_> {
         client: &mut C,
         context: &mut Context<'_>,
     ) -> Poll<Stop> {
-        if *self.upload != Upload::Done
-            && let Poll::Ready(Err(fault)) =
-                poll_upload(client, self.connection, self.upload, context)
+        if self.leg.is_uploading()
+            && let Poll::Ready(Err(fault)) = self.leg.poll_upload(client, context)
         {
             return Poll::Ready(fault.into());
         }

@@ -13,15 +13,16 @@ use twinplane_engine::retry::{self, Attempt, Decision, Failure};
 use twinplane_engine::snapshot::ServiceTarget;
 use twinplane_model::Service;
 
-use super::Stop;
 use super::asking::{Asking, Refusal, Timeouts, Upload, Wait, push};
 use super::body::{Collected, Outgoing};
+use super::{Stop, asking_h2};
 use crate::client_side::{ClientFault, ClientSide};
 use crate::error_page::GatewayError;
 use crate::h1::scan::StatusLine;
 use crate::settings::attempts::{self, AttemptSettings};
 use crate::timers::Timer;
 use crate::upstream::connection::UpstreamConnection;
+use crate::upstream::h2::stream::Answering;
 use crate::upstream::head;
 use crate::upstream::peers::{self, Destination, NoDestination, PeerInUse};
 use crate::worker::Worker;
@@ -32,19 +33,57 @@ const HELD_BYTES_MAX: usize = 131_072;
 /// An upstream's answer: its head was read, its body not yet.
 #[derive(Debug)]
 pub(super) struct Answered {
+    /// How it comes.
+    pub(super) via: Via,
+    /// The peer, busy until the response has ended.
+    pub(super) peer: Option<PeerInUse>,
+}
+
+/// The ways in which an answer comes.
+#[derive(Debug)]
+pub(super) enum Via {
+    /// Over HTTP/1.
+    H1(H1Answer),
+    /// Over a stream of HTTP/2.
+    H2 {
+        /// The head.
+        head: asking_h2::Head,
+        /// The stream.
+        answering: Box<Answering>,
+    },
+}
+
+/// An answer over HTTP/1; its head is still in the connection's buffer.
+#[derive(Debug)]
+pub(super) struct H1Answer {
     /// The connection.
     pub(super) connection: Box<UpstreamConnection>,
     /// The head.
     pub(super) status_line: StatusLine,
     /// What of the request's body is still to be sent.
     pub(super) upload: Upload,
-    /// The peer, busy until the response has ended.
-    pub(super) peer: Option<PeerInUse>,
 }
 
-enum Failed {
+impl Via {
+    fn status(&self) -> u16 {
+        match self {
+            Self::H1(answer) => answer.status_line.status,
+            Self::H2 { head, .. } => head.status.as_u16(),
+        }
+    }
+}
+
+/// Why an attempt failed.
+pub(super) enum Failed {
+    /// The client's side.
     Client(ClientFault),
-    Upstream { failure: Failure, is_sent: bool },
+    /// The upstream's side.
+    Upstream {
+        /// How.
+        failure: Failure,
+        /// Whether the upstream may have acted on it.
+        is_sent: bool,
+    },
 }
 
 impl From<ClientFault> for Failed {
@@ -72,6 +111,7 @@ pub(super) async fn ask<C: ClientSide>(
     let timeouts = timeouts(x, &rules);
     let mut rounds = Rounds::of(x, rules);
     let hash = hash(x);
+    let is_h2 = x.service().is_some_and(|service| service.is_grpc);
     let mut is_first = true;
     loop {
         // The first round begins where the access phase ended.
@@ -94,28 +134,32 @@ pub(super) async fn ask<C: ClientSide>(
             outgoing = Some(body.outgoing(x, client, held_bytes_max).await?);
         }
         let outgoing = outgoing.get_or_insert_with(|| Outgoing::Held(Bytes::new()));
-        let reused = rounds.connection(worker, &destination);
-        let is_reused = reused.is_some();
-        let attempted = attempt(
-            worker,
-            x,
-            client,
-            outgoing,
-            &destination,
-            reused,
-            timer,
-            &timeouts,
-        )
-        .await;
+        let (attempted, is_reused) = if is_h2 {
+            let place = &destination;
+            let asked =
+                asking_h2::attempt(worker, x, client, outgoing, place, timer, &timeouts).await;
+            // A shared connection may be called off while this request is on its way.
+            (asked, true)
+        } else {
+            let reused = rounds.connection(worker, &destination);
+            let is_reused = reused.is_some();
+            let asked = attempt(
+                worker,
+                x,
+                client,
+                outgoing,
+                &destination,
+                reused,
+                timer,
+                &timeouts,
+            );
+            (asked.await, is_reused)
+        };
         worker.touch(x);
         x.times.answered_us = x.now_us;
         match attempted {
             Ok(mut answered) => {
-                peers::report(
-                    x,
-                    &destination,
-                    Outcome::Status(answered.status_line.status),
-                );
+                peers::report(x, &destination, Outcome::Status(answered.via.status()));
                 if let Some(cookie) = peers::sticky_cookie(x, &destination, hash) {
                     x.response.headers.append("Set-Cookie", cookie);
                 }
@@ -352,9 +396,11 @@ async fn attempt<C: ClientSide>(
     let (upload, is_sent) = (asking.upload, asking.is_sent);
     match found {
         Ok(status_line) => Ok(Answered {
-            connection,
-            status_line,
-            upload,
+            via: Via::H1(H1Answer {
+                connection,
+                status_line,
+                upload,
+            }),
             peer: None,
         }),
         Err(Refusal::Client(fault)) => Err(Failed::Client(fault)),
@@ -362,8 +408,8 @@ async fn attempt<C: ClientSide>(
     }
 }
 
-// Waits for a future as long as the client is there.
-fn unless_gone<C: ClientSide, F: Future + Unpin>(
+/// Waits for a future as long as the client is there.
+pub(super) fn unless_gone<C: ClientSide, F: Future + Unpin>(
     client: &mut C,
     mut future: F,
 ) -> impl Future<Output = Result<F::Output, ClientFault>> + Unpin {

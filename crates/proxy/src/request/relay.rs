@@ -5,35 +5,31 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use twinplane_engine::chain::Step;
 use twinplane_engine::exchange::{BodyChunk, Exchange};
 use twinplane_engine::filter::{Effect, Outcome};
 
 use super::Stop;
-use super::asking::{Upload, poll_upload};
+use super::leg::{Broken, Leg, Piece};
 use super::phases;
 use super::visit::Visiting;
 use crate::client_side::{ClientFault, ClientSide};
-use crate::h1::body::IncomingBody;
-use crate::h1::chunked::Decoded;
+use crate::error_page::GatewayError;
+use crate::grpc;
 use crate::timers::Timer;
-use crate::upstream::connection::UpstreamConnection;
 use crate::upstream::peers::PeerInUse;
 use crate::worker::Worker;
 
 /// A response whose head is queued.
 #[derive(Debug)]
 pub(super) struct Relayed {
-    /// The connection it comes over.
-    pub(super) connection: Box<UpstreamConnection>,
-    /// What is left of its body.
-    pub(super) body: IncomingBody,
-    /// What was held back of it for the response phase: goes first.
+    /// Where it comes from.
+    pub(super) leg: Leg,
+    /// What was held back of its body for the response phase: goes first.
     pub(super) held: Option<Bytes>,
-    /// What is left of the request's body.
-    pub(super) upload: Upload,
-    /// Whether the connection may serve another request afterwards.
-    pub(super) is_reusable: bool,
+    /// Trailers that came with what was held back.
+    pub(super) trailers: Option<HeaderMap>,
     /// Whether pieces go through body filters.
     pub(super) is_filtered: bool,
     /// The peer, busy until the end.
@@ -47,9 +43,10 @@ pub(super) async fn run<C: ClientSide>(
     worker: &Rc<Worker>,
     x: &mut Exchange,
     client: &mut C,
-    relayed: Relayed,
+    mut relayed: Relayed,
     timer: &Timer,
 ) -> Result<(), Stop> {
+    let trailers = relayed.trailers.take();
     let mut relay = Relay {
         worker,
         x,
@@ -58,6 +55,7 @@ pub(super) async fn run<C: ClientSide>(
         timer,
         is_waiting: false,
         visiting: None,
+        trailers,
     };
     let ended = poll_fn(|context| relay.poll(context)).await;
     timer.disarm();
@@ -77,15 +75,8 @@ struct Relay<'a, C> {
     is_waiting: bool,
     // A piece that is at a plugin.
     visiting: Option<(BodyChunk, Visiting)>,
-}
-
-/// What has come of a response's body.
-#[derive(Debug)]
-pub(super) enum Piece {
-    /// Bytes.
-    Data(Bytes),
-    /// The end.
-    End,
+    // What goes with the end.
+    trailers: Option<HeaderMap>,
 }
 
 impl<C: ClientSide> Relay<'_, C> {
@@ -94,7 +85,7 @@ impl<C: ClientSide> Relay<'_, C> {
             if self.client.queued() > 0 {
                 // What is at hand goes out together with what is queued.
                 let is_urgent = self.relayed.as_ref().is_none_or(|relayed| {
-                    relayed.connection.buffer.is_empty() || self.client.queued() >= 16_384
+                    !relayed.leg.has_more() || self.client.queued() >= 16_384
                 });
                 if is_urgent {
                     match self.client.poll_flush(context) {
@@ -133,12 +124,21 @@ impl<C: ClientSide> Relay<'_, C> {
                         return Poll::Ready(Err(Stop::Cut));
                     }
                 }
-                Poll::Ready(Ok(Piece::End)) => {
+                Poll::Ready(Ok(Piece::End(trailers))) => {
+                    self.trailers = trailers.or(self.trailers.take());
                     if !self.end() {
                         return Poll::Ready(Err(Stop::Cut));
                     }
                 }
-                Poll::Ready(Err(())) => return Poll::Ready(Err(Stop::Cut)),
+                Poll::Ready(Err(broken)) => {
+                    // The code of a reset means to a client what it meant here.
+                    if let Some(reason) = broken.0 {
+                        return Poll::Ready(Err(Stop::Reset(reason)));
+                    }
+                    if !self.end_call(&GatewayError::UpstreamInvalid) {
+                        return Poll::Ready(Err(Stop::Cut));
+                    }
+                }
                 Poll::Pending => {
                     if self.client.queued() > 0 {
                         continue;
@@ -149,7 +149,12 @@ impl<C: ClientSide> Relay<'_, C> {
                         self.timer.arm(read_ms);
                     }
                     if self.timer.poll_elapsed(context).is_ready() {
-                        return Poll::Ready(Err(Stop::Cut));
+                        relayed.leg.give_up();
+                        self.stop_waiting();
+                        if !self.end_call(&GatewayError::UpstreamTimeout) {
+                            return Poll::Ready(Err(Stop::Cut));
+                        }
+                        continue;
                     }
                     return self.poll_upload(context).map(Err);
                 }
@@ -167,14 +172,9 @@ impl<C: ClientSide> Relay<'_, C> {
     // Ready only with a reason to stop.
     fn poll_upload(&mut self, context: &mut Context<'_>) -> Poll<Stop> {
         if let Some(relayed) = &mut self.relayed
-            && relayed.upload != Upload::Done
+            && relayed.leg.is_uploading()
         {
-            return match poll_upload(
-                self.client,
-                &mut relayed.connection,
-                &mut relayed.upload,
-                context,
-            ) {
+            return match relayed.leg.poll_upload(self.client, context) {
                 Poll::Ready(Err(ClientFault::Gone)) => Poll::Ready(Stop::ClientGone),
                 Poll::Ready(Err(ClientFault::Request(_))) => Poll::Ready(Stop::Cut),
                 Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
@@ -220,8 +220,26 @@ impl<C: ClientSide> Relay<'_, C> {
             self.client.send_data(chunk.data);
         }
         if chunk.is_last {
-            self.client.send_end();
+            self.send_end();
         }
+        true
+    }
+
+    fn send_end(&mut self) {
+        if let Some(trailers) = self.trailers.take() {
+            self.client.send_trailers(trailers);
+        }
+        self.client.send_end();
+    }
+
+    // A call that breaks off is told its status, as long as the client can be told. False where it is no call.
+    fn end_call(&mut self, error: &GatewayError) -> bool {
+        if !grpc::is_answered(self.x) {
+            return false;
+        }
+        self.relayed = None;
+        self.trailers = Some(grpc::trailers(error));
+        self.send_end();
         true
     }
 
@@ -229,18 +247,9 @@ impl<C: ClientSide> Relay<'_, C> {
         let Some(relayed) = self.relayed.take() else {
             return true;
         };
-        let Relayed {
-            connection,
-            upload,
-            is_reusable,
-            is_filtered,
-            ..
-        } = relayed;
-        if is_reusable && upload == Upload::Done && connection.output.pending() == 0 {
-            self.worker.pool.put(connection, self.worker.recent_ms());
-        }
-        if !is_filtered {
-            self.client.send_end();
+        relayed.leg.end(self.worker);
+        if !relayed.is_filtered {
+            self.send_end();
             return true;
         }
         let chunk = BodyChunk {
@@ -252,34 +261,10 @@ impl<C: ClientSide> Relay<'_, C> {
 }
 
 impl Relayed {
-    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Result<Piece, ()>> {
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Result<Piece, Broken>> {
         match self.held.take().filter(|held| !held.is_empty()) {
             Some(held) => Poll::Ready(Ok(Piece::Data(held))),
-            None => poll_piece(&mut self.connection, &mut self.body, context),
-        }
-    }
-}
-
-/// The next piece of a response's body, or its end; an error where it is cut.
-pub(super) fn poll_piece(
-    connection: &mut UpstreamConnection,
-    body: &mut IncomingBody,
-    context: &mut Context<'_>,
-) -> Poll<Result<Piece, ()>> {
-    loop {
-        match body.take(&mut connection.buffer) {
-            Ok(Decoded::Data(data)) => return Poll::Ready(Ok(Piece::Data(data))),
-            Ok(Decoded::End) => return Poll::Ready(Ok(Piece::End)),
-            Ok(Decoded::More) => {}
-            Err(_) => return Poll::Ready(Err(())),
-        }
-        match connection.poll_fill(context) {
-            Poll::Ready(Ok(0)) if matches!(body, IncomingBody::Close) => {
-                return Poll::Ready(Ok(Piece::End));
-            }
-            Poll::Ready(Ok(1..)) => {}
-            Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(())),
-            Poll::Pending => return Poll::Pending,
+            None => self.leg.poll_piece(context),
         }
     }
 }

@@ -12,8 +12,9 @@ use twinplane_engine::text::Text;
 use super::Stop;
 use super::asking::Upload;
 use super::buffering;
+use super::leg::{H1Leg, Leg};
 use super::phases::{self, Filtered};
-use super::proxy::Answered;
+use super::proxy::{H1Answer, Via};
 use super::receive;
 use super::relay::Relayed;
 use super::visit;
@@ -24,6 +25,8 @@ use crate::h1::fault::RequestFault;
 use crate::h1::framing::{self, ResponseFraming};
 use crate::settings::attempts;
 use crate::upgrade::Tunnel;
+use crate::upstream::h2;
+use crate::upstream::peers::PeerInUse;
 use crate::worker::Worker;
 
 /// Queues the head of the upstream's response.
@@ -31,44 +34,22 @@ pub(super) async fn upstream<C: ClientSide>(
     worker: &Rc<Worker>,
     x: &mut Exchange,
     client: &mut C,
-    answered: Answered,
+    via: Via,
+    peer: Option<PeerInUse>,
 ) -> Result<Relayed, Stop> {
-    let Answered {
-        mut connection,
-        status_line,
-        mut upload,
-        peer,
-    } = answered;
-    let is_head = x
-        .upstream
-        .method
-        .as_ref()
-        .unwrap_or(&x.request.method)
-        .as_bytes()
-        == b"HEAD";
-    let head = receive::head(x, &mut connection, &status_line);
-    let Ok(framed) = framing::of_response(&head, &status_line, is_head) else {
-        x.response.headers.clear_spans();
-        return Err(GatewayError::UpstreamInvalid.into());
-    };
-    let is_persistent = receive::keeps_connection(&head, &status_line);
-    receive::clean(x, &head, &status_line);
+    let (mut leg, framed) = begun(x, via)?;
     x.response.content_length = length_of(framed);
     let read_ms = read_ms(worker, x);
-    let mut incoming = IncomingBody::of_response(framed);
-    let mut told = framed;
-    let mut first = None;
+    let (mut told, mut held, mut trailers) = (framed, None, None);
     if chain::has_phase(x, Phase::Response) {
         let from = buffering::Incoming {
-            connection: &mut connection,
-            body: &mut incoming,
-            upload: &mut upload,
+            leg: &mut leg,
             read_ms,
         };
         let kept = buffering::response(worker, x, client, from).await?;
         told = kept.framing(framed);
         x.response.content_length = length_of(told);
-        first = Some(kept.bytes);
+        (held, trailers) = (Some(kept.bytes), kept.trailers);
     }
     match phases::header_filter(worker, x).await {
         Filtered::Passed => {}
@@ -96,15 +77,51 @@ pub(super) async fn upstream<C: ClientSide>(
     };
     client.send_head(x, body);
     Ok(Relayed {
-        connection,
-        body: incoming,
-        held: first,
-        is_reusable: is_persistent && framed != ResponseFraming::Close && upload != Upload::Refused,
-        upload,
+        leg,
+        held,
+        trailers,
         is_filtered,
         _peer: peer,
         read_ms,
     })
+}
+
+// Takes the head into the exchange; what is left of the answer, and how its end is told.
+fn begun(x: &mut Exchange, via: Via) -> Result<(Leg, ResponseFraming), Stop> {
+    let method = x.upstream.method.as_ref().unwrap_or(&x.request.method);
+    let is_head = method.as_bytes() == b"HEAD";
+    let answer = match via {
+        Via::H1(answer) => answer,
+        Via::H2 { head, answering } => {
+            let length = h2::head::response(x, head.status.as_u16(), &head.headers);
+            let framed = match length {
+                // Headers alone are the whole answer: of a call, its status among them.
+                _ if is_head || answering.body.is_end_stream() => ResponseFraming::None { length },
+                Some(length) => ResponseFraming::Length(length),
+                None => ResponseFraming::Chunked,
+            };
+            return Ok((Leg::H2(answering), framed));
+        }
+    };
+    let H1Answer {
+        mut connection,
+        status_line,
+        upload,
+    } = answer;
+    let head = receive::head(x, &mut connection, &status_line);
+    let Ok(framed) = framing::of_response(&head, &status_line, is_head) else {
+        x.response.headers.clear_spans();
+        return Err(GatewayError::UpstreamInvalid.into());
+    };
+    let is_persistent = receive::keeps_connection(&head, &status_line);
+    receive::clean(x, &head, &status_line);
+    let leg = H1Leg {
+        connection,
+        body: IncomingBody::of_response(framed),
+        is_reusable: is_persistent && framed != ResponseFraming::Close && upload != Upload::Refused,
+        upload,
+    };
+    Ok((Leg::H1(leg), framed))
 }
 
 /// Queues the head with which the upstream agreed to another protocol.
@@ -112,13 +129,13 @@ pub(super) async fn tunnel<C: ClientSide>(
     worker: &Rc<Worker>,
     x: &mut Exchange,
     client: &mut C,
-    answered: Answered,
+    answer: H1Answer,
 ) -> Tunnel {
-    let Answered {
+    let H1Answer {
         mut connection,
         status_line,
         ..
-    } = answered;
+    } = answer;
     let head = receive::head(x, &mut connection, &status_line);
     receive::clean(x, &head, &status_line);
     if let Some(protocol) = status_line.hop.upgrade.clone() {
@@ -333,9 +350,18 @@ fn prepare(x: &mut Exchange, answer: &Answer, page: &Page) {
         );
     }
     for (name, value) in answer.headers.iter() {
+        if name.eq_ignore_ascii_case(b"content-type") && page.content_type.is_some() {
+            continue;
+        }
         response
             .headers
             .append(Text::copy_from(name), Text::copy_from(value));
+    }
+    if let Some(status) = &page.call {
+        response
+            .headers
+            .set("grpc-status", Text::from_integer(status.code));
+        response.headers.set("grpc-message", status.message.clone());
     }
     if !is_server_page && !matches!(answer.status, 204 | 304) {
         response

@@ -6,6 +6,7 @@ use twinplane_engine::text::Text;
 
 use crate::error_page::GatewayError;
 use crate::forwarded::raw_path;
+use crate::grpc;
 use crate::h1::fault::RequestFault;
 use crate::settings::Settings;
 
@@ -154,15 +155,17 @@ fn refuse_by_protocol(x: &Exchange) -> Result<(), GatewayError> {
     if !route.is_grpc {
         return Ok(());
     }
+    let content_type = x.request.headers.get("content-type").unwrap_or_default();
+    if !grpc::has_type(content_type) {
+        return Err(GatewayError::NotGrpc);
+    }
     if x.client.http_version != HttpVersion::Http2 {
         return Err(GatewayError::Http2Required);
     }
-    let content_type = x.request.headers.get("content-type").unwrap_or_default();
-    if content_type.starts_with(b"application/grpc") {
-        Ok(())
-    } else {
-        Err(GatewayError::NotGrpc)
+    if route.is_grpcs_only && x.client.forwarded_scheme == Scheme::Http {
+        return Err(GatewayError::GrpcsRequired);
     }
+    Ok(())
 }
 
 #[cfg(test)]

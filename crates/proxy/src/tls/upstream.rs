@@ -60,6 +60,8 @@ struct Key {
     depth: Option<usize>,
     // Certificate and key as PEM; none: that of the settings, if any.
     client: Option<(Box<str>, Box<str>)>,
+    // Whether HTTP/2 is asked for, for gRPC.
+    is_h2: bool,
 }
 
 /// The client configurations of one worker.
@@ -176,6 +178,7 @@ impl UpstreamConfigs {
             authorities: is_verified.then_some(authorities),
             depth: depth.and_then(|depth| usize::try_from(depth).ok()),
             client,
+            is_h2: entry.is_grpc,
         })
     }
 
@@ -197,7 +200,11 @@ impl UpstreamConfigs {
             Some(identity) => builder.with_client_cert_resolver(Arc::new(OneIdentity(identity))),
             None => builder.with_no_client_auth(),
         };
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = if key.is_h2 {
+            vec![b"h2".to_vec()]
+        } else {
+            vec![b"http/1.1".to_vec()]
+        };
         Ok(config)
     }
 

@@ -58,39 +58,8 @@ impl UpstreamConnection {
 
     /// Connects, and shakes hands where TLS is spoken.
     pub async fn open(key: PoolKey, tls: Option<&UpstreamTls>) -> Result<Box<Self>, ConnectFault> {
-        let io = match &key.place {
-            Place::Unix(path) => UpstreamIo::Unix(
-                UnixStream::connect(&**path)
-                    .await
-                    .map_err(ConnectFault::Refused)?,
-            ),
-            Place::Tcp(address) => {
-                let stream = TcpStream::connect(address)
-                    .await
-                    .map_err(ConnectFault::Refused)?;
-                // Every message is written whole; waiting for more would only cost time.
-                stream.set_nodelay(true).map_err(ConnectFault::Refused)?;
-                match tls {
-                    None => UpstreamIo::Tcp(stream),
-                    Some(tls) => UpstreamIo::Tls(Box::new(Self::secure(stream, tls, &key).await?)),
-                }
-            }
-        };
+        let io = connect(&key, tls).await?;
         Ok(Self::new(io, key))
-    }
-
-    async fn secure(
-        stream: TcpStream,
-        tls: &UpstreamTls,
-        key: &PoolKey,
-    ) -> Result<tokio_rustls::client::TlsStream<TcpStream>, ConnectFault> {
-        let name = key.server_name.as_deref().unwrap_or_default();
-        let name = ServerName::try_from(name.to_owned()).map_err(|_| ConnectFault::ServerName)?;
-        let connector = TlsConnector::from(std::sync::Arc::clone(&tls.config));
-        connector
-            .connect(name, stream)
-            .await
-            .map_err(ConnectFault::Refused)
     }
 
     /// Reads more. Zero: the upstream has closed.
@@ -118,6 +87,42 @@ impl UpstreamConnection {
             self.buffer = BytesMut::new();
         }
     }
+}
+
+/// A stream to where the key leads, with TLS where that is spoken.
+pub async fn connect(key: &PoolKey, tls: Option<&UpstreamTls>) -> Result<UpstreamIo, ConnectFault> {
+    let address = match &key.place {
+        Place::Unix(path) => {
+            let connected = UnixStream::connect(&**path).await;
+            return connected
+                .map(UpstreamIo::Unix)
+                .map_err(ConnectFault::Refused);
+        }
+        Place::Tcp(address) => address,
+    };
+    let stream = TcpStream::connect(address)
+        .await
+        .map_err(ConnectFault::Refused)?;
+    // Every message is written whole; waiting for more would only cost time.
+    stream.set_nodelay(true).map_err(ConnectFault::Refused)?;
+    match tls {
+        None => Ok(UpstreamIo::Tcp(stream)),
+        Some(tls) => Ok(UpstreamIo::Tls(Box::new(secure(stream, tls, key).await?))),
+    }
+}
+
+async fn secure(
+    stream: TcpStream,
+    tls: &UpstreamTls,
+    key: &PoolKey,
+) -> Result<tokio_rustls::client::TlsStream<TcpStream>, ConnectFault> {
+    let name = key.server_name.as_deref().unwrap_or_default();
+    let name = ServerName::try_from(name.to_owned()).map_err(|_| ConnectFault::ServerName)?;
+    let connector = TlsConnector::from(std::sync::Arc::clone(&tls.config));
+    connector
+        .connect(name, stream)
+        .await
+        .map_err(ConnectFault::Refused)
 }
 
 /// Reads what is there into a buffer; `is_streaming` reads more at once. Zero: the peer has closed.

@@ -1,0 +1,297 @@
+//! HTTP/2 connections to upstreams, for gRPC: shared by the requests of a worker that agree on where they lead, many
+//! streams on each. A connection that its upstream has called off, or that is worn, gets no further stream; what runs on
+//! it ends undisturbed.
+pub mod head;
+pub mod stream;
+
+use std::cell::{Cell, RefCell};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use ::h2::client::{Builder, SendRequest};
+use ahash::AHashMap;
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use crate::settings::KeepaliveSettings;
+use crate::timers::Timer;
+use crate::tls::upstream::UpstreamTls;
+use crate::upstream::connection::connect;
+use crate::upstream::io::UpstreamIo;
+use crate::upstream::pool::PoolKey;
+
+/// Streams on one connection, or fewer where its upstream says so.
+pub const STREAMS_MAX: usize = 100;
+/// What an upstream may send ahead of our reading, per stream. The connection's window has room for all streams, so that
+/// one whose client is slow never holds up another.
+const STREAM_WINDOW_BYTES: u32 = 131_072;
+const CONNECTION_WINDOW_BYTES: u32 = 13_107_200;
+/// What a stream may have waiting to be written.
+const SEND_BUFFER_BYTES: usize = 65_536;
+/// Connections that one request waits for: others may have taken the streams of the one before.
+const ROUNDS_MAX: usize = 4;
+
+/// There is no connection: refused, or the handshake failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoConnection;
+
+/// A worker's HTTP/2 connections.
+#[derive(Debug)]
+pub struct H2Pool {
+    settings: KeepaliveSettings,
+    head_bytes_max: u32,
+    places: RefCell<AHashMap<PoolKey, Connections>>,
+}
+
+#[derive(Debug, Default)]
+struct Connections {
+    open: Vec<Rc<Shared>>,
+    connecting: Vec<Rc<Connecting>>,
+}
+
+/// One connection.
+#[derive(Debug)]
+struct Shared {
+    send: SendRequest<Bytes>,
+    streams: Cell<usize>,
+    served: Cell<u64>,
+    idle_since_ms: Cell<u64>,
+    // Gets no further stream.
+    is_retired: Rc<Cell<bool>>,
+}
+
+/// A connection that is being made; several requests wait for it.
+#[derive(Debug, Default)]
+struct Connecting {
+    waiting: Cell<usize>,
+    made: Cell<Option<Result<(), NoConnection>>>,
+    done: Notify,
+}
+
+/// The right to one stream on a connection, for as long as it is held.
+#[derive(Debug)]
+pub struct Lease {
+    pool: Rc<H2Pool>,
+    key: PoolKey,
+    shared: Rc<Shared>,
+    now_ms: u64,
+}
+
+impl Lease {
+    /// For one request.
+    pub fn sender(&self) -> SendRequest<Bytes> {
+        self.shared.send.clone()
+    }
+
+    /// The upstream fell silent: no further request goes this way.
+    pub fn retire(&self) {
+        self.shared.is_retired.set(true);
+    }
+
+    /// Tells the time, from which the connection counts as idle if this was its last stream.
+    pub fn ends_at(&mut self, now_ms: u64) {
+        self.now_ms = now_ms;
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let shared = &self.shared;
+        shared.streams.set(shared.streams.get() - 1);
+        if shared.streams.get() == 0 {
+            shared.idle_since_ms.set(self.now_ms);
+            self.pool.trim(&self.key);
+        }
+    }
+}
+
+impl Shared {
+    fn is_usable(&self, max_requests: u64) -> bool {
+        let is_worn = max_requests != 0 && self.served.get() >= max_requests;
+        let mut send = self.send.clone();
+        let asked = send.poll_ready(&mut Context::from_waker(Waker::noop()));
+        !is_worn && !self.is_retired.get() && !matches!(asked, Poll::Ready(Err(_)))
+    }
+
+    fn has_room(&self) -> bool {
+        self.streams.get() < self.send.current_max_send_streams().min(STREAMS_MAX)
+    }
+}
+
+impl H2Pool {
+    /// An empty one. `head_bytes_max` bounds the heads of responses.
+    pub fn new(settings: KeepaliveSettings, head_bytes_max: usize) -> Rc<Self> {
+        Rc::new(Self {
+            settings,
+            head_bytes_max: u32::try_from(head_bytes_max).unwrap_or(u32::MAX),
+            places: RefCell::default(),
+        })
+    }
+
+    /// A stream on a connection that is open, or on one made now. `timer` bounds the making of it, which goes on for
+    /// others where this request gives up.
+    pub async fn lease(
+        self: &Rc<Self>,
+        key: &PoolKey,
+        tls: Option<&UpstreamTls>,
+        now_ms: u64,
+        timer: impl Fn() -> (Timer, u64),
+    ) -> Result<Lease, NoConnection> {
+        for _ in 0..ROUNDS_MAX {
+            if let Some(lease) = self.lease_open(key, now_ms) {
+                return Ok(lease);
+            }
+            self.connecting(key, tls, now_ms, &timer).made().await?;
+        }
+        Err(NoConnection)
+    }
+
+    /// How many connections are open.
+    pub fn len(&self) -> usize {
+        let places = self.places.borrow();
+        places.values().map(|place| place.open.len()).sum()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Lets go of what is idle for too long, and of what can serve no more.
+    pub fn sweep(&self, now_ms: u64) {
+        let most_ms = self.settings.idle_timeout_s.saturating_mul(1_000);
+        self.places.borrow_mut().retain(|_, place| {
+            place.open.retain(|shared| {
+                let is_idle = shared.streams.get() == 0;
+                let idle_ms = now_ms.saturating_sub(shared.idle_since_ms.get());
+                let is_too_old = most_ms != 0 && is_idle && idle_ms >= most_ms;
+                !is_too_old && shared.is_usable(self.settings.max_requests)
+            });
+            !place.open.is_empty() || !place.connecting.is_empty()
+        });
+    }
+
+    fn lease_open(self: &Rc<Self>, key: &PoolKey, now_ms: u64) -> Option<Lease> {
+        let mut places = self.places.borrow_mut();
+        let place = places.get_mut(key)?;
+        // A connection closes once its last stream has ended and nobody here holds it.
+        let most = self.settings.max_requests;
+        place.open.retain(|shared| shared.is_usable(most));
+        let shared = place.open.iter().find(|shared| shared.has_room())?;
+        shared.streams.set(shared.streams.get() + 1);
+        shared.served.set(shared.served.get() + 1);
+        Some(Lease {
+            pool: Rc::clone(self),
+            key: key.clone(),
+            shared: Rc::clone(shared),
+            now_ms,
+        })
+    }
+
+    // Joins those who wait for a connection, as long as it will have a stream for each; else begins another one.
+    fn connecting(
+        self: &Rc<Self>,
+        key: &PoolKey,
+        tls: Option<&UpstreamTls>,
+        now_ms: u64,
+        timer: &impl Fn() -> (Timer, u64),
+    ) -> Rc<Connecting> {
+        let mut places = self.places.borrow_mut();
+        let place = places.entry(key.clone()).or_default();
+        let joined = place
+            .connecting
+            .iter()
+            .find(|connecting| connecting.waiting.get() < STREAMS_MAX);
+        if let Some(connecting) = joined {
+            connecting.waiting.set(connecting.waiting.get() + 1);
+            return Rc::clone(connecting);
+        }
+        let connecting = Rc::new(Connecting::default());
+        connecting.waiting.set(1);
+        place.connecting.push(Rc::clone(&connecting));
+        let (pool, key, tls) = (Rc::clone(self), key.clone(), tls.cloned());
+        let (begun, (timer, within_ms)) = (Rc::clone(&connecting), timer());
+        tokio::task::spawn_local(async move {
+            let opening = pin!(connect(&key, tls.as_ref()));
+            let opened = timer.within(within_ms, opening).await;
+            let made = match opened {
+                Ok(Ok(io)) => pool.shake_hands(io, &key, now_ms).await,
+                _ => Err(NoConnection),
+            };
+            if let Some(place) = pool.places.borrow_mut().get_mut(&key) {
+                place.connecting.retain(|other| !Rc::ptr_eq(other, &begun));
+            }
+            begun.made.set(Some(made));
+            begun.done.notify_waiters();
+        });
+        connecting
+    }
+
+    // The preface is written and not waited for: a peer that speaks no HTTP/2 is found out by the first request.
+    async fn shake_hands(
+        &self,
+        io: UpstreamIo,
+        key: &PoolKey,
+        now_ms: u64,
+    ) -> Result<(), NoConnection> {
+        let mut builder = Builder::new();
+        builder
+            .enable_push(false)
+            .initial_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_send_buffer_size(SEND_BUFFER_BYTES)
+            .max_header_list_size(self.head_bytes_max);
+        let shaken = builder.handshake::<_, Bytes>(io).await;
+        let (send, connection) = shaken.map_err(|_| NoConnection)?;
+        let is_retired = Rc::new(Cell::new(false));
+        let shared = Shared {
+            send,
+            streams: Cell::new(0),
+            served: Cell::new(0),
+            idle_since_ms: Cell::new(now_ms),
+            is_retired: Rc::clone(&is_retired),
+        };
+        tokio::task::spawn_local(async move {
+            // How it ended, each of its streams is told.
+            let _ended = connection.await;
+            is_retired.set(true);
+        });
+        let mut places = self.places.borrow_mut();
+        let place = places.entry(key.clone()).or_default();
+        place.open.push(Rc::new(shared));
+        Ok(())
+    }
+
+    // Keeps no more idle connections under a key than the settings say: the one that became idle first goes.
+    fn trim(&self, key: &PoolKey) {
+        let mut places = self.places.borrow_mut();
+        let Some(place) = places.get_mut(key) else {
+            return;
+        };
+        let idle = || place.open.iter().filter(|one| one.streams.get() == 0);
+        if idle().count() <= self.settings.pool_size {
+            return;
+        }
+        let Some(first) = idle().map(|one| one.idle_since_ms.get()).min() else {
+            return;
+        };
+        let found = place
+            .open
+            .iter()
+            .position(|one| one.streams.get() == 0 && one.idle_since_ms.get() == first);
+        found.map(|at| place.open.remove(at));
+    }
+}
+
+impl Connecting {
+    async fn made(&self) -> Result<(), NoConnection> {
+        loop {
+            let done = self.done.notified();
+            if let Some(made) = self.made.get() {
+                return made;
+            }
+            done.await;
+        }
+    }
+}
