@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from twinplane.pdk import Visit
 
 _MARGIN_S = 0.2
+_CLOSE_S = 5.0
 Failed = Callable[[Any, BaseException], None]
+T = TypeVar("T")
 
 
 class Coroutines:
@@ -23,6 +26,7 @@ class Coroutines:
         self._guard = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._thread: threading.Thread | None = None
 
     def __len__(self) -> int:
         return self._under_way
@@ -37,12 +41,20 @@ class Coroutines:
         loop.call_soon_threadsafe(self._begin, started, visit, timeout_s, failed)
         return True
 
-    def close(self) -> None:
-        """Cancel what is under way and end the thread."""
+    def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Run something beside requests."""
+        with self._guard:
+            loop = self._loop or self._start()
+        return asyncio.run_coroutine_threadsafe(work, loop)
+
+    def close(self, last: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Cancel what is under way, do `last`, end the thread. Waits for that a while."""
         with self._guard:
             loop, self._loop = self._loop, None
         if loop is not None:
-            loop.call_soon_threadsafe(self._end, loop)
+            loop.call_soon_threadsafe(self._end, loop, last)
+            assert self._thread is not None
+            self._thread.join(_CLOSE_S)
 
     def _start(self) -> asyncio.AbstractEventLoop:
         loop = self._loop = asyncio.new_event_loop()
@@ -52,7 +64,8 @@ class Coroutines:
             loop.run_forever()
             loop.close()
 
-        threading.Thread(target=work, name="plugins-loop", daemon=True).start()
+        self._thread = threading.Thread(target=work, name="plugins-loop", daemon=True)
+        self._thread.start()
         return loop
 
     def _begin(
@@ -81,12 +94,14 @@ class Coroutines:
             with self._guard:
                 self._under_way -= 1
 
-    def _end(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _end(self, loop: asyncio.AbstractEventLoop, last: Callable[[], Awaitable[None]] | None) -> None:
         async def drain() -> None:
-            tasks = list(self._tasks)
+            tasks = asyncio.all_tasks() - {asyncio.current_task()}
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            if last is not None:
+                await last()
             loop.stop()
 
         self._draining = loop.create_task(drain())

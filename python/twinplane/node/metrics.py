@@ -61,6 +61,10 @@ _HELP = {
     "twinplane_python_plugin_calls_refused_total": "Calls that found no room in the queue of plugins in Python.",
     "twinplane_python_plugin_calls_interrupted_total": "Calls that ran over their time and were interrupted.",
     "twinplane_python_plugin_log_entries_lost_total": "Entries of the log phase dropped because too many waited.",
+    "twinplane_python_plugin_task_failures_total": "Runs of periodic tasks of plugins that raised.",
+    "twinplane_python_plugin_series_lost_total": "Values of metrics of plugins that had no room for a series.",
+    "twinplane_python_plugin_cache_evictions_total": "Entries of a plugin's cache that made room before their time.",
+    "twinplane_python_plugin_http_requests_total": "Requests that plugins made of their own, by what came of them.",
     "twinplane_python_plugin_log_failures_total": "Entries of the log phase that a plugin raised on.",
     "twinplane_invariant_broken_total": "Requests failed because of a fault of the gateway itself.",
 }
@@ -106,6 +110,7 @@ _PLUGIN_COUNTS = {
     "refused": "twinplane_python_plugin_calls_refused_total",
     "interrupted": "twinplane_python_plugin_calls_interrupted_total",
     "log_entries_lost": "twinplane_python_plugin_log_entries_lost_total",
+    "task_failures": "twinplane_python_plugin_task_failures_total",
     "log_failures": "twinplane_python_plugin_log_failures_total",
 }
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
 import orjson
 
-from twinplane.pdk import Answer, Cache, Chunk, Context, Plugin, Request, Response, Visit, WholeResponse
+from twinplane.pdk import Answer, Chunk, Context, Plugin, Request, Response, Surroundings, Visit, WholeResponse
 
 Handler = Callable[..., object]
 Spawn = Callable[[Visit, Callable[[], Any]], None]
 TellLog = Callable[[str, BaseException], None]
+AwaitLog = Callable[[Coroutine[Any, Any, Any]], None]
+"""Waits until a coroutine has ended."""
 
 LATER = True
 """What the core takes for: the verdict comes later."""
@@ -26,46 +27,49 @@ _VIEWS: Mapping[str, Callable[[Visit], Any]] = {
 }
 
 
-def handlers(plugin: Plugin[Any], config: Any, cache: Cache, spawn: Spawn, tell_log: TellLog) -> dict[str, Handler]:
+def handlers(
+    plugin: Plugin[Any], config: Any, *, spawn: Spawn, tell_log: TellLog, await_log: AwaitLog
+) -> dict[str, Handler]:
     """A callable for each phase, with the configuration bound in."""
+    around = plugin.node
     found: dict[str, Handler] = {}
     for phase in plugin.phases():
         method = getattr(plugin, phase)
         if phase == "log":
-            found[phase] = _logging(plugin.name, method, config, tell_log)
+            found[phase] = _logging(plugin.name, method, config, tell_log, await_log)
         elif inspect.iscoroutinefunction(method):
-            found[phase] = _awaiting(method, _VIEWS[phase], config, cache, spawn)
+            found[phase] = _awaiting(method, _VIEWS[phase], config, around, spawn)
         else:
-            found[phase] = _calling(method, _VIEWS[phase], config, cache)
+            found[phase] = _calling(method, _VIEWS[phase], config, around)
     return found
 
 
-def _calling(method: Callable[..., Any], view: Callable[[Visit], Any], config: Any, cache: Cache) -> Handler:
+def _calling(method: Callable[..., Any], view: Callable[[Visit], Any], config: Any, around: Surroundings) -> Handler:
     def call(visit: Visit) -> object:
-        answer = method(view(visit), Context(visit, cache), config)
+        answer = method(view(visit), Context(visit, around), config)
         return None if answer is None else _crossing(answer)
 
     return call
 
 
 def _awaiting(
-    method: Callable[..., Awaitable[Any]], view: Callable[[Visit], Any], config: Any, cache: Cache, spawn: Spawn
+    method: Callable[..., Awaitable[Any]], view: Callable[[Visit], Any], config: Any, around: Surroundings, spawn: Spawn
 ) -> Handler:
     def call(visit: Visit) -> object:
-        spawn(visit, lambda: _checked(method(view(visit), Context(visit, cache), config)))
+        spawn(visit, lambda: _checked(method(view(visit), Context(visit, around), config)))
         return LATER
 
     return call
 
 
-def _logging(name: str, method: Callable[..., Any], config: Any, tell_log: TellLog) -> Handler:
+def _logging(name: str, method: Callable[..., Any], config: Any, tell_log: TellLog, await_log: AwaitLog) -> Handler:
     def call(entries: list[bytes]) -> object:
         for entry in entries:
             try:
                 given = method(orjson.loads(entry), config)
                 if inspect.iscoroutine(given):
-                    asyncio.run(given)
-            except Exception as error:
+                    await_log(given)
+            except (Exception, SystemExit) as error:
                 tell_log(name, error)
         return None
 

@@ -5,9 +5,12 @@ The core queues requests and keeps the time; nothing here decides what becomes o
 
 from __future__ import annotations
 
+import concurrent.futures
 import ctypes
 import functools
+import inspect
 import logging
+import ssl
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,30 +18,21 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
+from twinplane.node.background import Background
 from twinplane.node.coroutines import Coroutines
+from twinplane.node.plugin_lending import HostLimits, PluginLending, no_secrets
+from twinplane.node.plugin_tasks import PluginTasks
 
 if TYPE_CHECKING:
     from twinplane.pdk import Plugin, Visit
 
 _log = logging.getLogger(__name__)
 _MS = 1000
+_LOG_S = 30.0
 
 
 class PhaseOverdue(BaseException):
     """Raised inside a phase that runs longer than it may: no handler of `Exception` keeps it going."""
-
-
-@dataclass(frozen=True, slots=True)
-class HostLimits:
-    """What plugins in Python may take."""
-
-    threads: int = 4
-    calls_max: int = 1000
-    """Calls that wait for a thread; and, apart from that, coroutines under way."""
-    timeout_ms: int = 1000
-    fails_open: bool = False
-    log_entries_max: int = 10_000
-    response_bytes_max: int = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +64,30 @@ class PluginHost:
 
     late = PhaseOverdue
 
-    def __init__(self, limits: HostLimits, classes: Sequence[type[Plugin[Any]]] = ()) -> None:
-        """`classes` are the plugins that do not come with twinplane. Nothing runs until one is configured."""
+    def __init__(
+        self,
+        limits: HostLimits,
+        classes: Sequence[type[Plugin[Any]]] = (),
+        *,
+        secret: Callable[[str], str] = no_secrets,
+        trust: Callable[[], ssl.SSLContext] = ssl.create_default_context,
+    ) -> None:
+        """`classes` are the plugins that do not come with twinplane. Nothing runs until one is configured.
+
+        `secret` looks up what a reference leads to, `trust` says whom requests of plugins believe over TLS.
+        """
         self._limits = limits
         self._classes: dict[str, type[Plugin[Any]]] = {each.name: each for each in classes}
         self.instances: dict[str, Plugin[Any]] = {}
         """The plugins that configurations have named so far."""
-        self._caches: dict[str, Any] = {}
+        self._lending = PluginLending(limits, secret, trust)
         self._building: dict[str, list[Any]] = {}
         self._configured: set[str] = set()
         self._core: PluginCore | None = None
         self._threads: list[threading.Thread] = []
         self._coroutines = Coroutines(limits.calls_max)
+        self._background = Background()
+        self._tasks = PluginTasks(self._coroutines, self._background)
         # A C function: while the core calls it, no other thread runs Python.
         self.interrupt = ctypes.pythonapi.PyThreadState_SetAsyncExc
         self.interrupt.argtypes = (ctypes.c_ulong, ctypes.py_object)
@@ -114,7 +120,13 @@ class PluginHost:
         fails = instance.on_failure
         timeout_ms = instance.timeout_ms or self._limits.timeout_ms
         return Built(
-            handlers(instance, read, self._cache(name), functools.partial(self._spawn, timeout_ms), self._tell_log),
+            handlers(
+                instance,
+                read,
+                spawn=functools.partial(self._spawn, timeout_ms),
+                tell_log=self._tell_log,
+                await_log=lambda given: self._coroutines.submit(given).result(_LOG_S),
+            ),
             fails_open=self._limits.fails_open if fails is None else fails == "fail_open",
             timeout_ms=timeout_ms,
             body_bytes_max=instance.body_bytes_max or None,
@@ -125,12 +137,11 @@ class PluginHost:
         """What was built is in force: threads are there for it, and each plugin is told of all its configurations."""
         if self._building:
             self._start_threads()
-        for name in self._configured | set(self._building):
-            try:
-                self.instances[name].configure(self._building.get(name, []))
-            except Exception:
-                _log.exception("python_plugin_configure_failed plugin=%s", name)
+        told = [self._tell(name, self._building.get(name, [])) for name in self._configured | set(self._building)]
+        # Those that are quick are done when the configuration is; the others take their time.
+        concurrent.futures.wait(told, self._limits.timeout_ms / _MS)
         self._configured = set(self._building)
+        self._tasks.follow({name: self.instances[name] for name in self._configured})
 
     def attach(self, core: PluginCore) -> None:
         """The core has started."""
@@ -168,25 +179,44 @@ class PluginHost:
         if self._core is None or not (self._threads or self._classes):
             return {}
         counts = self._core.plugin_counts()
-        return {**counts, "coroutines": len(self._coroutines), "log_failures": self.log_failures_total}
+        own = {"log_failures": self.log_failures_total, "task_failures": self._tasks.failures_total}
+        return {**counts, **own, "coroutines": len(self._coroutines)}
+
+    def series(self) -> list[dict[str, Any]]:
+        """What plugins have measured, in the form that the core tells its own series in."""
+        return self._lending.series()
 
     def close(self, grace_s: float) -> None:
         """The core has stopped: wait for what is left of the log phase. Blocks."""
         for thread in self._threads:
             thread.join(grace_s / max(len(self._threads), 1))
-        self._coroutines.close()
+        self._background.close()
+        self._coroutines.close(self._lending.close)
 
     def _instance(self, name: str) -> Plugin[Any]:
         found = self.instances.get(name)
         if found is None:
             plugin = self._classes.get(name) or _bundled(name)
-            found = self.instances[name] = plugin()
+            found = plugin()
+            found.node = self._lending.to(name)
+            self.instances[name] = found
         return found
 
-    def _cache(self, name: str) -> Any:
-        from twinplane.pdk import Cache  # noqa: PLC0415 - as above
+    def _tell(self, name: str, configs: Sequence[Any]) -> concurrent.futures.Future[Any]:
+        instance = self.instances[name]
 
-        return self._caches.setdefault(name, Cache())
+        def tell() -> None:
+            given = instance.configure(configs)
+            if inspect.iscoroutine(given):
+                self._coroutines.submit(given).result(_LOG_S)
+
+        def tell_failure(done: concurrent.futures.Future[Any]) -> None:
+            if (error := done.exception()) is not None:
+                _log.error("python_plugin_configure_failed plugin=%s", name, exc_info=error)
+
+        telling = self._background.run(tell)
+        telling.add_done_callback(tell_failure)
+        return telling
 
     def _start_threads(self) -> None:
         core = self._core

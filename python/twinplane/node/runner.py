@@ -42,7 +42,8 @@ from twinplane.node.link_settings import read_endpoint, read_forward_proxy, read
 from twinplane.node.log_sinks import Surroundings
 from twinplane.node.logs import LogDelivery
 from twinplane.node.pauses import watch_pauses
-from twinplane.node.plugin_host import HostLimits, PluginHost
+from twinplane.node.plugin_host import PluginHost
+from twinplane.node.plugin_lending import HostLimits
 from twinplane.node.probing import Prober
 from twinplane.node.renewal import read_pem
 from twinplane.node.seal import Keyring, SealKey, read_keyring
@@ -90,7 +91,9 @@ class Node:
         """
         self._vaults = Vaults(environ or {}, settings.vault_env_prefix)
         self._settings = settings
-        self.plugins = PluginHost(_host_limits(settings), plugins)
+        self.plugins = PluginHost(
+            _host_limits(settings), plugins, secret=self._vaults.secret, trust=lambda: _tls_context(settings)
+        )
         """The plugins in Python."""
         self._prefix = prefix
         self._declared = declared
@@ -157,6 +160,7 @@ class Node:
                     audit=audit.counts,
                     license_expires_at=lambda: self._gate.expires_at,
                     plugins=self.plugins.counts,
+                    plugin_series=self.plugins.series,
                     probes=prober.facts,
                     takes_target_health=settings["status_target_health"],
                     explains=settings["status_explain"],
@@ -408,6 +412,8 @@ def _host_limits(settings: NodeSettings) -> HostLimits:
         fails_open=settings["python_plugin_failure"] == "fail_open",
         log_entries_max=settings["python_plugin_log_queue"],
         response_bytes_max=settings["python_plugin_response"],
+        http_connections_max=settings["python_plugin_http_connections"],
+        http_response_bytes_max=settings["python_plugin_http_response"],
     )
 
 

@@ -86,6 +86,8 @@ class StatusFacts:
     explains: bool = False
     """Whether the port tells what would become of requests."""
     license_expires_at: Callable[[], float | None] = lambda: None
+    plugin_series: Callable[[], Sequence[Mapping[str, Any]]] = list
+    """What plugins in Python measure, in the form of the core's own series."""
     plugins: Callable[[], Mapping[str, int]] = dict
     """How calls of plugins in Python fare; empty where there are none."""
     probes: ProbeFacts | None = None
@@ -185,7 +187,8 @@ class StatusApi:
             *health_samples(core.get("upstream_health", ())),
             *dns_samples(core.get("dns", {})),
         ]
-        return HttpAnswer(200, exposition(core, samples), CONTENT_TYPE)
+        series = [*core.get("prometheus", ()), *self._facts.plugin_series()]
+        return HttpAnswer(200, exposition({**core, "prometheus": series}, samples), CONTENT_TYPE)
 
     def _core_samples(self, core: Mapping[str, Any]) -> list[Sample]:
         facts, connections = self._facts, core["connections"]

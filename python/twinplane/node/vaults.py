@@ -43,6 +43,12 @@ class Vaults:
             raise PayloadRefused(faults)
         return orjson.dumps(document)
 
+    def secret(self, reference: str) -> str:
+        """What a reference to the vault `env` leads to. Raises UnresolvedReference."""
+        if not is_reference(reference):
+            raise UnresolvedReference("is no reference: it is written {vault://env/my-secret}")
+        return secret(reference, self.environ, _prefixes((), self.env_prefix))
+
 
 def _prefixes(vaults: Sequence[Mapping[str, Any]], env_prefix: str | None) -> dict[str, str]:
     """What is put before the name of a variable, by the name of the vault in references."""

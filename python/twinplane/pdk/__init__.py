@@ -4,9 +4,13 @@ from twinplane.pdk.answer import Answer
 from twinplane.pdk.cache import Cache
 from twinplane.pdk.context import Consumers, Context
 from twinplane.pdk.entities import Consumer, Credential, Route, Service
+from twinplane.pdk.http import Http, HttpFailed, HttpResponse, HttpResponseTooLarge
+from twinplane.pdk.meter import Meter
 from twinplane.pdk.plugin import PHASES, Config, Outcome, Plugin
 from twinplane.pdk.request import BodyTooLarge, Request
 from twinplane.pdk.response import Chunk, Response, WholeResponse
+from twinplane.pdk.surroundings import Surroundings
+from twinplane.pdk.tasks import every
 from twinplane.pdk.visit import Visit
 
 __all__ = [
@@ -20,12 +24,19 @@ __all__ = [
     "Consumers",
     "Context",
     "Credential",
+    "Http",
+    "HttpFailed",
+    "HttpResponse",
+    "HttpResponseTooLarge",
+    "Meter",
     "Outcome",
     "Plugin",
     "Request",
     "Response",
     "Route",
     "Service",
+    "Surroundings",
     "Visit",
     "WholeResponse",
+    "every",
 ]

@@ -11,6 +11,9 @@ from twinplane.pdk.request import Request
 
 if TYPE_CHECKING:
     from twinplane.pdk.cache import Cache
+    from twinplane.pdk.http import Http
+    from twinplane.pdk.meter import Meter
+    from twinplane.pdk.surroundings import Surroundings
     from twinplane.pdk.visit import Visit
 
 
@@ -38,14 +41,32 @@ class Consumers:
 class Context:
     """What surrounds a request: who asks, where it goes, what the plugin keeps, where it logs."""
 
-    __slots__ = ("_visit", "cache", "request")
+    __slots__ = ("_around", "_visit", "request")
 
-    def __init__(self, visit: Visit, cache: Cache) -> None:
+    def __init__(self, visit: Visit, around: Surroundings) -> None:
         self._visit = visit
-        self.cache = cache
-        """Shared by all requests of this plugin."""
+        self._around = around
         self.request = Request(visit)
         """The request, in the phases of the response too."""
+
+    @property
+    def cache(self) -> Cache:
+        """Shared by all requests of this plugin."""
+        return self._around.cache
+
+    @property
+    def http(self) -> Http:
+        """Requests to other servers, from phases that are `async`."""
+        return self._around.http
+
+    @property
+    def meter(self) -> Meter:
+        """Counters and histograms of this plugin on `/metrics`."""
+        return self._around.meter
+
+    def secret(self, reference: str) -> str:
+        """The secret behind a reference, `{vault://env/my-secret}`. Raises LookupError."""
+        return self._around.secret(reference)
 
     @property
     def request_id(self) -> str:

@@ -9,6 +9,7 @@ from twinplane.pdk.answer import Answer
 from twinplane.pdk.context import Context
 from twinplane.pdk.request import Request
 from twinplane.pdk.response import Chunk, Response, WholeResponse
+from twinplane.pdk.surroundings import Surroundings
 from twinplane.schema import Record
 
 PHASES = ("rewrite", "access", "response", "header_filter", "body_filter", "log")
@@ -49,11 +50,14 @@ class Plugin(Generic[C]):
     scopes: ClassVar[tuple[Literal["service", "route", "consumer"], ...]] = ("service", "route", "consumer")
     """What it may be attached to, beside everything."""
 
+    node: Surroundings
+    """What the node lends the plugin, beside phases too: cache, http, meter, secret. Set before anything is called."""
+
     def prepare(self, config: C) -> None:
         """A configured plugin is about to be served. What is raised refuses the whole configuration, with its words."""
 
-    def configure(self, configs: Sequence[C]) -> None:
-        """A configuration of the node is in force: all that it has for this plugin."""
+    def configure(self, configs: Sequence[C]) -> Awaitable[None] | None:
+        """A configuration of the node is in force: all that it has for this plugin. Requests do not wait for it."""
 
     def rewrite(self, request: Request, ctx: Context, config: C) -> Outcome:
         """Before the route is known; plugins that are attached to nothing only."""

@@ -47,6 +47,18 @@ PYTHON_PLUGINS: tuple[Setting, ...] = (
         "otherwise; over that, it is refused with 502, or passes without the plugin where that fails open.",
     ),
     Setting(
+        "python_plugin_http_connections",
+        integer(1, 10_000),
+        "100",
+        "Connections that requests of plugins in Python to other servers may have, all together.",
+    ),
+    Setting(
+        "python_plugin_http_response",
+        integer(1, 1_073_741_824, unit="bytes"),
+        "8388608",
+        "How long the answer to a request of a plugin in Python may be.",
+    ),
+    Setting(
         "python_plugin_log_queue",
         integer(1, 10_000_000, unit="entries"),
         "10000",

@@ -15,7 +15,7 @@ START = "{vault://"
 ENV = "env"
 
 
-class UnresolvedReference(Exception):
+class UnresolvedReference(LookupError):
     """A reference that leads to no secret; its text says why, and never shows a secret."""
 
 

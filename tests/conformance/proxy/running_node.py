@@ -22,7 +22,8 @@ from twinplane.control import declarative
 from twinplane.node.authority import Identity
 from twinplane.node.core_settings import node_core_settings
 from twinplane.node.metrics import exposition, health_samples
-from twinplane.node.plugin_host import HostLimits, PluginHost
+from twinplane.node.plugin_host import PluginHost
+from twinplane.node.plugin_lending import HostLimits
 from twinplane.registry import RouterFlavor
 from twinplane.settings import load_node_settings
 
