@@ -215,14 +215,16 @@ pub fn upstream_path_v1(base: &[u8], path: &[u8], taken: Option<usize>, strip: b
     }
 }
 
-/// Whether servers are known to read a path in normal form in different ways: an escaped slash, a backslash, a `;`, an
-/// escape within an escape, bytes that are no UTF-8. A rule on one reading says nothing of the others.
+/// Whether servers are known to read a path in normal form in different ways: an escaped slash, a backslash, a `;`, a
+/// plain `#` (some cut there), a control byte, an escape within an escape, bytes that are no UTF-8. A rule on one reading
+/// says nothing of the others.
 pub fn is_ambiguous(path: &[u8]) -> bool {
-    let is_suspect = |byte: &u8| matches!(byte, b'%' | b'\\' | b';') || !byte.is_ascii();
+    let is_mark = |byte: &u8| matches!(byte, b'\\' | b';' | b'#') || byte.is_ascii_control();
+    let is_suspect = |byte: &u8| *byte == b'%' || is_mark(byte) || !byte.is_ascii();
     if !path.iter().any(is_suspect) {
         return false;
     }
-    let is_plain_mark = path.iter().any(|byte| matches!(byte, b'\\' | b';'));
+    let is_plain_mark = path.iter().any(is_mark);
     // Escapes of a normal form are in upper case.
     let is_escaped_mark = memchr::memchr_iter(b'%', path).any(|at| {
         let code = path.get(at + 1..at + 3).unwrap_or_default();
@@ -284,6 +286,9 @@ mod tests {
             "/a%252Fb",
             "/a%252e%252e",
             "/%C0%AFa",
+            "/a#/b",
+            "/a%0d%0ab",
+            "/a%09",
         ] {
             assert!(is_ambiguous(&normalise(path.as_bytes()).unwrap()), "{path}");
         }
@@ -295,6 +300,7 @@ mod tests {
             "/100%25",
             "/a%25zz",
             "/a%3Db@c",
+            "/a%23b",
         ] {
             assert!(
                 !is_ambiguous(&normalise(path.as_bytes()).unwrap()),

@@ -226,6 +226,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let mut x = request::open(&worker, &self.info, opening);
         if let Some(fault) = fault.or_else(|| self.body_fault(&x)) {
             self.reply.keeps_alive = false;
+            x.request.path = raw_path(&x);
             request::refuse(&worker, &mut x, self, fault).await;
             return false;
         }
@@ -305,7 +306,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         };
         let worker = Rc::clone(&self.worker);
         let mut x = request::open(&worker, &self.info, opening);
-        x.request.path = Text::copy_from(crate::forwarded::raw_path(x.request.target.as_bytes()));
+        x.request.path = raw_path(&x);
         if fault != RequestFault::TimedOut {
             worker.recorder.count(
                 Counter::LimitsBroken,
@@ -380,6 +381,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
         }
     }
+}
+
+// What a refused request's record shows of its target, which has no normal form or was never asked for one.
+fn raw_path(x: &Exchange) -> Text {
+    Text::copy_from(crate::forwarded::raw_path(x.request.target.as_bytes()))
 }
 
 fn keeps_alive(line: &RequestLine, headers: &Headers) -> bool {

@@ -121,7 +121,7 @@ def _without_padding(flags: int, payload: bytes) -> bytes:
 
 
 def _take_headers(answer: Answer, block: bytes) -> None:
-    fields = list(_fields(block))
+    fields = list(fields_of(block))
     if answer.status is None:
         answer.headers = fields
         answer.status = next((int(value) for name, value in fields if name == ":status"), None)
@@ -129,7 +129,8 @@ def _take_headers(answer: Answer, block: bytes) -> None:
         answer.trailers = fields
 
 
-def _fields(block: bytes) -> Iterator[tuple[str, str]]:
+def fields_of(block: bytes) -> Iterator[tuple[str, str]]:
+    """The fields of a block that was written without a dynamic table."""
     at = 0
     while at < len(block):
         first = block[at]

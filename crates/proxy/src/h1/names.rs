@@ -161,6 +161,7 @@ impl Known {
                 | ContentLength
                 | TransferEncoding
                 | Te
+                | Trailer
                 | Upgrade
                 | Expect
                 | Proxy

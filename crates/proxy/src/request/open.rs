@@ -77,16 +77,22 @@ pub fn open(worker: &Worker, info: &ConnInfo, opening: Opening) -> Exchange {
 // Fields that `Connection` names concern one hop. They go before anything looks at the request, so that what filters
 // add later cannot be named away; fields the proxy acts on cannot be named at all.
 fn remove_nominated(headers: &mut Headers) {
-    let Some(first) = headers.get("connection") else {
+    if !headers.contains("connection") {
         return;
-    };
+    }
     let is_usual = |option: &[u8]| {
         option.is_empty()
             || [&b"keep-alive"[..], b"close", b"upgrade"]
                 .iter()
                 .any(|usual| option.eq_ignore_ascii_case(usual))
     };
-    let options = || first.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    // Several lines are one list.
+    let options = || {
+        headers
+            .get_all("connection")
+            .flat_map(|value| value.split(|byte| *byte == b','))
+            .map(<[u8]>::trim_ascii)
+    };
     if options().all(is_usual) {
         return;
     }

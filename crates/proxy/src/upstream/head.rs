@@ -8,13 +8,18 @@ use crate::h1::names::{Known, known_in_any_spelling};
 use crate::h1::scan;
 use crate::settings::Settings;
 
-/// Whether the client asks for a protocol that is passed through: WebSocket, as on a real node.
+/// Whether the client asks for a protocol that is passed through: WebSocket, as on a real node. A field of one hop counts
+/// only where `Connection` names it: one that came along from a hop before asks for nothing.
 pub fn asks_for_upgrade(x: &Exchange) -> bool {
+    let headers = &x.request.headers;
     x.client.http_version == HttpVersion::Http11
-        && x.request
-            .headers
+        && headers
             .get("upgrade")
             .is_some_and(|value| value.eq_ignore_ascii_case(b"websocket"))
+        && headers
+            .get_all("connection")
+            .flat_map(|value| value.split(|byte| *byte == b','))
+            .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
 }
 
 /// Writes the head.

@@ -24,6 +24,8 @@ pub(super) struct Key<'a> {
     consumer: &'a str,
     route: &'a str,
     method: &'a [u8],
+    // As everything is decided by, and as it was sent.
+    path: Vec<u8>,
     target: Vec<u8>,
     has_query: bool,
     version: &'static str,
@@ -37,7 +39,7 @@ impl Variation {
     pub(super) fn key<'a>(&'a self, x: &'a Exchange) -> Key<'a> {
         let target = x.request.target.as_bytes();
         let query_at = target.iter().position(|byte| *byte == b'?');
-        let mut path = target[..query_at.unwrap_or(target.len())].to_vec();
+        let mut path = x.request.path.as_bytes().to_vec();
         if self.ignores_case {
             path.make_ascii_lowercase();
         }
@@ -56,7 +58,8 @@ impl Variation {
                 .map_or("", |consumer| &consumer.model.id),
             route: x.route().map_or("default", |route| &route.model.id),
             method: x.request.method.as_bytes(),
-            target: path,
+            path,
+            target: target[..query_at.unwrap_or(target.len())].to_vec(),
             has_query: query_at.is_some(),
             version: match x.client.http_version {
                 HttpVersion::Http10 => "1.0",
@@ -108,7 +111,7 @@ impl Key<'_> {
         put(&mut out, self.consumer.as_bytes());
         put(&mut out, self.route.as_bytes());
         put(&mut out, self.method);
-        put(&mut out, &self.target);
+        put(&mut out, &self.path);
         for (name, values) in &self.arguments {
             put(&mut out, name);
             for value in values {
