@@ -146,8 +146,8 @@ def run_twinplane(
         [*before, sys.executable, "-m", "twinplane", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        # The audit port has a fixed number: processes side by side on one machine ask for it by option only.
-        env={**clean, "TWINPLANE_AUDIT_LISTEN": "off", **(environ or {})},
+        # These ports have fixed numbers: processes side by side on one machine ask for them by option only.
+        env={**clean, "TWINPLANE_AUDIT_LISTEN": "off", "KONG_ADMIN_LISTEN": "off", **(environ or {})},
     )
     if process.stdout is not None and hasattr(fcntl, "F_SETPIPE_SZ"):
         # Nobody reads while it runs: what it logs must have room, or it stands still.

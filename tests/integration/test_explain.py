@@ -16,7 +16,8 @@ from tests.conformance.proxy.scripted_upstream import Upstreams
 
 from twinplane.cli.program import main
 from twinplane.node.explain import BadQuestionError, core_question
-from twinplane.node.http import HttpAnswer, HttpRequest
+from twinplane.node.http import HttpAnswer
+from twinplane.node.http_request import HttpRequest
 from twinplane.node.lint import CODES
 from twinplane.node.status import StatusApi, StatusFacts
 

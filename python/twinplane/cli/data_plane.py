@@ -14,9 +14,11 @@ from twinplane.cli.enabling import enabled_plugins
 from twinplane.cli.errors import DirectoryUnusable, LicenseRefused, StartError
 from twinplane.cli.process import allow_open_files, lock_directory, log_to_stderr, make_directory, set_log_level
 from twinplane.cli.signals import stop_on_signals
-from twinplane.node.declared import DeclaredConfig, read_declared
+from twinplane.node.admin_part import AdminFace
+from twinplane.node.cache import ConfigCache
+from twinplane.node.declared import POSTED_NAME, DeclaredConfig, read_declared, read_posted
 from twinplane.node.errors import LicenseExpired, NodeStartError
-from twinplane.node.runner import DECLARED_REFUSED, Node
+from twinplane.node.runner import DECLARED_REFUSED, Node, node_keyring
 from twinplane.settings import NodeSettings, SettingsError
 
 log = logging.getLogger("data_plane")
@@ -56,8 +58,8 @@ async def _serve(settings: NodeSettings, prefix: Path, parent_fd: int, load: Loa
     stop = stop_on_signals(parent_fd, reload=wanted.set)
     try:
         plugins = enabled_plugins(settings["plugins"] or ())
-        declared = await asyncio.to_thread(_declared, settings)
-        node = Node(settings, prefix, declared, plugins, environ)
+        declared = await asyncio.to_thread(_declared, settings, prefix)
+        node = Node(settings, prefix, declared, plugins, environ, admin=_admin_face(settings))
         async with node.running():
             rereading = asyncio.create_task(_reread_when(wanted, settings, node, load))
             await stop.wait()
@@ -93,21 +95,40 @@ async def _reread(settings: NodeSettings, node: Node, load: Load) -> NodeSetting
     for name in sorted(changed):
         log.warning("setting_needs_restart name=%s", name)
     # The file may be another one even where its name is not.
-    if settings["role"] != "data_plane":
-        declared = await asyncio.to_thread(_declared, found)
+    if settings["role"] != "data_plane" and _names_configuration(found):
+        declared = await asyncio.to_thread(_declared, found, None)
         assert declared is not None
         await node.declare(declared)
     log.info("settings_reread path=%s", found.path)
     return found
 
 
-def _declared(settings: NodeSettings) -> DeclaredConfig | None:
-    """The configuration of a node that has no control plane; None for one that has."""
+def _names_configuration(settings: NodeSettings) -> bool:
+    return bool(settings["declarative_config"] or settings["declarative_config_string"])
+
+
+def _declared(settings: NodeSettings, prefix: Path | None) -> DeclaredConfig | None:
+    """The configuration of a node that has no control plane; None for one that has.
+
+    Where the settings name none it is what was posted last, which is kept in the prefix.
+    """
     if settings["role"] == "data_plane":
         return None
-    return read_declared(
-        settings["declarative_config"], settings["declarative_config_string"], settings["router_flavor"]
-    )
+    flavor, is_shown = settings["router_flavor"], bool(settings["admin_listen"])
+    if prefix is None or _names_configuration(settings):
+        path, text = settings["declarative_config"], settings["declarative_config_string"]
+        return read_declared(path, text, flavor, is_shown=is_shown)
+    cache = ConfigCache(prefix, node_keyring(settings), seals=settings["cache_encryption"], name=POSTED_NAME)
+    return read_posted(cache, flavor, is_shown=is_shown)
+
+
+def _admin_face(settings: NodeSettings) -> AdminFace | None:
+    if settings["role"] == "data_plane" or not settings["admin_listen"]:
+        return None
+    # Loaded where it is served: other nodes spare its memory.
+    from twinplane.cli.node_admin import NodeAdmin  # noqa: PLC0415
+
+    return NodeAdmin(settings)
 
 
 def _default_prefix() -> Path:

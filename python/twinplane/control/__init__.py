@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from twinplane.control.operation import Operation
 from twinplane.control.records import (
     Change,
     ControlPlane,
@@ -36,7 +37,6 @@ from twinplane.control.settings import ControlSettings
 from twinplane.control.versions import Versions
 
 if TYPE_CHECKING:
-    from twinplane.control.change import Operation
     from twinplane.control.control import Control
 
 __all__ = [
@@ -72,7 +72,7 @@ __all__ = [
     "Versions",
 ]
 
-_NEEDS_THE_STORE = {"Control": "twinplane.control.control", "Operation": "twinplane.control.change"}
+_NEEDS_THE_STORE = {"Control": "twinplane.control.control"}
 
 
 def __getattr__(name: str) -> Any:

@@ -7,12 +7,12 @@ log; a revision is announced after it is on disk. A call that is refused leaves 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from twinplane.control import certificate_names
 from twinplane.control.errors import BatchRefused, ControlError, InvalidKey, LimitExceeded, NotFound
 from twinplane.control.lookup import Lookup
+from twinplane.control.operation import Operation
 from twinplane.control.paging import check_size, decode_offset, encode_offset, parse_tags
 from twinplane.control.scope import Actor, Page, Parent, Row, Scope
 from twinplane.control.settings import ControlSettings
@@ -28,17 +28,6 @@ from twinplane.store.sql import SHARED_BY_ALL, Database, EntityRow, Transaction
 T = TypeVar("T")
 
 _ATTEMPTS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One step of a batch. `key` is an id or endpoint key; `body` is None for a delete."""
-
-    kind: Literal["create", "upsert", "update", "delete"]
-    type_name: str
-    key: str | None = None
-    body: Mapping[str, Any] | None = None
-    parent: Parent | None = None
 
 
 class Changes:

@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 from twinplane.control.addresses import Addresses
 from twinplane.control.audit import AuditTrail
@@ -20,11 +21,13 @@ from twinplane.control.ingress_nodes import IngressNodes
 from twinplane.control.nodes import ConfigHash, Nodes
 from twinplane.control.organizations import Organizations, Users, make_first
 from twinplane.control.publishing import EPOCH, Publishing
+from twinplane.control.scope import Scope
 from twinplane.control.sessions import Sessions
 from twinplane.control.settings import ControlSettings
 from twinplane.control.token_secret import load_key
 from twinplane.control.tokens import Tokens
 from twinplane.control.versions import Versions
+from twinplane.registry import RouterFlavor
 from twinplane.store.errors import StoreOfOtherRegion
 from twinplane.store.sql import Database
 
@@ -126,6 +129,11 @@ class Control:
         for database in {self._database, self._identity}:
             with database.reading() as tx:
                 tx.meta.get("checked_at")
+
+    def router_flavor(self, scope: Scope) -> RouterFlavor:
+        """How the routes of a control plane are written."""
+        plane = self.control_planes.find(scope.control_plane_id)
+        return "traditional_compatible" if plane is None else cast("RouterFlavor", plane.router_flavor)
 
     def tidy_up(self) -> None:
         """Forget credentials past their ttl, nodes long silent, changes past their time. Call it once a minute."""

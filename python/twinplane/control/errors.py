@@ -43,6 +43,7 @@ __all__ = [
     "TokenRevoked",
     "UniqueViolation",
     "UnknownType",
+    "WithoutStore",
 ]
 
 
@@ -133,6 +134,16 @@ class InvalidSize(ControlError):
 
     code = 9
     size_max: int
+
+
+@dataclass
+class WithoutStore(ControlError):
+    """What no store keeps is not written one by one (12). `by` is the field that named it, None where its id did."""
+
+    code = 12
+    doing: str
+    type_name: str
+    by: str | None = None
 
 
 @dataclass

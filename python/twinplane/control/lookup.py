@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 import orjson
 
 from twinplane.control import certificate_names
-from twinplane.control.errors import InvalidKey, InvalidPrimaryKey, NotFound, UnknownType
+from twinplane.control.errors import InvalidPrimaryKey, NotFound, UnknownType
+from twinplane.control.naming import check_name, is_uuid, name_field
 from twinplane.control.references import workspace_of
 from twinplane.control.scope import Parent, Scope
-from twinplane.control.uniqueness import composite_key, single_key, unique_sets
+from twinplane.control.uniqueness import composite_key, single_key
 from twinplane.registry import EntityType, RouterFlavor, entity_type, entity_types, route_type
 from twinplane.store.sql import EntityKey, EntityRow, EntityTable, Realm, UniqueKeyRow
-
-_UUID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
-
-
-def is_uuid(text: str) -> bool:
-    """Whether a key is an id rather than a name."""
-    return _UUID.fullmatch(text) is not None
 
 
 class Lookup:
@@ -121,21 +114,3 @@ class Lookup:
         if sni is None:
             raise NotFound(certificate_names.SNIS, {"name": name})
         return self.by_id(entity, orjson.loads(sni.body)["certificate"])
-
-
-def name_field(entity: EntityType) -> str | None:
-    """The field by which an entity can be named in a path: its endpoint key, or what is unique beside its parent."""
-    if entity.endpoint_key is not None:
-        return entity.endpoint_key
-    for fields in unique_sets(entity):
-        rest = [field for field in fields if field not in entity.foreign]
-        if len(fields) == 2 and len(rest) == 1:
-            return rest[0]
-    return None
-
-
-def check_name(entity: EntityType, field: str, name: str) -> None:
-    """Raise InvalidKey where a name in a path can be no value of its field."""
-    reason = entity.key_violation(field, name)
-    if reason is not None:
-        raise InvalidKey(field, reason)

@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from twinplane.control.naming import unique_sets
 from twinplane.registry import EntityType
 from twinplane.store.sql import SHARED_BY_ALL, UniqueKeyRow
 
@@ -43,14 +44,6 @@ def claims(entity: EntityType, row: Mapping[str, Any], workspace: str) -> list[C
         told = {field: value for field, value in parts.items() if value is not None or field not in entity.beyond}
         together.append(Claim(composite_key(entity, parts, workspace), told))
     return [*together, *singles] if entity.name in _SETS_FIRST else [*singles, *together]
-
-
-def unique_sets(entity: EntityType) -> list[tuple[str, ...]]:
-    """The sets of fields that are unique only together; the cache key is one where it has several fields."""
-    found = list(entity.composite_unique)
-    if len(entity.cache_key) > 1 and entity.cache_key not in found:
-        found.append(entity.cache_key)
-    return found
 
 
 def single_key(entity: EntityType, field: str, value: Any, workspace: str) -> UniqueKeyRow:

@@ -13,7 +13,8 @@ from twinplane.control.audit import audit_change
 from twinplane.control.errors import InvalidPrimaryKey, LimitExceeded, NotFound, PrimaryKeyViolation, UniqueViolation
 from twinplane.control.ingress import check_may_write
 from twinplane.control.lifetime import Lifetime, without_lifetime
-from twinplane.control.lookup import Lookup, check_name, is_uuid, name_field
+from twinplane.control.lookup import Lookup
+from twinplane.control.naming import check_name, is_uuid, name_field
 from twinplane.control.references import (
     check_not_listed,
     check_targets,

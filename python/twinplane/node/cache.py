@@ -56,11 +56,13 @@ class Stored:
 class ConfigCache:
     """The cache files of one prefix. Used by one thread at a time."""
 
-    def __init__(self, directory: Path, keyring: Keyring | None = None, *, seals: bool = False) -> None:
+    def __init__(
+        self, directory: Path, keyring: Keyring | None = None, *, seals: bool = False, name: str = FILE_NAME
+    ) -> None:
         """`keyring` opens what is sealed; with `seals` new files are sealed too."""
-        self._newest = directory / FILE_NAME
-        self._before = directory / f"{FILE_NAME}.1"
-        self._oldest = directory / f"{FILE_NAME}.2"
+        self._newest = directory / name
+        self._before = directory / f"{name}.1"
+        self._oldest = directory / f"{name}.2"
         self._keyring = keyring
         self._seals = seals and keyring is not None
         self._is_newest_good = False
@@ -95,7 +97,7 @@ class ConfigCache:
 
     def keep(self, stored: Stored) -> None:
         """Make `stored` the newest generation. Raises CacheUnwritable; every file is whole even then."""
-        fresh = self._newest.with_name(f"{FILE_NAME}.new")
+        fresh = self._newest.with_name(f"{self._newest.name}.new")
         self._is_placed = False
         try:
             write_synced(fresh, self._encode(stored))
@@ -144,7 +146,7 @@ class ConfigCache:
         """A file that is sealed with an older key, or not at all, is written again where it should be sealed."""
         if not self._seals or self._keyring is None or sealed_with(data) == self._keyring.newest_id:
             return
-        fresh = path.with_name(f"{FILE_NAME}.new")
+        fresh = path.with_name(f"{self._newest.name}.new")
         try:
             write_synced(fresh, self._encode(stored))
             os.replace(fresh, path)

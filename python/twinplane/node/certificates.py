@@ -71,8 +71,8 @@ class NodeCertificates:
 
         self._watch("ssl_cert", use)
 
-    def watch_status(self, context: ssl.SSLContext) -> None:
-        """Have the status port serve what the files hold from now on."""
+    def watch_status(self, context: ssl.SSLContext, setting: str = "status_ssl_cert") -> None:
+        """Have the status port, or another of Python's own, serve what the files of a setting hold from now on."""
 
         async def use(found: Sequence[Identity]) -> None:
             try:
@@ -80,7 +80,7 @@ class NodeCertificates:
             except ssl.SSLError as error:
                 raise ValueError(str(error)) from error
 
-        self._watch("status_ssl_cert", use)
+        self._watch(setting, use)
 
     async def keep_renewed(self) -> None:
         """Look at the files until cancelled."""

@@ -191,6 +191,12 @@ class ConfigKeeper:
         """Serve a declared configuration in place of the one before, which goes on where this one is refused."""
         return await asyncio.to_thread(self._declare, stored)
 
+    def replace(self, stored: Stored) -> tuple[Outcome, Sequence[Issue]]:
+        """Serve a declared configuration, the same one as before too, and say what of it is not as asked. Blocks."""
+        with self._turn:
+            outcome = self._serve(stored, is_twin=True, rows=None)
+            return outcome, self._issues
+
     async def receive_table(self, table: bytes) -> Outcome:
         """Serve a table that was put together of rows: sparse, or with what is switched off still in it."""
         return await asyncio.to_thread(self._receive_table, table)

@@ -13,31 +13,17 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 import orjson
 
+from twinplane.node.http_request import Head, HeldBytes, HttpLimits, HttpRequest, Malformed, read_body, read_head
 from twinplane.node.proxy_header import HeaderInvalid, take_header
 from twinplane.node.sockets import open_socket
 from twinplane.settings import Listener
 
-HEAD_BYTES_MAX = 16_384
-BODY_BYTES_MAX = 65_536
-CONNECTIONS_MAX = 256
-HEAD_TIMEOUT_S = 10.0
-IDLE_TIMEOUT_S = 60.0
+_LINGER_S = 2.0
+_BODILESS = (204, 304)
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class HttpRequest:
-    """A received request. Header names are in lower case."""
-
-    method: str
-    path: str
-    query: Mapping[str, str]
-    headers: Mapping[str, str]
-    body: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +34,7 @@ class HttpAnswer:
     body: bytes = b""
     content_type: str = "application/json; charset=utf-8"
     headers: Mapping[str, str] = field(default_factory=dict)
+    closes: bool = False
 
 
 def json_answer(status: int, value: object) -> HttpAnswer:
@@ -60,19 +47,15 @@ Answered = Callable[[str, str, int, str], None]
 """Told of each answered request: method, path without query, status, address of the peer."""
 
 
-class _Malformed(Exception):
-    """The request cannot be understood, or is beyond a limit."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(status)
-        self.status = status
-
-
 class HttpServer:
     """Serves one handler on any number of listeners."""
 
-    def __init__(self, handler: Handler, *, server_name: str, answered: Answered | None = None) -> None:
+    def __init__(
+        self, handler: Handler, *, server_name: str, answered: Answered | None = None, limits: HttpLimits | None = None
+    ) -> None:
         self._handler = handler
+        self._limits = limits or HttpLimits()
+        self._held = HeldBytes(self._limits.held_bytes_max)
         self._answered = answered
         self._server_name = server_name
         self._servers: list[asyncio.Server] = []
@@ -96,9 +79,9 @@ class HttpServer:
                 self._accept,
                 sock=opened,
                 ssl=tls,
-                limit=HEAD_BYTES_MAX,
+                limit=self._limits.head_bytes_max,
                 backlog=listener.backlog,
-                ssl_handshake_timeout=HEAD_TIMEOUT_S if tls else None,
+                ssl_handshake_timeout=self._limits.head_timeout_s if tls else None,
             )
             self._servers.append(server)
         return port
@@ -124,7 +107,7 @@ class HttpServer:
                     # Whatever befell the one connection, or the descriptors of the process.
                     await asyncio.sleep(0.1)
                     continue
-                if len(self._connections) >= CONNECTIONS_MAX:
+                if len(self._connections) >= self._limits.connections_max:
                     connection.close()
                     continue
                 task = asyncio.create_task(self._take(connection, tls))
@@ -134,13 +117,16 @@ class HttpServer:
     async def _take(self, connection: socket.socket, tls: ssl.SSLContext | None) -> None:
         """Take the PROXY header off a connection, then serve it."""
         loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader(limit=HEAD_BYTES_MAX, loop=loop)
+        reader = asyncio.StreamReader(limit=self._limits.head_bytes_max, loop=loop)
         protocol = asyncio.StreamReaderProtocol(reader, self._accept, loop=loop)
         try:
-            async with asyncio.timeout(HEAD_TIMEOUT_S):
+            async with asyncio.timeout(self._limits.head_timeout_s):
                 await take_header(connection)
                 await loop.connect_accepted_socket(
-                    lambda: protocol, connection, ssl=tls, ssl_handshake_timeout=HEAD_TIMEOUT_S if tls else None
+                    lambda: protocol,
+                    connection,
+                    ssl=tls,
+                    ssl_handshake_timeout=self._limits.head_timeout_s if tls else None,
                 )
         except (HeaderInvalid, OSError, TimeoutError) as error:
             _log.debug("status_connection_refused detail=%s", error)
@@ -152,7 +138,7 @@ class HttpServer:
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        if len(self._connections) >= CONNECTIONS_MAX:
+        if len(self._connections) >= self._limits.connections_max:
             writer.transport.abort()
             return
         self._connections.add(task)
@@ -165,26 +151,45 @@ class HttpServer:
             writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        timeout_s = HEAD_TIMEOUT_S
+        limits, timeout_s = self._limits, self._limits.head_timeout_s
+        peer = writer.get_extra_info("peername")
         with contextlib.suppress(TimeoutError, OSError, asyncio.IncompleteReadError):
             while True:
                 try:
                     async with asyncio.timeout(timeout_s):
-                        request = await _read(reader)
-                except _Malformed as error:
-                    body = {"message": HTTPStatus(error.status).phrase}
-                    self._tell("-", "-", error.status, writer)
-                    await self._write(writer, json_answer(error.status, body), is_head=False, is_last=True)
+                        head = await read_head(reader)
+                    if head is None:
+                        return
+                    async with asyncio.timeout(limits.body_timeout_s):
+                        body = await read_body(head, reader, writer, limits, self._held)
+                except Malformed as error:
+                    await self._refuse(error.status, reader, writer)
                     return
-                if request is None:
-                    return
-                answer = await self._answer(request)
-                self._tell(request.method, request.path, answer.status, writer)
-                is_last = request.headers.get("connection", "").lower() == "close"
-                await self._write(writer, answer, is_head=request.method == "HEAD", is_last=is_last)
+                try:
+                    request = head.whole(body, str(peer[0]) if peer else "")
+                    is_last = await self._exchange(head, request, writer)
+                finally:
+                    self._held.give(len(body))
                 if is_last:
                     return
-                timeout_s = IDLE_TIMEOUT_S
+                timeout_s = limits.idle_timeout_s
+
+    async def _exchange(self, head: Head, request: HttpRequest, writer: asyncio.StreamWriter) -> bool:
+        """Answer one request; whether it was the last one of its connection."""
+        answer = await self._answer(request)
+        self._tell(request.method, request.path, answer.status, writer)
+        is_last = answer.closes or head.headers.get("connection", "").lower() == "close"
+        await self._write(writer, answer, is_head=request.method == "HEAD", is_last=is_last)
+        return is_last
+
+    async def _refuse(self, status: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._tell("-", "-", status, writer)
+        answer = json_answer(status, {"message": HTTPStatus(status).phrase})
+        await self._write(writer, answer, is_head=False, is_last=True)
+        # What is still on its way is taken and forgotten: a reset would take the answer away from its reader.
+        async with asyncio.timeout(_LINGER_S):
+            while await reader.read(65_536):
+                pass
 
     def _tell(self, method: str, path: str, status: int, writer: asyncio.StreamWriter) -> None:
         if self._answered is not None:
@@ -200,58 +205,13 @@ class HttpServer:
 
     async def _write(self, writer: asyncio.StreamWriter, answer: HttpAnswer, *, is_head: bool, is_last: bool) -> None:
         lines = [f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}", f"Server: {self._server_name}"]
-        if answer.status != HTTPStatus.NO_CONTENT:
-            lines += [f"Content-Type: {answer.content_type}", f"Content-Length: {len(answer.body)}"]
+        if answer.content_type and answer.status not in _BODILESS:
+            lines.append(f"Content-Type: {answer.content_type}")
+        if answer.status not in _BODILESS:
+            lines.append(f"Content-Length: {len(answer.body)}")
         lines += [f"{name}: {value}" for name, value in answer.headers.items()]
         lines += [f"Connection: {'close' if is_last else 'keep-alive'}", "", ""]
         head = "\r\n".join(lines).encode("latin-1")
         writer.write(head if is_head else head + answer.body)
-        await writer.drain()
-
-
-async def _read(reader: asyncio.StreamReader) -> HttpRequest | None:
-    """The next request, None at the end of the connection."""
-    try:
-        head = await reader.readuntil(b"\r\n\r\n")
-    except asyncio.LimitOverrunError:
-        raise _Malformed(431) from None
-    except asyncio.IncompleteReadError as error:
-        if error.partial.strip():
-            raise _Malformed(400) from None
-        return None
-    lines = head[:-4].split(b"\r\n")
-    words = lines[0].split(b" ")
-    if len(words) != 3 or not words[1].startswith(b"/") or not words[0].isalpha():
-        raise _Malformed(400)
-    headers = _headers(lines[1:])
-    if words[2] == b"HTTP/1.0":
-        # Health checks of balancers speak it: no host, one request a connection.
-        headers["connection"] = "close"
-    elif words[2] != b"HTTP/1.1" or "host" not in headers:
-        raise _Malformed(400)
-    body = await _read_body(reader, headers)
-    parts = urlsplit(words[1].decode("latin-1"))
-    query = dict(parse_qsl(parts.query, keep_blank_values=True, max_num_fields=100))
-    return HttpRequest(words[0].decode(), unquote(parts.path), query, headers, body)
-
-
-def _headers(lines: list[bytes]) -> dict[str, str]:
-    headers: dict[str, str] = {}
-    for line in lines:
-        name, colon, value = line.partition(b":")
-        key = name.decode("latin-1").lower()
-        if not colon or not name or name != name.strip() or key in headers:
-            raise _Malformed(400)
-        headers[key] = value.strip().decode("latin-1")
-    return headers
-
-
-async def _read_body(reader: asyncio.StreamReader, headers: Mapping[str, str]) -> bytes:
-    if "transfer-encoding" in headers:
-        raise _Malformed(501)
-    length = headers.get("content-length", "0")
-    if not length.isascii() or not length.isdigit():
-        raise _Malformed(400)
-    if int(length) > BODY_BYTES_MAX:
-        raise _Malformed(413)
-    return await reader.readexactly(int(length))
+        async with asyncio.timeout(self._limits.answer_timeout_s):
+            await writer.drain()

@@ -23,6 +23,7 @@ from twinplane._dataplane import ApplyError, Core, StartError  # noqa: TID251 - 
 from twinplane.hybrid.client import LinkClient, LinkFacts, LinkTimes
 from twinplane.hybrid.dial import Dialer
 from twinplane.hybrid.wire import BasicInfo, Issue, NodeQuery
+from twinplane.node.admin_part import AdminDoor, AdminFace, AdminPart
 from twinplane.node.audit_part import NodeAudit
 from twinplane.node.authority import write_whole
 from twinplane.node.backlog import Backlog
@@ -30,7 +31,7 @@ from twinplane.node.bundled import PLUGINS
 from twinplane.node.cache import ConfigCache, Stored
 from twinplane.node.certificates import NodeCertificates
 from twinplane.node.conditions import Conditions
-from twinplane.node.config import Cache, ConfigKeeper
+from twinplane.node.config import ConfigKeeper
 from twinplane.node.core_settings import node_core_settings
 from twinplane.node.declared import DeclaredConfig, read_declared
 from twinplane.node.errors import NodeStartError, PayloadRefused
@@ -80,11 +81,14 @@ class Node:
         self,
         settings: NodeSettings,
         prefix: Path,
-        declared: Cache | None,
+        declared: DeclaredConfig | None,
         plugins: Sequence[type[Plugin[Any]]] = (),
         environ: Mapping[str, str] | None = None,
+        *,
+        admin: AdminFace | None = None,
     ) -> None:
-        """`declared` holds the configuration of a node without control plane. Nothing is started yet.
+        """`declared` holds the configuration of a node without control plane, `admin` is its Admin API. Nothing is
+        started yet.
 
         `plugins` are the classes of plugins in Python that do not come with twinplane, `environ` holds the secrets that
         configurations may refer to.
@@ -108,8 +112,9 @@ class Node:
         """The ports that proxy, once it serves."""
         self.status_ports: list[int] = []
         """The ports of its status."""
+        self._admin = AdminPart(settings, prefix, admin)
         self._gate = LicenseGate(settings["license_expiry"], self.conditions)
-        self._keyring = _keyring(settings)
+        self._keyring = node_keyring(settings)
         self._id = _node_id(settings, prefix)
         self._fallback = _fallback_store(settings)
         self._export = (
@@ -167,6 +172,17 @@ class Node:
                 )
             )
             await self._listen(stack, api, audit)
+            if self._declared is not None:
+                posted = self._declared.posted
+                door = AdminDoor(self._id, keeper=keeper, core=core, api=api, settings=settings, posted=posted)
+                await self._admin.start(
+                    stack,
+                    door,
+                    declared=self._declared,
+                    certificates=self._certificates,
+                    conditions=self.conditions,
+                    answered=audit.answered("admin"),
+                )
             watching = functools.partial(self._gate.run, keeper.serve_again)
             tasks: list[Work] = [telemetry.run, delivery.run, keeper.retry_keeping, watching]
             tasks += [self._certificates.keep_renewed, prober.run, TargetHealth(core).watch]
@@ -180,7 +196,7 @@ class Node:
             ports = self.ports = [port for _, port, _ in core.status().listeners]
             log.info("node_started id=%s ports=%s role=%s prefix=%s", self._id, ports, settings["role"], self._prefix)
             yield
-            api.is_draining = True
+            api.is_draining = api.is_stopping = True
             log.info("node_stopping id=%s", self._id)
             audit.log.note("stopped", hash=keeper.config_hash)
 
@@ -197,6 +213,12 @@ class Node:
         if outcome.fault is not None:
             raise NodeStartError(outcome.fault.message)
         self.conditions.clear(DECLARED_REFUSED)
+        await asyncio.to_thread(self._admin.show, declared.entities)
+
+    @property
+    def admin_ports(self) -> Sequence[int]:
+        """The ports of its Admin API."""
+        return self._admin.ports
 
     def _rekey(self, key: SealKey) -> None:
         if self._keeper is not None:
@@ -423,7 +445,7 @@ def _hurry(dialers: Sequence[Dialer | None]) -> None:
             dialer.hurry()
 
 
-def _keyring(settings: NodeSettings) -> Keyring | None:
+def node_keyring(settings: NodeSettings) -> Keyring | None:
     """The keys that what is on disk may be sealed with; None for a node without a certificate."""
     if not settings["cluster_cert_key"]:
         return None

@@ -18,7 +18,8 @@ from twinplane.hybrid.client import LinkFacts
 from twinplane.hybrid.hashing import EMPTY_HASH
 from twinplane.hybrid.wire import Issue
 from twinplane.node.explain import BadQuestionError, core_question
-from twinplane.node.http import HttpAnswer, HttpRequest, json_answer
+from twinplane.node.http import HttpAnswer, json_answer
+from twinplane.node.http_request import HttpRequest
 from twinplane.node.logs import LogFacts
 from twinplane.node.metrics import CONTENT_TYPE, Sample, dns_samples, exposition, health_samples, plugin_samples
 from twinplane.node.probing import ProbeFacts
@@ -101,6 +102,8 @@ class StatusApi:
     def __init__(self, facts: StatusFacts) -> None:
         self._facts = facts
         self.is_draining = False
+        self.is_stopping = False
+        """Whether the node is about to end."""
 
     async def handle(self, request: HttpRequest) -> HttpAnswer:
         """The answer to a request."""
@@ -110,7 +113,7 @@ class StatusApi:
         known = {
             "/status": self._status,
             "/status/ready": self._ready,
-            "/metrics": self._metrics,
+            "/metrics": lambda _request: self.metrics(),
             "/status/dns": _dns,
         }
         if path == "/explain" and request.method == "POST":
@@ -150,15 +153,23 @@ class StatusApi:
         return json_answer(200 if reason is None else 503, {"message": reason or "ready"})
 
     def _status(self, request: HttpRequest) -> HttpAnswer:
-        unit, scale = request.query.get("unit", "m"), request.query.get("scale", "2")
+        code, body = self.figures(request.query.get("unit", "m"), request.query.get("scale", "2"))
+        if code == 200:
+            conditions = [{"code": one.code, "message": one.message} for one in self._facts.conditions()]
+            body = {**body, "conditions": conditions}
+        return json_answer(code, body)
+
+    def figures(self, unit: str, scale: str) -> tuple[int, Mapping[str, Any]]:
+        """What is told of connections, memory and configuration, with the status code to tell it by."""
+        unit = unit.lower()
         if unit not in _UNITS:
-            return json_answer(400, {"message": f"invalid unit '{unit}' (expected 'k/K', 'm/M' or 'g/G')"})
+            return 400, {"message": f"invalid unit '{unit}' (expected 'k/K', 'm/M', or 'g/G')"}
         if not scale.isascii() or not scale.isdigit() or int(scale) > 10:
-            return json_answer(400, {"message": "scale must be a whole number from 0 to 10"})
+            return 400, {"message": "scale must be a whole number from 0 to 10"}
         connections = self._core_metrics()["connections"]
         status: CoreStatus = self._facts.core.status()
         idle = connections.get("idle", 0)
-        body = {
+        return 200, {
             "configuration_hash": self._facts.config_hash(),
             "memory": {
                 "workers_lua_vms": [{"pid": os.getpid(), "http_allocated_gc": _amount(unit, int(scale))}],
@@ -173,11 +184,10 @@ class StatusApi:
                 "connections_writing": max(status.connections_active - idle, 0),
                 "total_requests": status.requests_total,
             },
-            "conditions": [{"code": one.code, "message": one.message} for one in self._facts.conditions()],
         }
-        return json_answer(200, body)
 
-    def _metrics(self, _request: HttpRequest) -> HttpAnswer:
+    def metrics(self) -> HttpAnswer:
+        """What Prometheus reads."""
         core = self._core_metrics()
         plugins = plugin_samples(self._facts.plugins())
         samples = [

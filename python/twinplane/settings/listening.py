@@ -77,7 +77,6 @@ LISTENING: tuple[Setting, ...] = (
     ),
     Setting("status_ssl_cert", LIST, "", "Certificates of status_listen with ssl. Default: made at first start."),
     Setting("status_ssl_cert_key", LIST, "", "Private keys of status_ssl_cert, in the same order.", secret=True),
-    Setting("admin_listen", LISTENERS, "", "A node has no Admin API; its control plane has one.", acted_on=False),
     Setting("stream_listen", TEXT, "", "Streams are not proxied yet.", acted_on=False),
     Setting(
         "trusted_ips",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from twinplane.settings.admin import ADMIN, admin_mistakes
 from twinplane.settings.answers import ANSWERS
 from twinplane.settings.audit import AUDIT_NODE
 from twinplane.settings.balancing import BALANCING
@@ -35,6 +36,7 @@ GROUPS: Mapping[str, tuple[Setting, ...]] = {
     "The control plane": LINK,
     "Audit lines": AUDIT_NODE,
     "Ports": LISTENING,
+    "Admin API": ADMIN,
     "Requests and connections": DIRECTIVES,
     "Routing and answers": ANSWERS,
     "Upstreams": UPSTREAMS,
@@ -127,6 +129,11 @@ def load_node_settings(path: Path | None, environ: Mapping[str, str]) -> NodeSet
     if mistakes:
         raise SettingsError(mistakes)
     warnings += serving_warnings(values)
+    if values["role"] == "data_plane" and given.get("admin_listen", ("off", ""))[0] not in ("", "off"):
+        place = given["admin_listen"][1]
+        warnings.append(
+            f"{place}: admin_listen: has no effect: the Admin API of this node is that of its control plane"
+        )
     name = "nginx_proxy_proxy_next_upstream"
     if name in given:
         warnings += [f"{given[name][1]}: {name}: {warning}" for warning in next_warnings(given[name][0])]
@@ -168,8 +175,8 @@ def _contradictions(values: Mapping[str, Any], places: Mapping[str, str]) -> lis
         for name in ("cluster_cert", "cluster_cert_key"):
             if not values[name]:
                 mistake(name, "is required with role = data_plane")
-    elif not values["declarative_config"] and not values["declarative_config_string"]:
-        mistake("declarative_config", "is required with database = off and no control plane")
+    elif not any(values[name] for name in ("declarative_config", "declarative_config_string", "admin_listen")):
+        mistake("declarative_config", "is required without a control plane, where admin_listen = off")
     if values["role"] != "data_plane" and values["cluster_dp_labels"]:
         mistake("cluster_dp_labels", "is only allowed with role = data_plane")
     unknown_vaults = sorted(set(values["vaults"] or ()) - {"bundled", "env", "off"})
@@ -182,7 +189,7 @@ def _contradictions(values: Mapping[str, Any], places: Mapping[str, str]) -> lis
             read_proxy_server(values["proxy_server"])
         except ValueError as error:
             mistake("proxy_server", str(error))
-    for name, problem in serving_mistakes(values):
+    for name, problem in (*serving_mistakes(values), *admin_mistakes(values)):
         mistake(name, problem)
     found.extend(_fallback_mistakes(values, places))
     found.extend(_label_mistakes(values["cluster_dp_labels"] or (), places.get("cluster_dp_labels", "settings")))

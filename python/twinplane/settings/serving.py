@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from twinplane.settings.admin import is_by_default
 from twinplane.settings.listeners import overlaps
 from twinplane.settings.tls import TlsChoice, choose_tls
 
-_LISTENED = ("proxy_listen", "status_listen")
+_LISTENED = ("proxy_listen", "status_listen", "admin_listen")
 
 
 def serving_mistakes(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Setting and problem of everything that single values do not show."""
     if not values["proxy_listen"]:
         yield "proxy_listen", "must not be off on a node that proxies"
-    for problem in overlaps({name: values[name] or () for name in _LISTENED}):
+    listened = _LISTENED[:2] if values["role"] == "data_plane" else _LISTENED
+    for problem in overlaps({name: values[name] or () for name in listened}):
         yield "status_listen", problem
     maps: dict[int, int] = {}
     for seen, listening in port_maps(values):
@@ -40,6 +42,9 @@ def serving_warnings(values: Mapping[str, Any]) -> Iterator[str]:
     yield from tls_choice(values).warnings
     if any(listener.http2 for listener in values["status_listen"]):
         yield "status_listen: http2: the status port speaks HTTP/1.1 only"
+    is_asked = values["role"] != "data_plane" and not is_by_default(values["admin_listen"])
+    if is_asked and any(listener.http2 for listener in values["admin_listen"]):
+        yield "admin_listen: http2: the Admin API speaks HTTP/1.1 only"
 
 
 def tls_choice(values: Mapping[str, Any]) -> TlsChoice:

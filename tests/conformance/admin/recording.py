@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
+import yaml
+
 FOLDER = Path(__file__).resolve().parents[4] / "shared" / "vectors" / "admin"
 USUAL_HEADERS = {
     "Access-Control-Allow-Origin": "*",
@@ -95,8 +97,11 @@ class Binding:
         return None if want == got else _differs(path, want, got)
 
     def _record_difference(self, want: dict[str, Any], got: Any, unordered: bool, path: str) -> str | None:
+        if set(want) == {"$yaml"}:
+            return self.difference(want["$yaml"], yaml.safe_load(got), unordered=unordered, path=path)
         if not isinstance(got, dict):
             return _differs(path, want, got)
+        want = self._with_keys_bound(want, got)
         if want.keys() != got.keys():
             missing, extra = sorted(want.keys() - got.keys()), sorted(got.keys() - want.keys())
             return f"{path}: missing {missing}, extra {extra}; got {_short(got)}"
@@ -108,6 +113,19 @@ class Binding:
             if found:
                 return found
         return None
+
+    def _with_keys_bound(self, want: dict[str, Any], got: dict[str, Any]) -> dict[str, Any]:
+        """A recorded record with the keys that are placeholders replaced by those of the entities they stand for."""
+        bound = {self.names.get(key[1:], key) if key.startswith("$") else key: inner for key, inner in want.items()}
+        for key in [key for key in bound if key.startswith("$uuid")]:
+            for candidate in [name for name in got if name not in bound]:
+                before = dict(self.names)
+                self.names[key[1:]] = candidate
+                if self.difference(bound[key], got[candidate], unordered=True) is None:
+                    bound[candidate] = bound.pop(key)
+                    break
+                self.names = before
+        return bound
 
     def _list_difference(self, want: list[Any], got: Any, unordered: bool, path: str) -> str | None:
         if not isinstance(got, list) or len(want) != len(got):

@@ -195,7 +195,7 @@ async def test_a_failing_source_is_an_error_not_an_end(running: Running, client:
         (b"GET /status HTTP/1.1\r\nHost : a\r\n\r\n", 400),
         (b"GET /status HTTP/2.0\r\nHost: a\r\n\r\n", 400),
         (b"GET status HTTP/1.1\r\nHost: a\r\n\r\n", 400),
-        (b"POST /status/ready HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", 501),
+        (b"POST /status/ready HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 501),
         (b"POST /status/ready HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", 400),
         (b"POST /status/ready HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n", 413),
         (b"GET /" + b"x" * 40_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 431),

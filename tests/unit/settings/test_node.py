@@ -78,7 +78,11 @@ def test_the_value_of_a_secret_is_not_repeated_in_a_mistake() -> None:
 @pytest.mark.parametrize(
     ("given", "name"),
     [
-        ({"KONG_ROLE": "traditional"}, "declarative_config"),
+        ({"KONG_ROLE": "traditional", "KONG_ADMIN_LISTEN": "off"}, "declarative_config"),
+        ({"KONG_ROLE": "traditional", "KONG_ADMIN_LISTEN": "0.0.0.0:8001"}, "admin_listen"),
+        ({"KONG_ROLE": "traditional", "KONG_ADMIN_LISTEN": "127.0.0.1:1, [::]:2 ssl"}, "admin_listen"),
+        ({"KONG_ROLE": "traditional", "KONG_ADMIN_TOKEN": "short"}, "admin_token"),
+        ({"KONG_ROLE": "traditional", "KONG_ADMIN_SSL_CERT": "/a"}, "admin_ssl_cert"),
         ({**MINIMAL, "KONG_DATABASE": "postgres"}, "database"),
         ({**MINIMAL, "KONG_PROXY_LISTEN": "off"}, "proxy_listen"),
         ({**MINIMAL, "KONG_CLUSTER_USE_PROXY": "on"}, "proxy_server"),
@@ -113,3 +117,19 @@ def test_settings_of_names_are_read_whatever_their_case() -> None:
     settings = load_node_settings(None, {**MINIMAL, "KONG_DNS_ORDER": "last, a,srv", "KONG_SLOW_TARGET_FACTOR": "off"})
     assert settings["dns_order"] == ("LAST", "A", "SRV")
     assert settings["slow_target_factor"] is None
+
+
+def test_an_admin_api_is_served_to_other_machines_only_where_that_is_said() -> None:
+    remote = {"KONG_ROLE": "traditional", "KONG_ADMIN_LISTEN": "0.0.0.0:8001, 127.0.0.1:8444 ssl"}
+    for more in ({"KONG_ADMIN_TOKEN": "0123456789abcdef"}, {"KONG_ADMIN_REMOTE_ACCESS": "on"}):
+        settings = load_node_settings(None, {**remote, **more})
+        assert [listener.port for listener in settings["admin_listen"]] == [8001, 8444]
+    assert (
+        load_node_settings(None, {**remote, "KONG_ADMIN_TOKEN": "0123456789abcdef"}).masked()["admin_token"] == "*" * 6
+    )
+
+
+def test_a_node_of_a_control_plane_is_told_that_it_has_no_admin_api() -> None:
+    warned = load_node_settings(None, {**MINIMAL, "KONG_ADMIN_LISTEN": "0.0.0.0:8001"}).warnings
+    assert [warning for warning in warned if "admin_listen" in warning]
+    assert not load_node_settings(None, {**MINIMAL, "KONG_ADMIN_LISTEN": "off"}).warnings

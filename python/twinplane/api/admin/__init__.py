@@ -1,38 +1,21 @@
-"""The Admin API face: what decK's gateway mode and other clients of a Kong node speak to."""
+"""The Admin API face: what decK's gateway mode and other clients of a Kong node speak to.
+
+Loads with what is asked for: that of a control plane needs its store, that of a node without one (`dbless`) must not.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from twinplane.api.admin.app import ADMIN_ACTOR, App
-from twinplane.api.admin.nodes import Measures
-from twinplane.api.core.face import BODY_BYTES_MAX
-from twinplane.audit.accesses import Accesses
-from twinplane.control import Actor, Control, Scope
+if TYPE_CHECKING:
+    from twinplane.api.admin.app import ADMIN_ACTOR, App, create_app
 
 __all__ = ["ADMIN_ACTOR", "App", "create_app"]
 
 
-def create_app(
-    control: Control,
-    scope: Scope,
-    *,
-    allowed_origins: Collection[str] = (),
-    actor: Actor = ADMIN_ACTOR,
-    body_bytes_max: int = BODY_BYTES_MAX,
-    accesses: Accesses | None = None,
-    measures: Measures | None = None,
-) -> App:
-    """The Admin API of one control plane. Asks for no token: serve it on loopback only.
-
-    `accesses` takes note of refused calls; `measures` is what `/metrics` tells beside the nodes.
-    """
-    return App(
-        control,
-        scope,
-        allowed_origins=allowed_origins,
-        actor=actor,
-        body_bytes_max=body_bytes_max,
-        accesses=accesses,
-        measures=measures,
-    )
+def __getattr__(name: str) -> Any:
+    """Load the face of a control plane only when it is asked for."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("twinplane.api.admin.app"), name)

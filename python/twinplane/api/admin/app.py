@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, MutableMapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from twinplane import __version__
+from twinplane.api.admin.entity_paths import add_admin_entities, add_filters
 from twinplane.api.admin.information import Information
 from twinplane.api.admin.nodes import ClusterNodes, Measures
 from twinplane.api.admin.origins import Origins
@@ -15,40 +16,18 @@ from twinplane.api.admin.tags import Tags
 from twinplane.api.admin.upstreams import Targets
 from twinplane.api.core.dispatch import Dispatcher
 from twinplane.api.core.entity import Rules
-from twinplane.api.core.face import EntityFace, Receive, Send, read_request, send_answer
-from twinplane.api.core.message import Answer, Call, Headers, Request, Site, message
-from twinplane.api.core.paths import Plan, add_entity_paths
+from twinplane.api.core.face import BODY_BYTES_MAX, EntityFace, Receive, Send, read_request, send_answer
+from twinplane.api.core.message import Headers, Request, Site
 from twinplane.api.core.schema_endpoints import SchemaEndpoints
 from twinplane.api.core.watched import Watched
 from twinplane.api.core.workers import Workers
 from twinplane.audit.accesses import Access, Accesses
-from twinplane.control import Actor, Control, Scope
-from twinplane.registry import entity_types
+from twinplane.control import Actor, Scope
+
+if TYPE_CHECKING:
+    from twinplane.control import Control
 
 ADMIN_ACTOR: Final = Actor("admin-api", "admin-api", "Admin API")
-
-_TYPES: Final = (
-    "services",
-    "routes",
-    "consumers",
-    "plugins",
-    "upstreams",
-    "targets",
-    "certificates",
-    "snis",
-    "ca_certificates",
-    "vaults",
-    "key_sets",
-    "keys",
-    "keyauth_credentials",
-    "basicauth_credentials",
-    "hmacauth_credentials",
-    "jwt_secrets",
-    "acls",
-    "oauth2_credentials",
-    "oauth2_tokens",
-)
-"""What a gateway of that version has endpoints for, in its order of creation."""
 
 
 class App:
@@ -105,6 +84,31 @@ class App:
         await send_answer(send, served.answer, more=more, head_only=request.method == "HEAD")
 
 
+def create_app(
+    control: Control,
+    scope: Scope,
+    *,
+    allowed_origins: Collection[str] = (),
+    actor: Actor = ADMIN_ACTOR,
+    body_bytes_max: int = BODY_BYTES_MAX,
+    accesses: Accesses | None = None,
+    measures: Measures | None = None,
+) -> App:
+    """The Admin API of one control plane. Asks for no token: serve it on loopback only.
+
+    `accesses` takes note of refused calls; `measures` is what `/metrics` tells beside the nodes.
+    """
+    return App(
+        control,
+        scope,
+        allowed_origins=allowed_origins,
+        actor=actor,
+        body_bytes_max=body_bytes_max,
+        accesses=accesses,
+        measures=measures,
+    )
+
+
 def admin_paths(control: Control, scope: Scope, measures: Measures | None = None) -> Dispatcher:
     """Every path of the Admin API."""
     dispatcher = Dispatcher()
@@ -116,32 +120,6 @@ def admin_paths(control: Control, scope: Scope, measures: Measures | None = None
         for path, handlers in room.paths().items():
             dispatcher.add(path, handlers)
     dispatcher.add("/plugins/schema/{name}", {"GET": checks.plugin})
-    _add_filters(dispatcher)
-    known = entity_types()
-    plan = Plan(
-        types={name: known[name] for name in _TYPES if name in known},
-        rules=rules,
-        nested_only=("targets",),
-        # Listed by a real node, but always answered with 404 (vectors: certificates/nested-snis).
-        unlinked=(("snis", "certificate"),),
-        listers={("targets", "upstreams"): targets.newest_first},
-    )
-    add_entity_paths(dispatcher, control, plan)
+    add_filters(dispatcher)
+    add_admin_entities(dispatcher, control, rules, targets)
     return dispatcher
-
-
-def _add_filters(dispatcher: Dispatcher) -> None:
-    def refuse(_call: Call, _keys: tuple[str, ...]) -> Answer:
-        return message(400, "this endpoint is only available when wasm is enabled")
-
-    def absent(_call: Call, keys: tuple[str, ...]) -> Answer:
-        return message(404, f"Filter '{keys[0]}' not found")
-
-    collection = {"GET": refuse, "POST": refuse}
-    item = dict.fromkeys(("GET", "PUT", "PATCH", "DELETE"), refuse)
-    dispatcher.add("/schemas/filters/{name}", {"GET": absent})
-    for parent in ("", "/services/{services}", "/routes/{routes}"):
-        dispatcher.add(f"{parent}/filter-chains", collection)
-        dispatcher.add(f"{parent}/filter-chains/{{filter_chains}}", item)
-    for state in ("all", "enabled", "disabled"):
-        dispatcher.add(f"/routes/{{routes}}/filters/{state}", {"GET": refuse})

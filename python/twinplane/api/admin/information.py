@@ -12,14 +12,17 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from twinplane.api.core.dispatch import Handler
 from twinplane.api.core.message import Answer, Call, json_answer, message
 from twinplane.api.core.numerals import parse_number
-from twinplane.control import Control, Scope
+from twinplane.control import Scope
 from twinplane.control.errors import StoreError
 from twinplane.registry import plugin_types
+
+if TYPE_CHECKING:
+    from twinplane.control import Control
 
 ADMIN_VERSION: Final = "3.9.3"
 """The Kong whose Admin API this is; clients choose their features by it."""
@@ -47,7 +50,7 @@ class Information:
         self._scope = scope
         self._templates = templates
         self._node_id = str(uuid.uuid4())
-        self._level = LogLevel()
+        self._level = LogLevel(logging.getLogger("twinplane"))
 
     @property
     def node_id(self) -> str:
@@ -137,7 +140,8 @@ class Information:
 class LogLevel:
     """The level of this process's log, which can be lowered for a while."""
 
-    def __init__(self) -> None:
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
         self._lock = threading.Lock()
         self._before: int | None = None
         self._until = 0.0
@@ -146,7 +150,7 @@ class LogLevel:
         """The level in force."""
         with self._lock:
             self._restore()
-            return message(200, f"log level: {_level_name()}")
+            return message(200, f"log level: {self._name()}")
 
     def change(self, call: Call, keys: tuple[str, ...]) -> Answer:
         """Another level for `timeout` seconds (60); 0 is for good."""
@@ -159,9 +163,9 @@ class LogLevel:
             return message(400, "timeout must be greater than or equal to 0")
         with self._lock:
             self._restore()
-            if _level_name() == name:
+            if self._name() == name:
                 return message(200, f"log level is already {name}")
-            logger = _logger()
+            logger = self._logger
             self._before = None if timeout == 0 else (self._before if self._before is not None else logger.level)
             self._until = time.monotonic() + timeout
             logger.setLevel(_LEVELS[name])
@@ -169,14 +173,9 @@ class LogLevel:
 
     def _restore(self) -> None:
         if self._before is not None and time.monotonic() >= self._until:
-            _logger().setLevel(self._before)
+            self._logger.setLevel(self._before)
             self._before = None
 
-
-def _logger() -> logging.Logger:
-    return logging.getLogger("twinplane")
-
-
-def _level_name() -> str:
-    level = _logger().getEffectiveLevel()
-    return next((name for name, value in reversed(list(_LEVELS.items())) if value <= level), "debug")
+    def _name(self) -> str:
+        level = self._logger.getEffectiveLevel()
+        return next((name for name, value in reversed(list(_LEVELS.items())) if value <= level), "debug")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from twinplane.api.core.dispatch import Handler
 from twinplane.api.core.message import Answer, Call, json_answer
-from twinplane.control import Control, Node
+from twinplane.control import Node
+
+if TYPE_CHECKING:
+    from twinplane.control import Control
 
 _TEXT_TYPE: Final = (b"content-type", b"text/plain; charset=UTF-8")
 _COMPATIBLE: Final = "COMPATIBILITY_STATE_FULLY_COMPATIBLE"

@@ -8,13 +8,13 @@ from twinplane.api.core.dispatch import Handler
 from twinplane.api.core.errors import kong_error, schema_violation
 from twinplane.api.core.message import Answer, Call, json_answer
 from twinplane.api.core.paging import page_body, read_page
-from twinplane.control import Control
+from twinplane.api.core.source import Source
 
 
 class Tags:
     """Handlers of `/tags`."""
 
-    def __init__(self, control: Control) -> None:
+    def __init__(self, control: Source) -> None:
         self._control = control
 
     def paths(self) -> Mapping[str, Mapping[str, Handler]]:

@@ -9,7 +9,8 @@ from twinplane.api.core.dispatch import Handler
 from twinplane.api.core.message import Answer, Call, Query, json_answer
 from twinplane.api.core.numerals import parse_number
 from twinplane.api.core.paging import SIZE_DEFAULT, SIZE_MAX, BadSize, page_body, read_page, read_tags
-from twinplane.control import Control, Page, Parent
+from twinplane.api.core.source import Source
+from twinplane.control import Page, Parent
 from twinplane.control.errors import InvalidOffset
 from twinplane.registry import entity_type
 
@@ -17,7 +18,7 @@ from twinplane.registry import entity_type
 class Targets:
     """Lists of targets below `/upstreams/{u}`."""
 
-    def __init__(self, control: Control, node_id: str) -> None:
+    def __init__(self, control: Source, node_id: str) -> None:
         self._control = control
         self._node_id = node_id
 

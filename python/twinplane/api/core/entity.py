@@ -28,7 +28,8 @@ from twinplane.api.core.message import (
 )
 from twinplane.api.core.paging import page_body, read_page
 from twinplane.api.core.schemas import form_specs, is_polymorphic
-from twinplane.control import Control, Operation, Parent
+from twinplane.api.core.source import Source
+from twinplane.control import Operation, Parent
 from twinplane.control.errors import BatchRefused, NotFound
 from twinplane.control.scope import Row
 from twinplane.registry import entity_types
@@ -63,6 +64,8 @@ class Rules:
     accepts_empty_offset: bool = False
     put_creates_targets: bool = False
     """Whether PUT of a target creates or replaces it, as of any entity; a real node only changes it."""
+    always_names_absent: bool = False
+    """Whether changing something absent is answered with its key for every type, as without a database."""
     shows_beyond: bool = False
     """Whether fields that Kong 3.9 of the open edition does not know are taken and shown."""
 
@@ -70,7 +73,7 @@ class Rules:
 class Entities:
     """Handlers for one entity type, flat or under one parent type."""
 
-    def __init__(self, control: Control, type_name: str, *, rules: Rules, parent: str | None = None) -> None:
+    def __init__(self, control: Source, type_name: str, *, rules: Rules, parent: str | None = None) -> None:
         self._control = control
         self._type = type_name
         self._kind = entity_types()[type_name]
@@ -207,7 +210,7 @@ class Entities:
             return absent(error)
         if error.nested or error.parent:
             return absent(error)
-        if not changing or self._manner.plain_when_absent:
+        if not changing or (self._manner.plain_when_absent and not self._rules.always_names_absent):
             return NOT_FOUND
         return not_found_by_key(error.key)
 
@@ -215,7 +218,7 @@ class Entities:
 class Link:
     """What a reference of an entity leads to: `/routes/{r}/service`."""
 
-    def __init__(self, control: Control, type_name: str, field: str, target: str, *, rules: Rules) -> None:
+    def __init__(self, control: Source, type_name: str, field: str, target: str, *, rules: Rules) -> None:
         self._control = control
         self._type = type_name
         self._field = field

@@ -123,6 +123,11 @@ def _invalid_key(error: refused.InvalidKey) -> Answer:
     return kong_error(10, error.reason, name=f"{_NAMES[10]} {error.field}")
 
 
+def _without_store(error: refused.WithoutStore) -> Answer:
+    by = "" if error.by is None else f" by '{error.by}'"
+    return kong_error(12, f"cannot {error.doing} '{error.type_name}' entities{by} when not using a database")
+
+
 def _options(options: Mapping[str, str]) -> Answer:
     many = len(options) > 1
     listed = "; ".join(f"{name}: {reason}" for name, reason in sorted(options.items()))
@@ -164,6 +169,7 @@ _WORDED: Final[Mapping[type, Callable[[Any], Answer]]] = {
     refused.InvalidOffset: _offset,
     refused.InvalidSize: _control_size,
     refused.InvalidKey: _invalid_key,
+    refused.WithoutStore: _without_store,
     refused.InvalidOptions: lambda error: _options(error.options),
     refused.ForeignKeysUnresolved: _unresolved,
     refused.StillReferenced: _still_referenced,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from twinplane.api.core.dispatch import Dispatcher, Handler
 from twinplane.api.core.entity import Entities, Link, Rules
-from twinplane.control import Control
+from twinplane.api.core.source import Source
 from twinplane.registry import EntityType
 
 
@@ -31,7 +31,7 @@ class Plan:
     getters: Mapping[str, Handler] = field(default_factory=dict)
 
 
-def add_entity_paths(dispatcher: Dispatcher, control: Control, plan: Plan) -> None:
+def add_entity_paths(dispatcher: Dispatcher, control: Source, plan: Plan) -> None:
     """Serve every type of a plan."""
     for name, kind in plan.types.items():
         if name not in plan.nested_only:

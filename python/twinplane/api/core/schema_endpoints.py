@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import cast
 
 from twinplane.api.core.dispatch import Handler
 from twinplane.api.core.entity import Entities, Rules
 from twinplane.api.core.message import Answer, Call, json_answer, message
 from twinplane.api.core.schemas import entity_schema, sub_schema
-from twinplane.control import Control
+from twinplane.api.core.source import Source
 from twinplane.registry import RouterFlavor, entity_types, route_type
 
 
 class SchemaEndpoints:
     """Handlers of `/schemas/…`. `validated_status` is what a good body is answered with."""
 
-    def __init__(self, control: Control, *, rules: Rules, validated_status: int) -> None:
+    def __init__(self, control: Source, *, rules: Rules, validated_status: int) -> None:
         self._control = control
         self._rules = rules
         self._validated = message(validated_status, "schema validation successful")
@@ -40,8 +39,7 @@ class SchemaEndpoints:
 
     def _flavor(self, call: Call) -> RouterFlavor:
         """How routes of the control plane are written."""
-        plane = self._control.control_planes.find(call.site.scope.control_plane_id)
-        return "traditional_compatible" if plane is None else cast("RouterFlavor", plane.router_flavor)
+        return self._control.router_flavor(call.site.scope)
 
     def plugin(self, _call: Call, keys: tuple[str, ...]) -> Answer:
         """The schema of a plugin."""

@@ -7,9 +7,9 @@ from typing import Any
 
 from starlette.responses import Response
 
-from twinplane.control.change import Operation
 from twinplane.control.errors import BatchRefused, ControlError
-from twinplane.control.lookup import is_uuid
+from twinplane.control.naming import is_uuid
+from twinplane.control.operation import Operation
 from twinplane.schema import ENTITY
 from twinplane.web.console.entities.consequences import consequences
 from twinplane.web.console.entities.kinds import name_of

@@ -8,7 +8,7 @@ from typing import Any
 from twinplane.control import Scope
 from twinplane.control.change import Changes
 from twinplane.control.errors import ControlError
-from twinplane.control.lookup import is_uuid
+from twinplane.control.naming import is_uuid
 from twinplane.registry import EntityType, entity_type
 from twinplane.web.console.entities.inputs import UNSET, Input
 from twinplane.web.console.entities.kinds import KINDS, name_of

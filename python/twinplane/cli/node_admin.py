@@ -1,0 +1,68 @@
+"""Introduces the Admin API of a node without control plane to the node: requests one way, answers the other."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from twinplane.api.admin.dbless import Admission, DblessApp
+from twinplane.api.core.message import Answer, Query, Request
+from twinplane.node.admin_part import AdminDoor
+from twinplane.node.http import Handler, HttpAnswer
+from twinplane.node.http_request import HttpRequest
+from twinplane.settings import NodeSettings
+
+if TYPE_CHECKING:
+    from twinplane.control.declarative.entities import DeclaredEntities
+
+_SLASHES = re.compile(r"/{2,}")
+_CONTENT_TYPE = b"content-type"
+
+
+class NodeAdmin:
+    """The API of one node. See `node.admin_part.AdminFace`."""
+
+    def __init__(self, settings: NodeSettings) -> None:
+        self._admission = Admission(
+            tuple(settings["admin_origins"] or ()), settings["admin_token"], is_open=settings["admin_remote_access"]
+        )
+        self._body_bytes_max: int = settings["nginx_admin_client_max_body_size"] or settings["cluster_max_payload"]
+        self._app: DblessApp | None = None
+
+    def open(self, door: AdminDoor, entities: DeclaredEntities) -> Handler:
+        """Who answers requests, from now on."""
+        app = self._app = DblessApp(door, entities, self._admission, body_bytes_max=self._body_bytes_max)
+
+        async def handle(received: HttpRequest) -> HttpAnswer:
+            return _sent(await app.answer(_request(received)))
+
+        return handle
+
+    def show(self, entities: DeclaredEntities) -> None:
+        """The node serves another configuration, which was not posted. Blocks."""
+        if self._app is not None:
+            self._app.show(entities)
+
+    def close(self) -> None:
+        """End the threads of the API."""
+        if self._app is not None:
+            self._app.close()
+
+
+def _request(received: HttpRequest) -> Request:
+    path, _, arguments = received.target.partition("?")
+    headers = tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in received.headers.items())
+    query = Query(arguments.encode("latin-1"))
+    return Request(received.method, _SLASHES.sub("/", path), query, headers, received.body)
+
+
+def _sent(answer: Answer) -> HttpAnswer:
+    content_type = next((value for name, value in answer.headers if name == _CONTENT_TYPE), b"")
+    headers: dict[str, str] = {}
+    for name, value in answer.headers:
+        if name != _CONTENT_TYPE:
+            shown = "-".join(part.capitalize() for part in name.decode("latin-1").split("-"))
+            headers[shown] = (
+                f"{headers[shown]}, {value.decode('latin-1')}" if shown in headers else value.decode("latin-1")
+            )
+    return HttpAnswer(answer.status, answer.body, content_type.decode("latin-1"), headers, closes=answer.closes)

@@ -1,0 +1,289 @@
+"""The Admin API of a running DB-less node: a configuration is served whole or not at all, and the caller is told."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.integration.dbless import DblessNode, dbless_node
+from tests.integration.installation import Answer, Client, eventually, free_ports
+
+PAGE = (Path(__file__).parents[2] / "docs/guides/db-less.md").read_text()
+
+
+def document(*paths: str, **more: Any) -> dict[str, Any]:
+    """Routes that answer by themselves."""
+    answers = {"name": "request-termination", "config": {"status_code": 418}}
+    routes = [{"name": f"r{path.replace('/', '-')}", "paths": [path], "plugins": [answers]} for path in paths]
+    return {"_format_version": "3.0", "services": [{"name": "s", "host": "h.test", "routes": routes}], **more}
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DblessNode]:
+    with dbless_node(tmp_path_factory.mktemp("node")) as found:
+        yield found
+
+
+def post(node: DblessNode, body: Any, query: str = "", **headers: str) -> Answer:
+    return node.admin("POST", f"/config{query}", body, headers or None)
+
+
+def test_what_is_answered_with_201_is_served(node: DblessNode) -> None:
+    for round_ in range(20):
+        assert post(node, document(f"/round-{round_}")).status == 201
+        assert node.proxy("GET", f"/round-{round_}").status == 418
+        assert node.proxy("GET", f"/round-{round_ - 1}").status == 404
+        assert [row["paths"] for row in node.admin("GET", "/routes").json()["data"]] == [[f"/round-{round_}"]]
+
+
+@pytest.mark.parametrize(
+    ("bad", "told"),
+    [
+        ({"services": [{"name": "x"}]}, "required field missing"),
+        ({"routes": [{"name": "x", "paths": ["~/("]}]}, "missing closing parenthesis"),
+        ({"routes": [{"name": "x", "paths": ["/x"], "service": "nobody"}]}, "nobody"),
+    ],
+)
+def test_a_bad_configuration_leaves_the_old_one_served(node: DblessNode, bad: Any, told: str) -> None:
+    good = document("/good")
+    assert post(node, good).status == 201
+    before = node.admin("GET", "/config").json()
+    for query in ("", "?flatten_errors=1"):
+        answer = post(node, {**document("/bad"), **bad}, query)
+        assert (answer.status, answer.json()["code"]) == (400, 14)
+    assert told in json.dumps(post(node, {**document("/bad"), **bad}).json())
+    assert node.admin("GET", "/config").json() == before
+    assert (node.proxy("GET", "/good").status, node.proxy("GET", "/bad").status) == (418, 404)
+
+
+def test_what_cannot_be_served_as_asked_is_told(node: DblessNode) -> None:
+    plugin = {"name": "ldap-auth", "config": {"ldap_host": "l.test", "base_dn": "d", "attribute": "a"}}
+    service = {"name": "other", "host": "h.test", "routes": [{"name": "o", "paths": ["/other"], "plugins": [plugin]}]}
+    whole = document("/fine")
+    whole["services"].append(service)
+    answer = post(node, whole)
+    assert (answer.status, answer.headers["X-Twinplane-Issues"]) == (201, "1")
+    assert "ldap-auth" in answer.headers["Warning"]
+    (issue,) = node.admin("GET", "/config/issues").json()["data"]
+    assert issue["plugin"] == "ldap-auth"
+    assert (node.proxy("GET", "/fine").status, node.proxy("GET", "/other").status) == (418, 503)
+    clean = post(node, document("/fine"))
+    assert (clean.headers["Warning"], clean.headers["X-Twinplane-Issues"]) == (None, None)
+    assert node.admin("GET", "/config/issues").json() == {"data": []}
+
+
+def test_posts_at_once_are_served_one_after_the_other_or_told_to_come_again(node: DblessNode) -> None:
+    start = threading.Barrier(6)
+
+    def posted(number: int) -> tuple[int, Answer]:
+        start.wait(30)
+        return number, post(node, document(f"/n{number}", *(f"/n{number}/{each}" for each in range(300))))
+
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(posted, range(6)))
+    assert {answer.status for _, answer in answers} <= {201, 429}
+    assert all(answer.headers["Retry-After"] == "1" for _, answer in answers if answer.status == 429)
+    taken = [number for number, answer in answers if answer.status == 201]
+    assert taken
+    # Of whole configurations one is there, and it is the one that is shown.
+    shown = {row["paths"][0].split("/")[1] for row in node.admin("GET", "/routes?size=1000").json()["data"]}
+    assert len(shown) == 1
+    served = [number for number in range(6) if node.proxy("GET", f"/n{number}").status == 418]
+    assert [f"n{number}" for number in served] == list(shown)
+    assert served[0] in taken
+
+
+def test_a_configuration_can_be_read_and_posted_again(node: DblessNode) -> None:
+    consumers = [{"username": "alice", "basicauth_credentials": [{"username": "a", "password": "p"}], "tags": ["t"]}]
+    upstreams = [{"name": "u", "targets": [{"target": "127.0.0.1:1", "weight": 7}]}]
+    assert post(node, document("/again", consumers=consumers, upstreams=upstreams)).status == 201
+    text = node.admin("GET", "/config").json()["config"]
+    assert post(node, text.encode(), **{"Content-Type": "application/yaml"}).status == 201
+    again = yaml.safe_load(node.admin("GET", "/config").json()["config"])
+    before = yaml.safe_load(text)
+    # When it was last changed is the only news.
+    for rows in (*before.values(), *again.values()):
+        for row in rows if isinstance(rows, list) else ():
+            row.pop("updated_at", None)
+    assert again == before
+
+
+def test_the_health_of_targets_is_that_of_the_balancer(node: DblessNode) -> None:
+    checks = {"passive": {"unhealthy": {"tcp_failures": 1}}}
+    targets = [{"target": "127.0.0.1:1"}, {"target": "127.0.0.1:2"}]
+    upstreams = [{"name": "u", "targets": targets, "healthchecks": checks}, {"name": "bare"}]
+    assert post(node, document("/h", upstreams=upstreams)).status == 201
+
+    def fares() -> dict[str, str]:
+        return {row["target"]: row["health"] for row in node.admin("GET", "/upstreams/u/health").json()["data"]}
+
+    eventually(lambda: fares() == {"127.0.0.1:1": "HEALTHY", "127.0.0.1:2": "HEALTHY"})
+    assert node.admin("PUT", "/upstreams/u/targets/127.0.0.1:1/unhealthy").status == 204
+    eventually(lambda: fares() == {"127.0.0.1:1": "UNHEALTHY", "127.0.0.1:2": "HEALTHY"})
+    whole = node.admin("GET", "/upstreams/u/health?balancer_health=1").json()["data"]
+    assert (whole["health"], whole["details"]["weight"]) == (
+        "HEALTHY",
+        {"total": 200, "available": 100, "unavailable": 100},
+    )
+    assert node.admin("PUT", "/upstreams/u/targets/127.0.0.1:1/127.0.0.1:1/healthy").status == 204
+    eventually(lambda: fares() == {"127.0.0.1:1": "HEALTHY", "127.0.0.1:2": "HEALTHY"})
+    assert node.admin("PUT", "/upstreams/u/targets/nobody/healthy").status == 404
+    assert node.admin("GET", "/upstreams/bare/health").json()["data"] == []
+    assert node.admin("GET", "/upstreams/nobody/health").status == 404
+
+
+def test_a_large_configuration_is_taken_and_read_in_pages(node: DblessNode) -> None:
+    routes = [{"name": f"r{number}", "paths": [f"/large/{number}"]} for number in range(10_000)]
+    whole = {"_format_version": "3.0", "services": [{"name": "s", "host": "h.test", "routes": routes}]}
+    answer = post_slowly(node, whole)
+    assert (answer.status, len(answer.json()["routes"])) == (201, 10_000)
+    seen: set[str] = set()
+    following = "/services/s/routes?size=1000"
+    while following:
+        page = node.admin("GET", following).json()
+        seen |= {row["name"] for row in page["data"]}
+        following = page["next"] and f"{page['next']}&size=1000"
+    assert len(seen) == 10_000
+    assert post(node, document("/small")).status == 201
+
+
+def post_slowly(node: DblessNode, body: Any) -> Answer:
+    """Post with curl, which asks before it sends and waits as long as it takes."""
+    done = subprocess.run(
+        ["curl", "-s", "-m", "240", "-w", "\n%{http_code}", "-H", "Content-Type: application/json",
+         "--data-binary", "@-", f"http://127.0.0.1:{node.admin.port}/config"],
+        input=json.dumps(body).encode(), capture_output=True, check=True,
+    )  # fmt: skip
+    text, _, status = done.stdout.rpartition(b"\n")
+    return Answer(int(status), {}, text)  # type: ignore[arg-type]
+
+
+def test_a_body_in_pieces_is_put_together_and_too_long_a_one_refused(node: DblessNode) -> None:
+    text = json.dumps(document("/pieces")).encode()
+    pieces = b"".join(b"%x\r\n%s\r\n" % (len(text[at : at + 50]), text[at : at + 50]) for at in range(0, len(text), 50))
+    head = b"POST /config HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    assert b" 201 " in said(
+        node, head + b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n" + pieces + b"0\r\n\r\n"
+    )
+    assert node.proxy("GET", "/pieces").status == 418
+    for bad, status in (
+        (b"Content-Length: 99999999\r\n\r\n", b" 413 "),
+        (b"Transfer-Encoding: chunked\r\n\r\nffffffff\r\n", b" 413 "),
+        (b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n", b" 400 "),
+        (b"Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n", b" 400 "),
+    ):
+        assert status in said(node, head + bad).split(b"\r\n")[0] + b" "
+
+
+def said(node: DblessNode, request: bytes) -> bytes:
+    with socket.create_connection(("127.0.0.1", node.admin.port), timeout=30) as connection:
+        connection.sendall(request)
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(65_536), b""))
+
+
+def test_callers_that_say_nothing_are_let_go_and_keep_nobody_out(node: DblessNode) -> None:
+    silent = [socket.create_connection(("127.0.0.1", node.admin.port), timeout=60) for _ in range(100)]
+    for connection in silent:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: local")
+    assert node.admin("GET", "/services").status == 200
+    for connection in silent:
+        # Its end comes by itself: nothing was sent that could be answered.
+        assert connection.recv(1) == b""
+        connection.close()
+
+
+@pytest.mark.parametrize("host", ["evil.example", "10.0.0.1:8001"])
+def test_only_loopback_names_are_answered_without_a_token(node: DblessNode, host: str) -> None:
+    assert node.admin("GET", "/services", headers={"Host": host}).status == 403
+    assert node.admin("GET", "/services", headers={"Origin": "https://evil.example"}).status == 403
+    assert node.admin("POST", "/config", document("/x"), {"Host": host}).status == 403
+
+
+def test_the_node_has_loaded_neither_sql_nor_a_web_framework(node: DblessNode) -> None:
+    maps = Path(f"/proc/{node.process.pid}/maps").read_text()
+    assert not re.search(r"sqlalchemy|httptools|duckdb", maps)
+    assert b"sqlalchemy" not in Path(f"/proc/{node.process.pid}/cmdline").read_bytes()
+    children = Path(f"/proc/{node.process.pid}/task/{node.process.pid}/children").read_text()
+    assert children == "", "it serves by itself, so nothing can be left behind when it is killed"
+
+
+def test_what_was_posted_outlives_the_node_and_what_is_damaged_does_not(tmp_path: Path) -> None:
+    with dbless_node(tmp_path) as node:
+        assert node.status("GET", "/status/ready").status == 503
+        assert node.proxy("GET", "/kept").status == 404
+        keys = [{"username": "c", "keyauth_credentials": [{"key": "k"}]}]
+        first = post(node, document("/first")).json()
+        kept = post(node, document("/kept", consumers=keys)).json()
+        assert first != kept
+        node.restart()
+        assert node.status("GET", "/status/ready").status == 200
+        assert node.proxy("GET", "/kept").status == 418
+        # Ids that were drawn by lot are the same again.
+        assert node.admin("GET", "/key-auths").json()["data"] == list(kept["keyauth_credentials"].values())
+        file = node.prefix / "declared.json.gz"
+        assert file.stat().st_mode & 0o777 == 0o600
+        file.write_bytes(file.read_bytes()[:-20])
+        node.restart()
+        assert (node.proxy("GET", "/first").status, node.proxy("GET", "/kept").status) == (418, 404)
+        issues = {issue["code"] for issue in node.admin("GET", "/config/issues").json()["data"]}
+        assert issues == {"cache_damaged"}
+        declared = tmp_path / "kong.json"
+        declared.write_text(json.dumps(document("/file")))
+        node.restart(declarative_config=declared)
+        assert (node.proxy("GET", "/file").status, node.proxy("GET", "/first").status) == (418, 404)
+        assert post(node, document("/posted")).status == 201
+        declared.write_text(json.dumps(document("/again")))
+        node.reload()
+        eventually(lambda: node.proxy("GET", "/again").status == 418)
+        eventually(lambda: [row["paths"] for row in node.admin("GET", "/routes").json()["data"]] == [["/again"]])
+
+
+def test_a_token_is_asked_for_where_there_is_one(tmp_path: Path) -> None:
+    token = "0123456789abcdef"
+    (port,) = free_ports(1)
+    with dbless_node(tmp_path, admin_token=token, admin_listen=f"127.0.0.1:{port} ssl") as node:
+        certificate = node.prefix / "ssl" / "admin-kong-default.crt"
+        admin = Client(port, ca=certificate)
+        for headers in ({}, {"Kong-Admin-Token": "wrong"}, {"Authorization": "Bearer 0"}):
+            assert admin("GET", "/services", headers=headers).status == 401
+            assert admin("POST", "/config", document("/x"), headers).status == 401
+        for headers in ({"Kong-Admin-Token": token}, {"Authorization": f"Bearer {token}", "Host": "kong-admin.svc"}):
+            assert admin("GET", "/services", headers=headers).status == 200
+        assert token not in json.dumps(admin("GET", "/", headers={"Kong-Admin-Token": token}).json())
+
+
+def test_the_page_can_be_followed(tmp_path: Path) -> None:
+    """The files of the guide, and its commands, on ports of their own."""
+    files = re.findall(r"`([\w.]+)`:\n\n```(?:ini|yaml)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    assert [name for name, _ in files] == ["kong.conf", "kong.yml", "next.yml"]
+    for name, text in files:
+        (tmp_path / name).write_text(text)
+    commands = re.findall(r"^curl .*$", PAGE, re.MULTILINE)
+    assert len(commands) == 4
+    given = dict(line.split(" = ") for line in (tmp_path / "kong.conf").read_text().splitlines())
+    listened = {name: value for name, value in given.items() if name.endswith("_listen")}
+    assert listened == {
+        "proxy_listen": "127.0.0.1:8000", "status_listen": "127.0.0.1:8007", "admin_listen": "127.0.0.1:8001",
+    }  # fmt: skip
+    own = {name: value for name, value in given.items() if name not in listened}
+    own |= {name: str(tmp_path / value) for name, value in own.items() if value.startswith("./")}
+    with dbless_node(tmp_path, **own) as node:
+        printed = []
+        for command in commands:
+            own_ports = command.replace(":8001/", f":{node.admin.port}/").replace(":8000/", f":{node.proxy.port}/")
+            done = subprocess.run(own_ports, shell=True, check=True, capture_output=True, cwd=tmp_path, timeout=60)
+            printed.append(done.stdout.decode())
+        assert json.loads(printed[1])["data"][0]["name"] == "orders"
+        assert "Not today" in printed[3]
