@@ -102,6 +102,7 @@ class Authority:
         seconds: float = 0,
         is_client: bool = True,
         names: tuple[str, ...] = (),
+        uris: tuple[str, ...] = (),
         responder: str = "",
         is_responder: bool = False,
     ) -> Leaf:
@@ -116,9 +117,9 @@ class Authority:
             .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
             .add_extension(_issuer_id(self), critical=False)
         )
-        if names:
-            alternative = x509.SubjectAlternativeName([x509.DNSName(one) for one in names])
-            builder = builder.add_extension(alternative, critical=False)
+        if names or uris:
+            given = [*map(x509.DNSName, names), *map(x509.UniformResourceIdentifier, uris)]
+            builder = builder.add_extension(x509.SubjectAlternativeName(given), critical=False)
         if responder:
             url = x509.UniformResourceIdentifier(responder)
             place = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, url)

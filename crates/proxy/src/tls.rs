@@ -7,3 +7,4 @@ pub mod downstream;
 pub mod identity;
 mod public_key;
 pub mod upstream;
+mod verification;

@@ -120,9 +120,13 @@ impl ServerCertificates {
             .map_or(table.any.as_ref(), |name| table.find(name));
         let defaults = self.defaults.load();
         let candidates = named.map_or(&defaults[..], |identities| &identities[..]);
-        let suited = candidates
+        // What the client likes best comes first; schemes that its cipher suites rule out are not among these.
+        let suited = schemes
             .iter()
-            .find(|identity| identity.suits(schemes))
+            .find_map(|scheme| {
+                let mut candidates = candidates.iter();
+                candidates.find(|identity| identity.suits(std::slice::from_ref(scheme)))
+            })
             .or_else(|| candidates.first());
         suited.map(|identity| Arc::clone(&identity.certified))
     }

@@ -7,17 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ahash::AHashMap;
 use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls13_signature_with_raw_key};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
-};
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::CryptoProvider;
+use rustls::{ClientConfig, Error, RootCertStore};
 use twinplane_engine::snapshot::{ServiceEntry, ServiceTarget, Snapshot};
 
 use crate::settings::Settings;
 use crate::tls::identity::{Identity, IdentityError, OneIdentity, chain_of};
-use crate::tls::public_key;
+use crate::tls::verification::{Names, NoVerification, Verification};
 
 /// How one service's upstreams are spoken to.
 #[derive(Clone, Debug)]
@@ -58,6 +55,8 @@ struct Key {
     authorities: Option<Vec<Box<str>>>,
     // Certificates that may stand between the upstream's and an authority's.
     depth: Option<usize>,
+    // Beside the host's.
+    names: Names,
     // Certificate and key as PEM; none: that of the settings, if any.
     client: Option<(Box<str>, Box<str>)>,
     // Whether HTTP/2 is asked for, for gRPC.
@@ -173,10 +172,15 @@ impl UpstreamConfigs {
             }
             None => None,
         };
+        let sans = service.tls_sans.as_ref().filter(|_| is_verified);
         let depth = service.tls_verify_depth.filter(|_| is_verified);
         Ok(Key {
             authorities: is_verified.then_some(authorities),
             depth: depth.and_then(|depth| usize::try_from(depth).ok()),
+            names: sans.map_or_else(Names::default, |sans| Names {
+                dns: sans.dnsnames.clone().unwrap_or_default(),
+                uris: sans.uris.clone().unwrap_or_default(),
+            }),
             client,
             is_h2: entry.is_grpc,
         })
@@ -231,10 +235,11 @@ impl UpstreamConfigs {
         let verifier = builder
             .build()
             .map_err(|error| UpstreamTlsError::Certificate(error.to_string()))?;
-        Ok(match key.depth {
-            Some(depth) => Arc::new(Shallow { verifier, depth }),
-            None => verifier,
-        })
+        Ok(Arc::new(Verification {
+            verifier,
+            depth: key.depth,
+            names: key.names.clone(),
+        }))
     }
 }
 
@@ -243,111 +248,4 @@ pub fn roots_of(pem: &str) -> Result<RootCertStore, IdentityError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(chain_of(pem)?);
     Ok(roots)
-}
-
-/// Refuses chains of more than so many certificates between the upstream's own and an authority's. Counts what the
-/// upstream presents, authorities themselves aside: a server that presents more than is needed must be given the depth.
-#[derive(Debug)]
-struct Shallow {
-    verifier: Arc<WebPkiServerVerifier>,
-    depth: usize,
-}
-
-impl ServerCertVerifier for Shallow {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let between = intermediates
-            .iter()
-            .filter(|certificate| !public_key::is_self_issued(certificate));
-        if between.count() > self.depth {
-            return Err(Error::InvalidCertificate(CertificateError::UnknownIssuer));
-        }
-        self.verifier
-            .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier
-            .verify_tls12_signature(message, certificate, signed)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier
-            .verify_tls13_signature(message, certificate, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.verifier.supported_verify_schemes()
-    }
-}
-
-/// Takes any certificate, as Kong does where verification is off; possession of its key is proved all the same.
-#[derive(Debug)]
-struct NoVerification {
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for NoVerification {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        public_key::verify_tls12(
-            message,
-            certificate,
-            signed,
-            &self.provider.signature_verification_algorithms,
-        )?;
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let key = public_key::of(certificate)?;
-        verify_tls13_signature_with_raw_key(
-            message,
-            &key,
-            signed,
-            &self.provider.signature_verification_algorithms,
-        )
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
-    }
 }
