@@ -39,7 +39,7 @@ _BACKLOG = 2048
 def run(settings: ProcessSettings) -> int:
     """Serve until stopped. Returns the exit status."""
     log_to_stderr(settings["log-level"])
-    enabled_plugins(settings["plugins"] or ())
+    enabled_plugins(settings["plugins"] or (), settings["python-plugin-directory"])
     layout = read_layout(settings.values)
     with contextlib.ExitStack() as locks:
         make_directory(settings["data"].absolute())

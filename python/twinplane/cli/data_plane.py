@@ -57,7 +57,11 @@ async def _serve(settings: NodeSettings, prefix: Path, parent_fd: int, load: Loa
     wanted = asyncio.Event()
     stop = stop_on_signals(parent_fd, reload=wanted.set)
     try:
-        plugins = enabled_plugins(settings["plugins"] or ())
+        plugins = enabled_plugins(
+            settings["plugins"] or (),
+            settings["python_plugin_directory"],
+            lua_style=settings["python_plugin_lua_style"],
+        )
         declared = await asyncio.to_thread(_declared, settings, prefix)
         node = Node(settings, prefix, declared, plugins, environ, admin=_admin_face(settings))
         async with node.running():

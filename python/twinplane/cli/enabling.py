@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twinplane.cli.errors import StartError
@@ -11,8 +12,10 @@ if TYPE_CHECKING:
     from twinplane.pdk import Plugin
 
 
-def enabled_plugins(names: Iterable[str]) -> list[type[Plugin[Any]]]:
-    """The classes called so, known to this process from now on. Raises StartError."""
+def enabled_plugins(
+    names: Iterable[str], directory: Path | None = None, *, lua_style: bool = True
+) -> list[type[Plugin[Any]]]:
+    """The classes called so, known to this process from now on. Raises StartError. As `find_plugins`."""
     wanted = [name for name in names if name not in {"bundled", "off"}]
     if not wanted:
         return []
@@ -20,7 +23,7 @@ def enabled_plugins(names: Iterable[str]) -> list[type[Plugin[Any]]]:
     from twinplane.registry import PluginsUnusable, enable_plugins, find_plugins  # noqa: PLC0415
 
     try:
-        found = find_plugins(wanted)
+        found = find_plugins(wanted, directory, lua_style=lua_style)
         enable_plugins(found)
     except PluginsUnusable as error:
         raise StartError(*error.problems) from error

@@ -74,6 +74,7 @@ def join_node(
     ports: Ports,
     address: str = "127.0.0.1",
     plugins: Sequence[str] = (),
+    plugin_directory: Path | None = None,
 ) -> None:
     """Make `directory` ready for the node of `up`: certificates, and a `kong.conf` with its ports on `address`.
 
@@ -95,6 +96,8 @@ def join_node(
     }
     if plugins:
         settings["plugins"] = ", ".join(plugins)
+    if plugin_directory is not None:
+        settings["python_plugin_directory"] = plugin_directory.absolute()
     _write_conf(directory, settings, "Written by `twinplane up` at each start.")
 
 

@@ -110,6 +110,7 @@ class _Installation:
             ports=self._ports,
             address=_proxy_address(self._settings),
             plugins=self._settings["plugins"] or (),
+            plugin_directory=self._settings["python-plugin-directory"],
         )
         await self._data_plane.start()
         status = PlatformClient("127.0.0.1", self._ports.status, None)
@@ -157,6 +158,7 @@ class _Installation:
             "other-domains": ",".join(settings["other-domains"] or ()),
             "bare-hosts": ",".join(settings["bare-hosts"] or ()),
             "plugins": ",".join(settings["plugins"] or ()),
+            "python-plugin-directory": settings["python-plugin-directory"] or "",
             "retention-days": settings["retention-days"],
             "usage-retention-days": settings["usage-retention-days"],
             "audit-retention-days": settings["audit-retention-days"],

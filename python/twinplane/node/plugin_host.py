@@ -71,6 +71,7 @@ class PluginHost:
         *,
         secret: Callable[[str], str] = no_secrets,
         trust: Callable[[], ssl.SSLContext] = ssl.create_default_context,
+        node_id: Callable[[], str] = str,
     ) -> None:
         """`classes` are the plugins that do not come with twinplane. Nothing runs until one is configured.
 
@@ -80,7 +81,7 @@ class PluginHost:
         self._classes: dict[str, type[Plugin[Any]]] = {each.name: each for each in classes}
         self.instances: dict[str, Plugin[Any]] = {}
         """The plugins that configurations have named so far."""
-        self._lending = PluginLending(limits, secret, trust)
+        self._lending = PluginLending(limits, secret=secret, trust=trust, node_id=node_id)
         self._building: dict[str, list[Any]] = {}
         self._configured: set[str] = set()
         self._core: PluginCore | None = None

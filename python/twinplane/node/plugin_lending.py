@@ -37,10 +37,18 @@ def no_secrets(reference: str) -> str:
 class PluginLending:
     """Lasts as long as the node, whatever becomes of the plugins' code. The kit is loaded with the first plugin."""
 
-    def __init__(self, limits: HostLimits, secret: Callable[[str], str], trust: Callable[[], ssl.SSLContext]) -> None:
+    def __init__(
+        self,
+        limits: HostLimits,
+        *,
+        secret: Callable[[str], str],
+        trust: Callable[[], ssl.SSLContext],
+        node_id: Callable[[], str],
+    ) -> None:
         self._limits = limits
         self._secret = secret
         self._trust = trust
+        self._node_id = node_id
         self._lent: dict[str, Surroundings] = {}
         self._pool: HttpPool | None = None
 
@@ -49,7 +57,13 @@ class PluginLending:
         if plugin not in self._lent:
             from twinplane.pdk import Cache, Http, Meter, Surroundings  # noqa: PLC0415 - as said above
 
-            self._lent[plugin] = Surroundings(Cache(), Http(self._http(), plugin), Meter(plugin), self._secret)
+            self._lent[plugin] = Surroundings(
+                cache=Cache(),
+                http=Http(self._http(), plugin),
+                meter=Meter(plugin),
+                node_id=self._node_id(),
+                secret=self._secret,
+            )
         return self._lent[plugin]
 
     def series(self) -> list[dict[str, Any]]:

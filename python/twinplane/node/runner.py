@@ -96,7 +96,11 @@ class Node:
         self._vaults = Vaults(environ or {}, settings.vault_env_prefix)
         self._settings = settings
         self.plugins = PluginHost(
-            _host_limits(settings), plugins, secret=self._vaults.secret, trust=lambda: _tls_context(settings)
+            _host_limits(settings),
+            plugins,
+            secret=self._vaults.secret,
+            trust=lambda: _tls_context(settings),
+            node_id=lambda: self._id,
         )
         """The plugins in Python."""
         self._prefix = prefix

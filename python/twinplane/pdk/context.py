@@ -50,6 +50,11 @@ class Context:
         """The request, in the phases of the response too."""
 
     @property
+    def visit(self) -> Visit:
+        """The core's end, for what is built upon these views."""
+        return self._visit
+
+    @property
     def cache(self) -> Cache:
         """Shared by all requests of this plugin."""
         return self._around.cache

@@ -20,5 +20,7 @@ class Surroundings:
     """Requests to other servers."""
     meter: Meter
     """Counters and histograms on `/metrics`."""
+    node_id: str
+    """Id of the node."""
     secret: Callable[[str], str]
     """The secret behind a reference, `{vault://env/my-secret}`. Raises LookupError."""

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from types import new_class
+from types import ModuleType, new_class
 from typing import Annotated, Any
 
 from twinplane import plugins as plugins_room
 from twinplane import schema
 from twinplane.pdk import Plugin
+from twinplane.pdk.kong import adapted, is_kong_plugin, lend_modules
+from twinplane.registry.plugin_directory import found_in, load_from, plugin_in
 from twinplane.schema.shared import HttpProtocols, NoConsumer, NoRoute, NoService
 
 GROUP = "twinplane.plugins"
@@ -30,8 +33,13 @@ class PluginsUnusable(Exception):
         super().__init__("; ".join(problems))
 
 
-def find_plugins(names: Iterable[str]) -> list[type[Plugin[Any]]]:
-    """The classes of the plugins called so; names of bundled ones give nothing. Raises PluginsUnusable."""
+def find_plugins(
+    names: Iterable[str], directory: Path | None = None, *, lua_style: bool = True
+) -> list[type[Plugin[Any]]]:
+    """The classes of the plugins called so; names of bundled ones give nothing. Raises PluginsUnusable.
+
+    They are looked for in the directory and then by entry point. `lua_style` is for those that are written for Kong.
+    """
     known = {found.name: found for found in entry_points(group=GROUP)}
     bundled = bundled_names()
     classes: list[type[Plugin[Any]]] = []
@@ -39,15 +47,20 @@ def find_plugins(names: Iterable[str]) -> list[type[Plugin[Any]]]:
     for name in dict.fromkeys(names):
         if name in {BUNDLED, "off"} or name in bundled:
             continue
-        if name not in known:
+        path = found_in(directory, name) if directory is not None else None
+        if path is None and name not in known:
+            where = "" if directory is None else f", and there is none in {directory}"
             problems.append(
-                f"plugin '{name}' is enabled but not installed: no entry point of the group {GROUP} names it"
+                f"plugin '{name}' is enabled but not installed: no entry point of the group {GROUP} names it{where}"
             )
             continue
         try:
-            classes.append(_load(known[name]))
-        except Exception as error:
-            problems.append(f"plugin '{name}' cannot be loaded: {type(error).__name__}: {error}")
+            if path is not None:
+                classes.append(load_from(path, name, lua_style=lua_style))
+            else:
+                classes.append(_load(known[name], lua_style=lua_style))
+        except (Exception, SystemExit) as error:
+            problems.append(f"plugin '{name}' cannot be loaded: {told(error)}")
     problems += [problem for each in classes for problem in problems_of(each)]
     if problems:
         raise PluginsUnusable(problems)
@@ -112,8 +125,22 @@ def declared(plugin: type[Plugin[Any]]) -> type[schema.Plugin]:
     return new_class(plugin.__name__, (schema.Plugin,), facts, lambda namespace: namespace.update(members))
 
 
-def _load(entry: EntryPoint) -> type[Plugin[Any]]:
+def told(error: BaseException) -> str:
+    """What went wrong while code was loaded, with the place of what cannot even be read."""
+    if isinstance(error, SyntaxError):
+        return f"{type(error).__name__}: {error.msg} ({error.filename}, line {error.lineno})"
+    if isinstance(error, SystemExit):
+        return f"SystemExit: it ended with {error.code!r} while it was imported"
+    return f"{type(error).__name__}: {error}"
+
+
+def _load(entry: EntryPoint, *, lua_style: bool) -> type[Plugin[Any]]:
+    lend_modules()
     found = entry.load()
+    if isinstance(found, ModuleType):
+        return plugin_in(found, entry.name, lua_style=lua_style)
+    if is_kong_plugin(found):
+        return adapted(entry.name, sys.modules[found.__module__], found, lua_style=lua_style)
     if not (isinstance(found, type) and issubclass(found, Plugin)):
         raise TypeError(f"{entry.value} is no class derived from twinplane.pdk.Plugin")
     if getattr(found, "name", None) != entry.name:

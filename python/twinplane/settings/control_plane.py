@@ -11,7 +11,7 @@ from typing import Any
 
 from twinplane.settings import addresses, regions
 from twinplane.settings.audit import AUDIT_PORT, FORWARD, TRAIL
-from twinplane.settings.python_plugins import PLUGINS
+from twinplane.settings.python_plugins import PLUGIN_DIRECTORY, PLUGINS
 from twinplane.settings.setting import (
     DOMAIN,
     LIST,
@@ -50,6 +50,7 @@ SHARED: tuple[Setting, ...] = (
     OTHER_DOMAINS,
     BARE_HOSTS,
     PLUGINS,
+    PLUGIN_DIRECTORY,
     Setting("retention-days", integer(1, 3650, unit="days"), "7", "How long request records are kept."),
     Setting("usage-retention-days", integer(1, 3650, unit="days"), "400", "How long usage counters are kept."),
     *TRAIL,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twinplane.settings.setting import LIST, Setting, integer, one_of
+from twinplane.settings.setting import LIST, PATH, SWITCH, Setting, integer, one_of
 
 PLUGINS = Setting(
     "plugins",
@@ -12,8 +12,22 @@ PLUGINS = Setting(
     "group twinplane.plugins). All bundled ones are always there.",
 )
 
+_DIRECTORY = (
+    "Directory with plugins in Python, each a file or a folder of its name. Those that `plugins` names are looked for "
+    "here before they are looked for among what is installed."
+)
+PLUGIN_DIRECTORY = Setting("python-plugin-directory", PATH, "", _DIRECTORY)
+
 PYTHON_PLUGINS: tuple[Setting, ...] = (
     PLUGINS,
+    Setting("python_plugin_directory", PATH, "", _DIRECTORY),
+    Setting(
+        "python_plugin_lua_style",
+        SWITCH,
+        "on",
+        "Whether calls that plugins written for Kong's Python PDK make give a value and an error, as there; off: what "
+        "goes wrong is raised.",
+    ),
     Setting(
         "python_plugin_threads",
         integer(1, 64),

@@ -26,7 +26,9 @@ def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     settings = load_node_settings(options.conf or options.named, environ)
     for warning in settings.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    enabled_plugins(settings["plugins"] or ())
+    enabled_plugins(
+        settings["plugins"] or (), settings["python_plugin_directory"], lua_style=settings["python_plugin_lua_style"]
+    )
     problems = start_problems(settings, environ)
     if problems:
         raise StartError(*problems)
