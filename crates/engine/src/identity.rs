@@ -7,6 +7,7 @@ use crate::answer::Answer;
 use crate::credentials::Credential;
 use crate::exchange::{CredentialRef, Exchange};
 use crate::filter::Flow;
+use crate::guard;
 use crate::headers::Headers;
 use crate::snapshot::ConsumerEntry;
 use crate::text::Text;
@@ -157,8 +158,23 @@ pub fn refuse(x: &mut Exchange, anonymous: Option<&str>, refusal: Box<Answer>) -
     }
 }
 
+/// What every auth plugin does before it looks for a credential. None: it has to look for one.
+///
+/// A path that servers read in different ways is refused; a preflight that is not to be asked passes as nobody's; and
+/// where another auth plugin has found a credential nothing more is needed.
+pub fn open(x: &mut Exchange, anonymous: Option<&str>, asks_preflights: bool) -> Option<Flow> {
+    if let Some(refusal) = guard::refusal(x) {
+        return Some(refusal);
+    }
+    if !asks_preflights && x.request.method.as_bytes() == b"OPTIONS" {
+        clear(x);
+        return Some(Flow::Continue);
+    }
+    is_settled(x, anonymous).then_some(Flow::Continue)
+}
+
 /// Whether another auth plugin has settled who asks: with `anonymous`, one valid credential of several will do.
-pub fn is_settled(x: &Exchange, anonymous: Option<&str>) -> bool {
+fn is_settled(x: &Exchange, anonymous: Option<&str>) -> bool {
     anonymous.is_some() && x.credential.is_some()
 }
 

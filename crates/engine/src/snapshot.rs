@@ -30,6 +30,8 @@ pub struct NodeState {
     pub hostname: Box<str>,
     /// Whether plugins that decide who may pass take paths that servers read in different ways.
     pub allows_ambiguous_paths: bool,
+    /// The longest JSON body of a response that plugins change.
+    pub changed_body_bytes_max: usize,
     /// Requests counted against limits.
     pub limiter: Limiter,
     /// Answers to give again.

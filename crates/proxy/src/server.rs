@@ -364,7 +364,8 @@ fn node(
             .as_deref()
             .unwrap_or_default()
             .into(),
-        limiter: Limiter::default(),
+        changed_body_bytes_max: settings.start.changed_body_bytes_max,
+        limiter: Limiter::with_entries_max(settings.start.limit_windows_max),
         cache: ResponseCache::with_bytes_max(settings.start.cache_bytes_max),
         health: HealthBook::default(),
         host,

@@ -120,6 +120,12 @@ pub struct StartSettings {
     /// Bytes of answers kept to be given again.
     #[serde(default = "cache_bytes_max")]
     pub cache_bytes_max: usize,
+    /// JSON body of a response that plugins change; a longer one passes as it is.
+    #[serde(default = "changed_body_bytes_max")]
+    pub changed_body_bytes_max: usize,
+    /// Windows of rate limits kept; over that, some are forgotten before their end and counted.
+    #[serde(default = "limit_windows_max")]
+    pub limit_windows_max: usize,
     /// Set where the core is the control plane's own front door.
     #[serde(default)]
     pub edge: Option<EdgeSettings>,
@@ -634,6 +640,14 @@ fn route_match_calculation() -> String {
 }
 fn cache_bytes_max() -> usize {
     twinplane_engine::response_cache::BYTES_MAX
+}
+
+fn changed_body_bytes_max() -> usize {
+    8 * 1_048_576
+}
+
+fn limit_windows_max() -> usize {
+    twinplane_engine::limiter::ENTRIES_MAX
 }
 
 fn records_max() -> usize {

@@ -67,6 +67,8 @@ def node_core_settings(settings: NodeSettings, node_id: str, certificates: Seque
         "attempts": attempts(settings),
         "error_templates": error_templates(settings),
         "cache_bytes_max": settings["mem_cache_size"],
+        "changed_body_bytes_max": settings["response_transformer_body"],
+        "limit_windows_max": settings["rate_limit_windows"],
         "dns": _dns(settings),
         "port_maps": {str(listening): seen for seen, listening in settings.port_maps},
     }

@@ -54,6 +54,7 @@ _HELP = {
     "twinplane_limits_broken_total": "Connections and streams ended for breaking a limit.",
     "twinplane_python_plugin_calls_total": "Calls of plugins in Python by plugin, phase and what came of them.",
     "twinplane_python_plugin_seconds": "Time that requests spent at plugins in Python, waiting included.",
+    "twinplane_request_buffer_overruns_total": "Request bodies longer than what is held for plugins.",
     "twinplane_response_buffer_overruns_total": "Responses longer than plugins that want them whole allow.",
     "twinplane_python_plugin_calls_waiting": "Calls that wait for a thread of plugins in Python.",
     "twinplane_python_plugin_threads_busy": "Threads that are in a plugin in Python.",

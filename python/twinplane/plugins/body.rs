@@ -6,9 +6,6 @@ use twinplane_engine::filter::{Effect, Flow};
 
 use crate::number::general;
 
-/// The longest body that a plugin looks into; a longer one passes unseen.
-pub(crate) const BODY_BYTES_MAX: usize = 8 * 1_024 * 1_024;
-
 /// What a body is by its content type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -55,7 +52,8 @@ pub(crate) fn wanted(x: &Exchange) -> Option<Flow> {
     let is_empty = matches!(x.request.body, Framing::None | Framing::Length(0));
     let is_here = x.request.buffered.is_some() || x.upstream.body.is_some();
     (!is_empty && !is_here).then_some(Flow::Wait(Effect::RequestBody {
-        bytes_max: BODY_BYTES_MAX,
+        // As much as the node holds of any body; a longer one passes unseen.
+        bytes_max: usize::MAX,
     }))
 }
 

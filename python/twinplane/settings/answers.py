@@ -58,6 +58,18 @@ ANSWERS: tuple[Setting, ...] = (
     ),
     Setting("mem_cache_size", SIZE, "128m", "Bytes of answers that proxy-cache keeps, all such plugins together."),
     Setting(
+        "response_transformer_body",
+        SIZE,
+        "8m",
+        "Longest JSON body of an answer that response-transformer changes; longer ones pass unchanged, and are counted.",
+    ),
+    Setting(
+        "rate_limit_windows",
+        integer(512, 100_000_000),
+        "131072",
+        "Windows of rate limits that a node keeps, one for each caller and period; over that, those that end first go.",
+    ),
+    Setting(
         "lua_max_req_headers",
         integer(1, 1000),
         "100",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use twinplane_engine::answer::Answer;
 use twinplane_engine::chain::{self, Step};
 use twinplane_engine::exchange::{BodyChunk, Exchange};
-use twinplane_engine::filter::{Effect, Outcome, Phase};
+use twinplane_engine::filter::{Effect, LogSink, Outcome, Phase};
 
 use super::Stop;
 use super::body::Collected;
@@ -67,11 +67,14 @@ async fn perform<C: ClientSide>(
             let bytes_max = bytes_max.min(worker.settings.start.limits.buffered_body_bytes_max);
             let is_whole = body.collect(x, client, bytes_max).await?;
             x.request.buffered = Some(body.bytes.clone());
-            Ok(if is_whole {
-                Outcome::RequestBody
-            } else {
-                Outcome::RequestBodyTooLarge
-            })
+            if is_whole {
+                return Ok(Outcome::RequestBody);
+            }
+            let name = "twinplane_request_buffer_overruns_total";
+            let plugin = x.snapshot.plugins[x.chain.current() as usize].name;
+            let mut entry = worker.recorder.open();
+            entry.count(name, &[("plugin", plugin)], 1);
+            Ok(Outcome::RequestBodyTooLarge)
         }
         Effect::Timer { ms } => {
             tokio::time::sleep(Duration::from_millis(ms)).await;

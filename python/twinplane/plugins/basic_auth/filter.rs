@@ -11,7 +11,6 @@ use twinplane_engine::answer::Answer;
 use twinplane_engine::credentials::{BASIC, Credential};
 use twinplane_engine::exchange::Exchange;
 use twinplane_engine::filter::{Filter, Flow, Phases};
-use twinplane_engine::guard;
 use twinplane_engine::headers::Headers;
 use twinplane_engine::identity;
 use twinplane_engine::plugin::{BuildContext, BuildError};
@@ -102,11 +101,11 @@ impl Filter for BasicAuth {
     }
 
     fn access(&self, x: &mut Exchange) -> Flow {
-        if let Some(refusal) = guard::refusal(x) {
-            return refusal;
-        }
         let anonymous = self.anonymous.as_deref();
-        if identity::is_settled(x, anonymous) || self.authenticate(x) {
+        if let Some(flow) = identity::open(x, anonymous, true) {
+            return flow;
+        }
+        if self.authenticate(x) {
             return Flow::Continue;
         }
         let refusal = Answer::error(401, "Unauthorized");

@@ -11,7 +11,6 @@ use twinplane_engine::answer::Answer;
 use twinplane_engine::credentials::HMAC;
 use twinplane_engine::exchange::{Exchange, Framing};
 use twinplane_engine::filter::{Filter, Flow, Outcome, Phase, Phases};
-use twinplane_engine::guard;
 use twinplane_engine::identity;
 use twinplane_engine::plugin::{BuildContext, BuildError};
 use twinplane_engine::text::Text;
@@ -139,11 +138,8 @@ impl Filter for HmacAuth {
     }
 
     fn access(&self, x: &mut Exchange) -> Flow {
-        if let Some(refusal) = guard::refusal(x) {
-            return refusal;
-        }
-        if identity::is_settled(x, self.anonymous.as_deref()) {
-            return Flow::Continue;
+        if let Some(flow) = identity::open(x, self.anonymous.as_deref(), true) {
+            return flow;
         }
         if let Some(wait) = body::wanted(x).filter(|_| self.checks_body) {
             return wait;

@@ -10,7 +10,6 @@ use twinplane_engine::answer::Answer;
 use twinplane_engine::credentials::{JWT, JwtKey, JwtProof};
 use twinplane_engine::exchange::Exchange;
 use twinplane_engine::filter::{Filter, Flow, Phases};
-use twinplane_engine::guard;
 use twinplane_engine::identity;
 use twinplane_engine::plugin::{BuildContext, BuildError};
 use twinplane_engine::text::Text;
@@ -190,16 +189,9 @@ impl Filter for Jwt {
     }
 
     fn access(&self, x: &mut Exchange) -> Flow {
-        if let Some(refusal) = guard::refusal(x) {
-            return refusal;
-        }
-        if !self.config.run_on_preflight && x.request.method.as_bytes() == b"OPTIONS" {
-            identity::clear(x);
-            return Flow::Continue;
-        }
         let anonymous = self.config.anonymous.as_deref();
-        if identity::is_settled(x, anonymous) {
-            return Flow::Continue;
+        if let Some(flow) = identity::open(x, anonymous, self.config.run_on_preflight) {
+            return flow;
         }
         match self.authenticate(x) {
             Ok(()) => Flow::Continue,

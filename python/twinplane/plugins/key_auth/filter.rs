@@ -10,7 +10,6 @@ use serde_json::{Map, Value};
 use twinplane_engine::answer::Answer;
 use twinplane_engine::exchange::{CredentialRef, Exchange};
 use twinplane_engine::filter::{Filter, Flow, Outcome, Phase, Phases};
-use twinplane_engine::guard;
 use twinplane_engine::identity;
 use twinplane_engine::plugin::{BuildContext, BuildError};
 use twinplane_engine::snapshot::KeyauthEntry;
@@ -203,15 +202,9 @@ impl Filter for KeyAuth {
     }
 
     fn access(&self, x: &mut Exchange) -> Flow {
-        if let Some(refusal) = guard::refusal(x) {
-            return refusal;
-        }
-        if !self.config.run_on_preflight && x.request.method.as_bytes() == b"OPTIONS" {
-            identity::clear(x);
-            return Flow::Continue;
-        }
-        if identity::is_settled(x, self.config.anonymous.as_deref()) {
-            return Flow::Continue;
+        let anonymous = self.config.anonymous.as_deref();
+        if let Some(flow) = identity::open(x, anonymous, self.config.run_on_preflight) {
+            return flow;
         }
         let looks_into_body = self.config.key_in_body && Kind::of(x).is_some();
         if let Some(wait) = body::wanted(x).filter(|_| looks_into_body) {

@@ -1,5 +1,7 @@
 """rate-limiting through a real gateway: its vectors, and the example of its page."""
 
+import http.client
+import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -52,3 +54,22 @@ def test_workers_and_connections_together_pass_exactly_the_limit() -> None:
             statuses = list(pool.map(ask, range(120)))
     assert statuses.count(200) == 50
     assert statuses.count(429) == 70
+
+
+def test_windows_are_bounded_and_what_is_forgotten_is_counted() -> None:
+    config = """
+    _format_version: "3.0"
+    services: [{name: s, url: "http://127.0.0.1:<echo-port>", routes: [{name: r, paths: [/]}]}]
+    plugins:
+      - name: rate-limiting
+        config: {year: 5, limit_by: header, header_name: X-Caller, policy: local}
+      - {name: request-termination, config: {status_code: 200}}
+    """
+    with gateway(config, rate_limit_windows="512") as running:
+        connection = http.client.HTTPConnection("127.0.0.1", running.node.port, timeout=30)
+        for caller in range(600):
+            connection.request("GET", "/", headers={"X-Caller": f"c{caller}"})
+            assert connection.getresponse().read() is not None
+        connection.close()
+        lost = json.loads(running.node.core.drain("metrics"))["lost"]["limits"]
+        assert lost >= 600 - 512

@@ -11,7 +11,6 @@ use twinplane_engine::plugin::{BuildContext, BuildError};
 use super::config::Config;
 use super::header_changes::HeaderChanges;
 use super::json_changes::JsonChanges;
-use crate::body::BODY_BYTES_MAX;
 
 struct ResponseTransformer {
     headers: HeaderChanges,
@@ -61,10 +60,11 @@ impl Filter for ResponseTransformer {
     }
 
     fn body_filter(&self, x: &mut Exchange, chunk: &mut BodyChunk) {
+        let bytes_max = x.node.changed_body_bytes_max;
         let Some(held) = x.kept_mut::<Held>().filter(|held| !held.is_too_long) else {
             return;
         };
-        if held.body.len() + chunk.data.len() > BODY_BYTES_MAX {
+        if held.body.len() + chunk.data.len() > bytes_max {
             held.is_too_long = true;
             let mut body = std::mem::take(&mut held.body);
             body.extend_from_slice(&chunk.data);

@@ -46,9 +46,9 @@ def test_a_body_in_pieces_is_changed_as_a_whole() -> None:
 
 
 def test_a_body_beyond_the_bound_passes_unchanged() -> None:
-    body = json.dumps({"fill": "x" * (8 * 1024 * 1024)})
+    body = json.dumps({"fill": "x" * 4096})
     head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    with gateway(ADD_MEMBER) as running:
+    with gateway(ADD_MEMBER, response_transformer_body="4k") as running:
         answer = running.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n", reply=head + body)
         assert "twinplane_response_bodies_unchanged_total 1" in running.node.metrics()
     assert answer.body == body.encode()
