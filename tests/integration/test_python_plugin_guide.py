@@ -19,7 +19,7 @@ GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guides" / "python-plugin
 
 
 def test_the_class_and_the_test_of_the_guide_run() -> None:
-    code, _, test = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    code, *_, test = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
     shown: dict[str, Any] = {"__name__": "who_asks"}
     exec(compile(code, "who_asks.py", "exec", dont_inherit=True), shown)
     # What the folder of the guide would import.
@@ -31,7 +31,7 @@ def test_the_class_and_the_test_of_the_guide_run() -> None:
 
 
 def test_what_is_beside_the_request_runs() -> None:
-    _, shown, _ = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    *_, shown, _ = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
     names: dict[str, Any] = {"__name__": "refreshing", "Sequence": Sequence}
     exec(f"from twinplane.pdk import *\n{shown}", names)
     refreshing = names["Refreshing"]

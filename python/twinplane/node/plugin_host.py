@@ -113,7 +113,9 @@ class PluginHost:
     def build(self, name: str, config: bytes) -> Built:
         """A configured plugin. Whatever is raised refuses the configuration, with this plugin named."""
         instance = self._instance(name)
-        read = instance.config_class.model_validate(orjson.loads(config))
+        from twinplane.pdk.config import read_config  # noqa: PLC0415 - loads the kit
+
+        read = read_config(instance.config_class, orjson.loads(config))
         instance.prepare(read)
         self._building.setdefault(name, []).append(read)
         from twinplane.node.plugin_calls import handlers  # noqa: PLC0415 - loads the kit

@@ -2,11 +2,12 @@
 
 from twinplane.pdk.answer import Answer
 from twinplane.pdk.cache import Cache
+from twinplane.pdk.config import Config
 from twinplane.pdk.context import Consumers, Context
 from twinplane.pdk.entities import Consumer, Credential, Route, Service
 from twinplane.pdk.http import Http, HttpFailed, HttpResponse, HttpResponseTooLarge
 from twinplane.pdk.meter import Meter
-from twinplane.pdk.plugin import PHASES, Config, Outcome, Plugin
+from twinplane.pdk.plugin import PHASES, Outcome, Plugin
 from twinplane.pdk.request import BodyTooLarge, Request
 from twinplane.pdk.response import Chunk, Response, WholeResponse
 from twinplane.pdk.surroundings import Surroundings

@@ -6,20 +6,16 @@ from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from twinplane.pdk.answer import Answer
+from twinplane.pdk.config import Config
 from twinplane.pdk.context import Context
 from twinplane.pdk.request import Request
 from twinplane.pdk.response import Chunk, Response, WholeResponse
 from twinplane.pdk.surroundings import Surroundings
-from twinplane.schema import Record
 
 PHASES = ("rewrite", "access", "response", "header_filter", "body_filter", "log")
 
 
-class Config(Record):
-    """The configuration of a plugin: annotated fields, in the language that all entities are declared in."""
-
-
-C = TypeVar("C", bound=Record)
+C = TypeVar("C")
 Outcome = Answer | Awaitable[Answer | None] | None
 """What a phase gives: nothing, so that the request goes on; or an answer in place of the upstream's. May be awaited."""
 
@@ -35,8 +31,8 @@ class Plugin(Generic[C]):
     version: ClassVar[str] = "0.1.0"
     priority: ClassVar[int] = 1000
     """Higher runs earlier."""
-    config_class: ClassVar[type[Record]] = Config
-    """Declares the configuration."""
+    config_class: ClassVar[type[Any]] = Config
+    """Declares the configuration: derived from `Config`, or a dataclass."""
     observes_only: ClassVar[bool] = False
     """It neither refuses nor changes anything: routes are served without it where it cannot run."""
     on_failure: ClassVar[Literal["fail_closed", "fail_open"] | None] = None

@@ -14,8 +14,10 @@ from typing import Annotated, Any
 from twinplane import plugins as plugins_room
 from twinplane import schema
 from twinplane.pdk import Plugin
+from twinplane.pdk.config import ConfigUnreadable, record_of
 from twinplane.pdk.kong import adapted, is_kong_plugin, lend_modules
 from twinplane.registry.plugin_directory import found_in, load_from, plugin_in
+from twinplane.schema.read import shape_of
 from twinplane.schema.shared import HttpProtocols, NoConsumer, NoRoute, NoService
 
 GROUP = "twinplane.plugins"
@@ -81,9 +83,17 @@ def problems_of(plugin: type[Plugin[Any]]) -> list[str]:
         problems.append(
             f"plugin '{name}': defines response beside header_filter or body_filter, in place of which it is"
         )
-    if not isinstance(plugin.config_class, type) or not issubclass(plugin.config_class, schema.Record):
-        problems.append(f"plugin '{name}': config_class must derive from twinplane.pdk.Config")
+    try:
+        shape_of(record_of(plugin.config_class))
+    except (ConfigUnreadable, KeyError, TypeError, ValueError) as error:
+        problems.append(
+            f"plugin '{name}': {error}" if isinstance(error, ConfigUnreadable) else _undeclarable(name, error)
+        )
     return problems
+
+
+def _undeclarable(name: str, error: Exception) -> str:
+    return f"plugin '{name}': config_class declares a field of a type that there is not: {error}"
 
 
 def bundled_names() -> frozenset[str]:
@@ -108,7 +118,10 @@ def declared(plugin: type[Plugin[Any]]) -> type[schema.Plugin]:
         scope: narrowed for scope, narrowed in _NOTHING_ELSE.items() if scope not in plugin.scopes
     }
     members: dict[str, Any] = dict.fromkeys(annotations)
-    annotations |= {"protocols": HttpProtocols, "config": Annotated[plugin.config_class, "Settings of the plugin."]}
+    annotations |= {
+        "protocols": HttpProtocols,
+        "config": Annotated[record_of(plugin.config_class), "Settings of the plugin."],
+    }
     members |= {
         "protocols": ["grpc", "grpcs", "http", "https"],
         "__annotations__": annotations,

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Optional
 from pydantic import Field as Declared
 from pydantic import PrivateAttr, create_model
 
-from twinplane.pdk.plugin import Config
+from twinplane.pdk.config import Config
 from twinplane.schema import (
     Between,
     Defaulted,
