@@ -79,7 +79,9 @@ class Status:
     """How the core is, at this moment."""
 
     listeners: list[tuple[str, int, bool]]
-    """Address, port and whether TLS is spoken, in the order of the settings."""
+    """Address, port and whether TLS is spoken, in the order of the settings; those for requests."""
+    stream_listeners: list[tuple[str, int, bool, bool]]
+    """Those for streams: as above, and whether they take datagrams."""
     workers: int
     connections_active: int
     requests_total: int

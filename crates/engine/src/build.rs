@@ -14,8 +14,9 @@ use twinplane_model::{ConfigTable, Id, Route, Service};
 
 use crate::exchange::Scheme;
 use crate::plugin::PluginTable;
-use crate::router::{Flavor, Router, Rules};
+use crate::router::{Flavor, Router, Rules, Subsystem};
 use crate::snapshot::{Fault, Index, NodeState, RouteEntry, ServiceEntry, ServiceTarget, Snapshot};
+use crate::stream::is_stream;
 use crate::text::Text;
 
 /// A route and its service.
@@ -68,26 +69,35 @@ pub fn build(table: ConfigTable, input: BuildInput<'_>) -> Result<Snapshot, Vec<
     let pools = upstreams::build(&table, &mut faults);
     let keyauth = consumers::keyauth(&table, &consumers, &mut faults);
     let credentials = credentials::build(&table, &consumers, &mut scoped.issues, &mut faults);
-    let found = Router::build_after(
-        routes.iter().map(|(route, _)| route),
-        input.rules,
-        input.previous.map(|snapshot| &snapshot.router),
+    let rows = || routes.iter().map(|(route, _)| route);
+    let mut matching = |subsystem, previous| {
+        let rules = Rules {
+            subsystem,
+            ..input.rules
+        };
+        Router::build_after(rows(), rules, previous).unwrap_or_else(|unmatchable| {
+            faults.extend(unmatchable.into_iter().map(|fault| Fault {
+                entity: "routes",
+                id: Arc::clone(&routes[fault.route as usize].0.id),
+                message: fault.message,
+            }));
+            Router::default()
+        })
+    };
+    let previous = input.previous;
+    let of_requests = matching(Subsystem::Http, previous.map(|before| &before.router));
+    let of_streams = matching(
+        Subsystem::Stream,
+        previous.map(|before| &before.stream_router),
     );
-    let matching = found.unwrap_or_else(|unmatchable| {
-        faults.extend(unmatchable.into_iter().map(|fault| Fault {
-            entity: "routes",
-            id: Arc::clone(&routes[fault.route as usize].0.id),
-            message: fault.message,
-        }));
-        Router::default()
-    });
     let global_chain = scoped.global_chain();
     let mut chains: Vec<(RouteAt, u32)> = routes
         .iter()
         .enumerate()
-        .map(|(at, (_, service))| {
+        .map(|(at, (route, service))| {
             let at = position(at);
-            ((Some(at), *service), scoped.chain(at, *service))
+            let is_stream = route.protocols.iter().any(|name| is_stream(name));
+            ((Some(at), *service), scoped.chain(at, *service, is_stream))
         })
         .collect();
     chains.push(((None, None), global_chain));
@@ -103,7 +113,8 @@ pub fn build(table: ConfigTable, input: BuildInput<'_>) -> Result<Snapshot, Vec<
         })
         .collect();
     Ok(Snapshot {
-        router: matching,
+        router: of_requests,
+        stream_router: of_streams,
         routes,
         services,
         upstreams: pools,

@@ -163,6 +163,13 @@ pub fn access(x: &mut Exchange, outcome: Option<Outcome>) -> Step {
     run(x, &snapshot, Phase::Access, outcome)
 }
 
+/// Runs the preread phase of the plugins of a stream's route.
+pub fn preread(x: &mut Exchange) -> Step {
+    let snapshot = Rc::clone(&x.snapshot);
+    x.chain = ChainRun::new(x.route().map_or(snapshot.global_chain, |route| route.chain));
+    run(x, &snapshot, Phase::Preread, None)
+}
+
 fn run(x: &mut Exchange, snapshot: &Snapshot, phase: Phase, mut outcome: Option<Outcome>) -> Step {
     loop {
         let flow = if let Some(outcome) = outcome.take().filter(|_| x.chain.is_waiting) {
@@ -192,10 +199,10 @@ fn run(x: &mut Exchange, snapshot: &Snapshot, phase: Phase, mut outcome: Option<
                 continue;
             }
             x.chain.current = plugin;
-            if phase == Phase::Rewrite {
-                instance.filter.rewrite(x)
-            } else {
-                instance.filter.access(x)
+            match phase {
+                Phase::Rewrite => instance.filter.rewrite(x),
+                Phase::Preread => instance.filter.preread(x),
+                _ => instance.filter.access(x),
             }
         };
         match flow {

@@ -12,6 +12,7 @@ use crate::chain::ChainRun;
 use crate::headers::Headers;
 use crate::scratch::Scratch;
 use crate::snapshot::{ConsumerEntry, Local, NodeState, RouteEntry, ServiceEntry, Snapshot};
+use crate::stream::Stream;
 use crate::text::Text;
 
 /// One request on its way through the gateway.
@@ -57,6 +58,8 @@ pub struct Exchange {
     pub tries: Vec<Try>,
     /// Fields that filters add to the entries of log plugins.
     pub log_fields: Vec<(&'static str, Text)>,
+    /// Set where this is a stream rather than a request.
+    pub stream: Option<Box<Stream>>,
     /// Small values that filters keep for their later phases.
     pub scratch: Scratch,
     /// What plugins outside of the workers' threads keep for each other.
@@ -432,6 +435,7 @@ impl Exchange {
             response: Response::default(),
             tries: Vec::new(),
             log_fields: Vec::new(),
+            stream: None,
             scratch: Scratch::default(),
             shared: None,
             chain: ChainRun::default(),

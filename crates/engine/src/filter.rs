@@ -18,6 +18,8 @@ pub enum Phase {
     Access,
     /// The upstream's answer has come whole; no header filter has seen it.
     Response,
+    /// Before the upstream of a stream is asked.
+    Preread,
     /// The response head is about to go to the client.
     HeaderFilter,
     /// A piece of the response body is about to go to the client.
@@ -49,6 +51,8 @@ impl Phases {
     pub const RESPONSE: Phases = Phases(64);
     /// `upstream`: no phase of a real node's; comes before `header_filter` and `body_filter`.
     pub const UPSTREAM: Phases = Phases(32);
+    /// `preread`
+    pub const PREREAD: Phases = Phases(128);
 
     /// These phases and those.
     #[must_use]
@@ -66,6 +70,7 @@ impl Phases {
             Phase::Log => 16,
             Phase::Upstream => 32,
             Phase::Response => 64,
+            Phase::Preread => 128,
         };
         self.0 & bit != 0
     }
@@ -133,6 +138,11 @@ pub trait Filter: Send + Sync {
 
     /// Before the upstream is asked.
     fn access(&self, _x: &mut Exchange) -> Flow {
+        Flow::Continue
+    }
+
+    /// Before the upstream of a stream is asked; any answer closes the stream. There is nothing to wait for.
+    fn preread(&self, _x: &mut Exchange) -> Flow {
         Flow::Continue
     }
 

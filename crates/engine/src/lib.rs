@@ -20,5 +20,6 @@ pub mod router;
 pub mod scratch;
 pub mod signature;
 pub mod snapshot;
+pub mod stream;
 pub mod text;
 pub mod visit;

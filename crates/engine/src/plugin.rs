@@ -11,6 +11,7 @@ use crate::exchange::Exchange;
 use crate::filter::{Filter, Flow, Phases};
 use crate::router::Expression;
 use crate::snapshot::NodeState;
+use crate::stream::is_stream;
 
 /// Makes a filter of a plugin's `config`.
 pub type BuildFilter = fn(&RawValue, &BuildContext<'_>) -> Result<Arc<dyn Filter>, BuildError>;
@@ -75,6 +76,8 @@ pub struct PluginInstance {
     pub ordering: Option<Box<Ordering>>,
     /// What a request has to satisfy for it to take part.
     pub condition: Option<Box<Expression>>,
+    /// What kinds of traffic its protocols are of.
+    pub acts_on: ActsOn,
 }
 
 impl std::fmt::Debug for PluginInstance {
@@ -83,12 +86,37 @@ impl std::fmt::Debug for PluginInstance {
     }
 }
 
+/// The kinds of traffic that a plugin takes part in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ActsOn {
+    /// Requests.
+    pub requests: bool,
+    /// Streams.
+    pub streams: bool,
+}
+
+impl ActsOn {
+    /// Of the protocols of a plugin: any one of a kind is enough for all of that kind, as on a real node. Without any, it
+    /// acts on requests.
+    pub fn of(protocols: &[Box<str>]) -> Self {
+        let streams = protocols.iter().filter(|name| is_stream(name)).count();
+        Self {
+            requests: protocols.is_empty() || streams < protocols.len(),
+            streams: streams > 0,
+        }
+    }
+}
+
 /// Stands in for a plugin that this node cannot run: its routes are refused rather than served unprotected.
 pub(crate) struct Unavailable;
 
 impl Filter for Unavailable {
     fn phases(&self) -> Phases {
-        Phases::ACCESS
+        Phases::ACCESS.and(Phases::PREREAD)
+    }
+
+    fn preread(&self, x: &mut Exchange) -> Flow {
+        self.access(x)
     }
 
     fn access(&self, _x: &mut Exchange) -> Flow {

@@ -1,8 +1,8 @@
-//! One record per request for analytics, and the key under which usage is counted. No header, body, query or credential
+//! One record per request or stream for analytics, and the key under which usage is counted. No header, body, query or credential
 //! value ever enters a record.
 use twinplane_model::Id;
 
-use crate::exchange::{Exchange, HttpVersion, Scheme, Source};
+use crate::exchange::{Exchange, HttpVersion, Source};
 use crate::text::Text;
 
 /// What is kept of one request.
@@ -28,10 +28,10 @@ pub struct AccessRecord<'a> {
     pub path: &'a Text,
     /// Host, only where the route matched on it.
     pub host: Option<&'a Text>,
-    /// Scheme of the connection.
-    pub protocol: Scheme,
-    /// Version of HTTP.
-    pub http_version: HttpVersion,
+    /// Scheme of the connection, or how the stream was carried.
+    pub protocol: &'static str,
+    /// Version of HTTP; none of a stream.
+    pub http_version: Option<HttpVersion>,
     /// Status sent.
     pub status: u16,
     /// Status of the upstream.
@@ -77,8 +77,11 @@ impl<'a> AccessRecord<'a> {
                         .is_some_and(|hosts| !hosts.is_empty())
                 })
                 .map(|_| &x.request.host),
-            protocol: x.client.scheme,
-            http_version: x.client.http_version,
+            protocol: x
+                .stream
+                .as_ref()
+                .map_or(x.client.scheme.as_str(), |stream| stream.transport.name()),
+            http_version: x.stream.is_none().then_some(x.client.http_version),
             status: x.response.status,
             upstream_status: x.response.upstream_status,
             source: x.response.source,
@@ -111,8 +114,8 @@ impl<'a> AccessRecord<'a> {
         line.text(Some(known_part(self.method.as_bytes())));
         line.path(self.path.as_bytes());
         line.text(self.host.map(Text::as_bytes));
-        line.plain(Some(self.protocol.as_str().as_bytes()));
-        line.plain(Some(self.http_version.as_str().as_bytes()));
+        line.plain(Some(self.protocol.as_bytes()));
+        line.plain(self.http_version.map(|version| version.as_str().as_bytes()));
         line.integer(u64::from(self.status));
         line.optional(self.upstream_status.map(u64::from));
         line.plain(Some(self.source.as_str().as_bytes()));
@@ -337,6 +340,17 @@ mod tests {
             "kong", 12, null, 12, 0, 0, 0
         ]);
         assert_eq!(serde_json::Value::from(line), wanted);
+    }
+
+    #[test]
+    fn a_stream_is_told_by_how_it_was_carried() {
+        let line = line_of(|x| {
+            x.stream = Some(Box::default());
+            x.response.status = 502;
+        });
+        let told: Vec<&serde_json::Value> = line[7..13].iter().collect();
+        let wanted = serde_json::json!(["-", "-", null, "tcp", null, 502]);
+        assert_eq!(told, wanted.as_array().unwrap().iter().collect::<Vec<_>>());
     }
 
     #[test]

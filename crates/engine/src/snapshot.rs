@@ -47,6 +47,8 @@ pub struct NodeState {
 pub struct Snapshot {
     /// Which route a request is for.
     pub router: Router,
+    /// Which route a stream is for.
+    pub stream_router: Router,
     /// In the order of the configuration.
     pub routes: Vec<RouteEntry>,
     /// In the order of the configuration.

@@ -121,6 +121,13 @@ impl Server {
                 "handshakes_failed": self.sum(Counter::HandshakesFailed),
                 "accept_pauses": self.sum(Counter::AcceptPauses),
             },
+            "streams": {
+                "accepted": self.sum(Counter::StreamsAccepted),
+                "active": self.sum(Counter::StreamsActive),
+                "refused": self.sum(Counter::StreamsRefused),
+                "total": self.sum(Counter::Streams),
+                "datagrams_lost": self.sum(Counter::DatagramsLost),
+            },
             "requests_total": self.sum(Counter::Requests),
             "requests_active": self.sum(Counter::RequestsActive),
             "limits_broken": self.sum(Counter::LimitsBroken),

@@ -10,10 +10,10 @@ use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::conn_info::ConnInfo;
-use crate::downstream;
 use crate::recorder::Counter;
 use crate::settings::{Keepalive, ListenerSettings};
 use crate::worker::Worker;
+use crate::{downstream, stream as streams};
 
 /// Pause after the process has run out of descriptors; connections wait in the backlog meanwhile.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -27,6 +27,10 @@ pub struct OpenListener {
     pub port: u16,
     /// Whether TLS is spoken.
     pub tls: bool,
+    /// Whether it is for streams.
+    pub stream: bool,
+    /// Whether these are datagrams.
+    pub udp: bool,
 }
 
 /// The sockets of one listener, one per worker.
@@ -67,6 +71,8 @@ pub fn bind(settings: &ListenerSettings, workers: usize) -> Result<Bound, String
         address: settings.address.clone(),
         port: address.port(),
         tls: settings.tls,
+        stream: settings.stream,
+        udp: settings.udp,
     };
     Ok(Bound {
         open,
@@ -173,7 +179,12 @@ fn take(
     let open_max = worker.settings.start.limits.connections_max;
     if open_max != 0 && worker.node.connections.load(Ordering::Relaxed) >= open_max {
         // Shed early and cheaply: who is served keeps being served.
-        worker.recorder.count(Counter::ConnectionsRefused, 1);
+        let refused = if settings.stream {
+            Counter::StreamsRefused
+        } else {
+            Counter::ConnectionsRefused
+        };
+        worker.recorder.count(refused, 1);
         return;
     }
     // Heads and small answers leave at once; large ones fill packets by themselves.
@@ -188,10 +199,14 @@ fn take(
         tls: None,
         identity: None,
     };
-    let open = Open::new(worker);
+    let open = Open::new(worker, settings.stream);
     let settings = Rc::clone(settings);
     tokio::task::spawn_local(async move {
-        downstream::serve(stream, info, &settings, &open.worker).await;
+        if settings.stream {
+            streams::serve(stream, info, &settings, &open.worker).await;
+        } else {
+            downstream::serve(stream, info, &settings, &open.worker).await;
+        }
     });
 }
 
@@ -219,16 +234,23 @@ fn now_or_never<F: Future>(future: F) -> Option<F::Output> {
 /// Counts a connection for as long as it is open.
 struct Open {
     worker: Rc<Worker>,
+    active: Counter,
 }
 
 impl Open {
-    fn new(worker: &Rc<Worker>) -> Self {
-        worker.recorder.count(Counter::ConnectionsAccepted, 1);
-        worker.recorder.count(Counter::ConnectionsActive, 1);
+    fn new(worker: &Rc<Worker>, is_stream: bool) -> Self {
+        let (accepted, active) = if is_stream {
+            (Counter::StreamsAccepted, Counter::StreamsActive)
+        } else {
+            (Counter::ConnectionsAccepted, Counter::ConnectionsActive)
+        };
+        worker.recorder.count(accepted, 1);
+        worker.recorder.count(active, 1);
         worker.node.connections.fetch_add(1, Ordering::Relaxed);
         worker.connection_opened();
         Self {
             worker: Rc::clone(worker),
+            active,
         }
     }
 }
@@ -238,7 +260,7 @@ impl Drop for Open {
         if std::thread::panicking() {
             self.worker.recorder.count(Counter::InvariantBroken, 1);
         }
-        self.worker.recorder.uncount(Counter::ConnectionsActive, 1);
+        self.worker.recorder.uncount(self.active, 1);
         self.worker.node.connections.fetch_sub(1, Ordering::Relaxed);
         self.worker.connection_closed();
     }

@@ -70,9 +70,14 @@ pub struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    /// Writes the record of a request that is over, and counts it as usage.
+    /// Writes the record of a request or a stream that is over, and counts it as usage.
     pub fn record(&mut self, x: &Exchange) {
-        self.recorder.ledger.add(Counter::Requests, 1);
+        let over = if x.stream.is_some() {
+            Counter::Streams
+        } else {
+            Counter::Requests
+        };
+        self.recorder.ledger.add(over, 1);
         if !self.pages.is_recording() {
             return;
         }

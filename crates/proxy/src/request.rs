@@ -6,7 +6,7 @@ mod body;
 mod buffering;
 mod leg;
 mod open;
-mod phases;
+pub(crate) mod phases;
 pub(crate) mod proxy;
 mod receive;
 mod relay;

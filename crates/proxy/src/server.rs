@@ -226,7 +226,8 @@ impl Server {
                 .iter()
                 .filter(|worker| !worker.thread.is_finished())
                 .count(),
-            connections_active: self.sum(Counter::ConnectionsActive),
+            connections_active: self.sum(Counter::ConnectionsActive)
+                + self.sum(Counter::StreamsActive),
             requests_total: self.sum(Counter::Requests),
             snapshot_ready: self.node.is_ready.load(Ordering::Acquire),
             snapshots_total: self.node.generation.load(Ordering::Acquire),

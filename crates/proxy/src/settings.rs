@@ -215,6 +215,8 @@ pub struct Limits {
     pub buffered_body_bytes_max: usize,
     /// Head of an upstream's response; 0: as that of a request.
     pub response_head_bytes_max: usize,
+    /// Sessions of datagrams that are open at a time on the node; 0: none.
+    pub udp_sessions_max: usize,
 }
 
 impl Limits {
@@ -254,6 +256,7 @@ impl Default for Limits {
             body_bytes_max: 0,
             buffered_body_bytes_max: 8 * 1_048_576,
             response_head_bytes_max: 0,
+            udp_sessions_max: 10_000,
         }
     }
 }
@@ -580,7 +583,9 @@ fn https_port(listeners: &[ListenerSettings], maps: &[(u16, u16)]) -> Option<u16
         let found = maps.iter().find(|(inside, _)| *inside == listener.port);
         found.map(|(_, outside)| *outside)
     };
-    let listeners = listeners.iter().filter(|listener| listener.tls);
+    let listeners = listeners
+        .iter()
+        .filter(|listener| listener.tls && !listener.stream);
     let seen: Vec<u16> = listeners.filter_map(mapped).collect();
     seen.first().copied().filter(|_| !seen.contains(&443))
 }

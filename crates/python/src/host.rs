@@ -146,7 +146,7 @@ impl PythonHost {
             Phase::HeaderFilter => built.header_filter.as_ref(),
             Phase::BodyFilter => built.body_filter.as_ref(),
             Phase::Log => built.log.as_ref(),
-            Phase::Upstream => None,
+            Phase::Upstream | Phase::Preread => None,
         }
     }
 

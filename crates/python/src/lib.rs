@@ -51,6 +51,7 @@ struct Applied {
 #[pyclass(module = "twinplane._dataplane", frozen, get_all)]
 struct Status {
     listeners: Vec<(String, u16, bool)>,
+    stream_listeners: Vec<(String, u16, bool, bool)>,
     workers: usize,
     connections_active: u64,
     requests_total: u64,
@@ -155,12 +156,17 @@ impl Core {
     /// How the core is.
     fn status(&self, py: Python<'_>) -> PyResult<Status> {
         let status = self.server.status();
-        let listeners = status
-            .listeners
+        let (streams, listeners): (Vec<_>, Vec<_>) =
+            status.listeners.into_iter().partition(|open| open.stream);
+        let listeners = listeners
             .into_iter()
-            .map(|listener| (listener.address, listener.port, listener.tls));
+            .map(|open| (open.address, open.port, open.tls));
+        let streams = streams
+            .into_iter()
+            .map(|open| (open.address, open.port, open.tls, open.udp));
         Ok(Status {
             listeners: listeners.collect(),
+            stream_listeners: streams.collect(),
             workers: status.workers,
             connections_active: status.connections_active,
             requests_total: status.requests_total,

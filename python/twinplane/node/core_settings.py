@@ -41,7 +41,7 @@ _SECOND_MS = 1000
 
 def node_core_settings(settings: NodeSettings, node_id: str, certificates: Sequence[Identity]) -> bytes:
     """The core's settings for a data plane node."""
-    listeners = resolved(settings["proxy_listen"])
+    listeners = [*resolved(settings["proxy_listen"]), *resolved(settings["stream_listen"])]
     document = _common(node_id, settings["nginx_worker_processes"], listeners, certificates)
     document |= {
         "client_certificate": _client_certificate(settings),
@@ -150,6 +150,8 @@ def _listener(listener: Listener) -> dict[str, Any]:
         "reuseport": listener.reuseport,
         "backlog": listener.backlog,
     }
+    if listener.stream:
+        found |= {"stream": True, "udp": listener.udp}
     if not listener.ipv6only:
         found["ipv6only"] = False
     if listener.keepalive is not None:

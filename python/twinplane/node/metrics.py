@@ -16,6 +16,7 @@ _HELP = {
     "kong_request_latency_ms": "Time from the first byte of a request to the last byte of its answer.",
     "kong_bandwidth_bytes": "Bytes to and from clients.",
     "kong_stream_sessions_total": "Sessions of stream routes.",
+    "kong_session_duration_ms": "Time from the beginning of a stream to its end.",
     "kong_nginx_connections_total": "Client connections by state.",
     "kong_nginx_requests_total": "Requests taken from clients.",
     "kong_nginx_metric_errors_total": "Metrics that could not be recorded.",
@@ -51,6 +52,8 @@ _HELP = {
     "twinplane_proxy_cache_refused_total": "Answers that were too large to be kept.",
     "twinplane_response_bodies_unchanged_total": "JSON bodies that response-transformer passed on for their length.",
     "twinplane_rate_limit_windows_lost_total": "Windows of rate limits forgotten before their end for want of room.",
+    "twinplane_streams_refused_total": "Streams that found no room, as connections or as sessions of datagrams.",
+    "twinplane_datagrams_lost_total": "Datagrams dropped because too many waited or their sessions found no room.",
     "twinplane_limits_broken_total": "Connections and streams ended for breaking a limit.",
     "twinplane_python_plugin_calls_total": "Calls of plugins in Python by plugin, phase and what came of them.",
     "twinplane_python_plugin_seconds": "Time that requests spent at plugins in Python, waiting included.",
@@ -131,6 +134,18 @@ def dns_samples(counts: Mapping[str, int]) -> Iterator[Sample]:
     for name in ("queries", "stale", "evicted"):
         if name in counts:
             yield Sample(f"twinplane_dns_{name}_total", "counter", {}, counts[name])
+
+
+def stream_samples(node_id: str, counts: Mapping[str, int]) -> Iterator[Sample]:
+    """What became of streams; the states are those of connections for requests."""
+    labels = {"node_id": node_id, "subsystem": "stream"}
+    accepted, active = counts.get("accepted", 0), counts.get("active", 0)
+    states = {"accepted": accepted, "active": active, "handled": accepted, "total": counts.get("total", 0)}
+    for state, value in {**states, "reading": 0, "waiting": 0, "writing": active}.items():
+        yield Sample("kong_nginx_connections_total", "gauge", {**labels, "state": state}, value)
+    yield Sample("kong_nginx_requests_total", "gauge", labels, counts.get("total", 0))
+    yield Sample("twinplane_streams_refused_total", "counter", {}, counts.get("refused", 0))
+    yield Sample("twinplane_datagrams_lost_total", "counter", {}, counts.get("datagrams_lost", 0))
 
 
 def health_samples(rows: Sequence[Mapping[str, Any]]) -> Iterator[Sample]:

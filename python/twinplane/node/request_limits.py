@@ -27,6 +27,7 @@ def request_limits(settings: NodeSettings, workers: int) -> dict[str, int]:
         "idle_timeout_ms": settings["nginx_http_keepalive_timeout"],
         # No time to wait for a second request: none is taken.
         "requests_max": settings["nginx_http_keepalive_requests"] if settings["nginx_http_keepalive_timeout"] else 1,
+        "udp_sessions_max": settings["stream_udp_sessions_max"],
         "response_head_bytes_max": settings["nginx_proxy_proxy_buffer_size"] or 0,
     }
     if settings["nginx_events_worker_connections"] is not None:

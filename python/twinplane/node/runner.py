@@ -198,6 +198,8 @@ class Node:
                 await run_beside(stack, task)
             await audit.start(stack, lambda: link is not None and link.facts.is_connected, keeper.config_hash)
             ports = self.ports = [port for _, port, _ in core.status().listeners]
+            for address, port, tls, udp in core.status().stream_listeners:
+                log.info("stream_listening address=%s port=%d tls=%s udp=%s", address, port, tls, udp)
             log.info("node_started id=%s ports=%s role=%s prefix=%s", self._id, ports, settings["role"], self._prefix)
             yield
             api.is_draining = api.is_stopping = True

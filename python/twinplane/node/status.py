@@ -21,7 +21,15 @@ from twinplane.node.explain import BadQuestionError, core_question
 from twinplane.node.http import HttpAnswer, json_answer
 from twinplane.node.http_request import HttpRequest
 from twinplane.node.logs import LogFacts
-from twinplane.node.metrics import CONTENT_TYPE, Sample, dns_samples, exposition, health_samples, plugin_samples
+from twinplane.node.metrics import (
+    CONTENT_TYPE,
+    Sample,
+    dns_samples,
+    exposition,
+    health_samples,
+    plugin_samples,
+    stream_samples,
+)
 from twinplane.node.probing import ProbeFacts
 from twinplane.node.renewal import RenewalFacts
 from twinplane.node.target_health import TargetHealth
@@ -196,6 +204,7 @@ class StatusApi:
             *plugins,
             *health_samples(core.get("upstream_health", ())),
             *dns_samples(core.get("dns", {})),
+            *stream_samples(self._facts.node_id, core.get("streams", {})),
         ]
         series = [*core.get("prometheus", ()), *self._facts.plugin_series()]
         return HttpAnswer(200, exposition({**core, "prometheus": series}, samples), CONTENT_TYPE)

@@ -11,11 +11,15 @@ use twinplane_engine::text::Text;
 use crate::arguments::Arguments;
 use crate::entities::{self, WORKSPACE_ID, WORKSPACE_NAME};
 use crate::json::{Object, write_array, write_text};
+use crate::stream_entry;
 
 const REDACTED: &[u8] = b"REDACTED";
 
-/// Writes the entry of a request that is over.
+/// Writes the entry of a request or a stream that is over.
 pub(crate) fn write(x: &Exchange, out: &mut Vec<u8>) {
+    if let Some(stream) = &x.stream {
+        return stream_entry::write(x, stream, out);
+    }
     let mut entry = Object::open(out);
     entry.object("request", |request| write_request(x, request));
     entry.object("response", |response| write_response(x, response));
@@ -33,6 +37,15 @@ pub(crate) fn write(x: &Exchange, out: &mut Vec<u8>) {
     entry.text("source", source.as_bytes());
     entry.text("workspace", WORKSPACE_ID.as_bytes());
     entry.text("workspace_name", WORKSPACE_NAME.as_bytes());
+    write_entities(x, &mut entry);
+    for (name, value) in &x.log_fields {
+        entry.text(name, value.as_bytes());
+    }
+    entry.close();
+}
+
+/// What the configuration says of it, and the attempts at its upstream.
+pub(crate) fn write_entities(x: &Exchange, entry: &mut Object<'_>) {
     if let Some(route) = x.route() {
         entry.member("route", |out| {
             put(&route.log_text, || entities::route(&route.model), out);
@@ -58,10 +71,6 @@ pub(crate) fn write(x: &Exchange, out: &mut Vec<u8>) {
             entity.text("id", credential.id.as_bytes());
         });
     }
-    for (name, value) in &x.log_fields {
-        entry.text(name, value.as_bytes());
-    }
-    entry.close();
 }
 
 // An entity is put into words once for a configuration.
@@ -99,15 +108,18 @@ fn write_request(x: &Exchange, request: &mut Object<'_>) {
     request.member("querystring", |out| write_query(x, out));
     request.member("headers", |out| write_headers(&x.request.headers, out, &[]));
     if x.client.scheme == Scheme::Https {
-        request.object("tls", |tls| {
-            tls.text(
-                "version",
-                x.client.tls_version.unwrap_or_default().as_bytes(),
-            );
-            tls.text("cipher", x.client.tls_cipher.unwrap_or_default().as_bytes());
-            tls.text("client_verify", b"NONE");
-        });
+        request.object("tls", |tls| write_tls(x, tls));
     }
+}
+
+/// What the handshake came to.
+pub(crate) fn write_tls(x: &Exchange, tls: &mut Object<'_>) {
+    tls.text(
+        "version",
+        x.client.tls_version.unwrap_or_default().as_bytes(),
+    );
+    tls.text("cipher", x.client.tls_cipher.unwrap_or_default().as_bytes());
+    tls.text("client_verify", b"NONE");
 }
 
 fn write_response(x: &Exchange, response: &mut Object<'_>) {

@@ -13,11 +13,14 @@ from dataclasses import dataclass
 from twinplane.settings.setting import Kind
 
 _FLAGS = frozenset({"ssl", "http2", "proxy_protocol", "deferred", "bind", "reuseport"})
-_ELSEWHERE = frozenset({"udp", "tls"})
+_STREAM_FLAGS = frozenset({"ssl", "udp", "proxy_protocol", "bind", "reuseport"})
+_NOT_WITH_UDP = ("ssl", "proxy_protocol", "backlog", "so_keepalive")
 _USAGE = (
     "off or address:port [ssl] [http2] [proxy_protocol] [deferred] [bind] [reuseport] [backlog=N] [ipv6only=on|off] \
 [so_keepalive=on|off|idle:interval:count]"
 )
+_STREAM_USAGE = "off or address:port [ssl] [udp] [proxy_protocol] [bind] [reuseport] [backlog=N] [ipv6only=on|off] \
+[so_keepalive=on|off|idle:interval:count]"
 _BACKLOG = 16384
 _BACKLOG_MAX = 2**31 - 1
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,62})?(\.[A-Za-z0-9-]{1,63})*")
@@ -47,6 +50,11 @@ class Listener:
     backlog: int = _BACKLOG
     ipv6only: bool = True
     keepalive: Keepalive | None = None
+    stream: bool = False
+
+    @property
+    def udp(self) -> bool:
+        return "udp" in self.flags
 
     @property
     def tls(self) -> bool:
@@ -76,13 +84,22 @@ class Listener:
 
 def read_listeners(text: str) -> tuple[Listener, ...]:
     """The listeners that a directive names; none for `off`. Raises ValueError with everything that is wrong."""
+    return _read(text, is_stream=False)
+
+
+def read_stream_listeners(text: str) -> tuple[Listener, ...]:
+    """The same for listeners that take streams."""
+    return _read(text, is_stream=True)
+
+
+def _read(text: str, *, is_stream: bool) -> tuple[Listener, ...]:
     if text.strip() == "off":
         return ()
     problems: list[str] = []
     entries = [part.split() for part in text.split(",") if part.strip()]
-    found = [_read_listener(words, problems) for words in entries]
+    found = [_read_listener(words, problems, is_stream=is_stream) for words in entries]
     if not entries or ["off"] in entries:
-        problems.append(f"expected {_USAGE}; off stands alone")
+        problems.append(f"expected {_usage(is_stream=is_stream)}; off stands alone")
     listeners = tuple(each for each in found if each is not None)
     problems += overlaps({"": listeners})
     if problems:
@@ -95,7 +112,7 @@ def overlaps(directives: Mapping[str, Sequence[Listener]]) -> Iterator[str]:
     placed = [(name, each) for name, listeners in directives.items() for each in listeners]
     for at, (name, one) in enumerate(placed):
         for other_name, other in placed[at + 1 :]:
-            if one.port and one.port == other.port and _covers(one, other):
+            if one.port and one.port == other.port and one.udp == other.udp and _covers(one, other):
                 where = f" of {name}" if name and name != other_name else ""
                 yield f"{other.shown} is taken by {one.shown}{where} already: name each port once, with all its flags"
 
@@ -124,33 +141,41 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return None
 
 
-def _read_listener(words: list[str], problems: list[str]) -> Listener | None:
+def _usage(*, is_stream: bool) -> str:
+    return _STREAM_USAGE if is_stream else _USAGE
+
+
+def _read_listener(words: list[str], problems: list[str], *, is_stream: bool) -> Listener | None:
     where = words[0]
     if where == "off":
         return None
     found: list[str] = []
-    address, port = _read_place(where, found)
+    address, port = _read_place(where, found, _usage(is_stream=is_stream))
     flags: set[str] = set()
     valued: dict[str, str] = {}
     for word in words[1:]:
         name, equals, value = word.partition("=")
-        if word in _FLAGS:
+        if is_stream and word == "tls":
+            flags.add("ssl")
+        elif word in (_STREAM_FLAGS if is_stream else _FLAGS):
             flags.add(word)
-        elif word in _ELSEWHERE:
-            found.append(f"'{word}' is a flag of stream_listen")
+        elif word in (*_FLAGS, *_STREAM_FLAGS, "tls"):
+            found.append(f"'{word}' is not for streams" if is_stream else f"'{word}' is a flag of stream_listen")
         elif equals and name in ("backlog", "ipv6only", "so_keepalive"):
             if valued.setdefault(name, value) != value:
                 found.append(f"{name} is given twice, with different values")
         else:
             found.append(f"unknown flag '{word}'")
+    if "udp" in flags:
+        found += [f"'{name}' is not for udp" for name in _NOT_WITH_UDP if name in flags or name in valued]
     backlog = _backlog(valued.get("backlog"), found)
     ipv6only = _ipv6only(valued.get("ipv6only"), address, found)
     keepalive = _keepalive(valued.get("so_keepalive"), found)
     problems += [f"{where}: {problem}" for problem in found]
-    return None if found else Listener(address, port, frozenset(flags), backlog, ipv6only, keepalive)
+    return None if found else Listener(address, port, frozenset(flags), backlog, ipv6only, keepalive, is_stream)
 
 
-def _read_place(text: str, problems: list[str]) -> tuple[str, int]:
+def _read_place(text: str, problems: list[str], usage: str) -> tuple[str, int]:
     if text.startswith("unix:"):
         problems.append("sockets of the file system are not listened on, as with Kong; expected address:port")
         return "", 0
@@ -159,7 +184,7 @@ def _read_place(text: str, problems: list[str]) -> tuple[str, int]:
     bare = address[1:-1] if is_bracketed else address
     parsed = _address(bare)
     if not address:
-        problems.append(f"expected {_USAGE}")
+        problems.append(f"expected {usage}")
     elif ":" in bare and not is_bracketed:
         problems.append("expected an IPv6 address in brackets, such as [::1]:8000")
     elif "%" in bare:
@@ -222,6 +247,7 @@ def _seconds(text: str, problems: list[str]) -> int | None:
 
 
 LISTENERS: Kind[tuple[Listener, ...]] = Kind("listeners", read_listeners)
+STREAM_LISTENERS: Kind[tuple[Listener, ...]] = Kind("listeners", read_stream_listeners)
 
 
 def read_port_maps(text: str) -> tuple[tuple[int, int], ...]:

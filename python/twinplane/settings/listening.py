@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from twinplane.settings.listeners import LISTENERS, PORT_MAPS
-from twinplane.settings.setting import LIST, NETWORKS, SWITCH, TEXT, Setting, one_of
+from twinplane.settings.listeners import LISTENERS, PORT_MAPS, STREAM_LISTENERS
+from twinplane.settings.setting import LIST, NETWORKS, SWITCH, TEXT, Setting, integer, one_of
 from twinplane.settings.tls import SUITES, TLS_VERSIONS
 
 LISTENING: tuple[Setting, ...] = (
@@ -77,7 +77,19 @@ LISTENING: tuple[Setting, ...] = (
     ),
     Setting("status_ssl_cert", LIST, "", "Certificates of status_listen with ssl. Default: made at first start."),
     Setting("status_ssl_cert_key", LIST, "", "Private keys of status_ssl_cert, in the same order.", secret=True),
-    Setting("stream_listen", TEXT, "", "Streams are not proxied yet.", acted_on=False),
+    Setting(
+        "stream_listen",
+        STREAM_LISTENERS,
+        "off",
+        "Where streams are taken: address:port with flags such as ssl, udp and proxy_protocol, separated by commas. "
+        "See docs/guides/streams.md.",
+    ),
+    Setting(
+        "stream_udp_sessions_max",
+        integer(0, 10**7),
+        "10000",
+        "Sessions of datagrams open at a time on the node; those of further clients are dropped and counted.",
+    ),
     Setting(
         "trusted_ips",
         NETWORKS,

@@ -9,16 +9,21 @@ from twinplane.settings.admin import is_by_default
 from twinplane.settings.listeners import overlaps
 from twinplane.settings.tls import TlsChoice, choose_tls
 
-_LISTENED = ("proxy_listen", "status_listen", "admin_listen")
+_LISTENED = ("proxy_listen", "stream_listen", "status_listen", "admin_listen")
 
 
 def serving_mistakes(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Setting and problem of everything that single values do not show."""
     if not values["proxy_listen"]:
         yield "proxy_listen", "must not be off on a node that proxies"
-    listened = _LISTENED[:2] if values["role"] == "data_plane" else _LISTENED
-    for problem in overlaps({name: values[name] or () for name in listened}):
-        yield "status_listen", problem
+    listened = _LISTENED[:3] if values["role"] == "data_plane" else _LISTENED
+    for count in range(2, len(listened) + 1):
+        earlier, last = listened[: count - 1], listened[count - 1]
+        # Those before have been told already.
+        known = set(overlaps({name: values[name] or () for name in earlier}))
+        for problem in overlaps({name: values[name] or () for name in listened[:count]}):
+            if problem not in known:
+                yield last, problem
     maps: dict[int, int] = {}
     for seen, listening in port_maps(values):
         if maps.setdefault(listening, seen) != seen:

@@ -60,8 +60,8 @@ RECORD: Sequence[Field] = (
     Field("method", _text(_METHOD)),
     Field("path", _text(_PATH)),
     Field("host", _text(_HOST), is_optional=True),
-    Field("protocol", _one_of("http", "https", "grpc", "grpcs", "ws", "wss")),
-    Field("http_version", _one_of("1.0", "1.1", "2", "3")),
+    Field("protocol", _one_of("http", "https", "grpc", "grpcs", "ws", "wss", "tcp", "tls", "tls_passthrough", "udp")),
+    Field("http_version", _one_of("1.0", "1.1", "2", "3"), is_optional=True),
     Field("status", _a_status),
     Field("upstream_status", _a_status, is_optional=True),
     Field("response_source", _one_of("kong", "upstream", "client_closed")),
@@ -72,7 +72,7 @@ RECORD: Sequence[Field] = (
     Field("response_bytes", _a_number),
     Field("tries", _whole(1000)),
 )
-"""One request, also one that was refused or matched no route."""
+"""One request or stream, also one that was refused or matched no route; a stream has no version of HTTP."""
 
 USAGE: Sequence[Field] = (
     Field("minute", _a_number),

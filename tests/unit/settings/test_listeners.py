@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from twinplane.settings import SettingsError, load_node_settings, read_listeners
-from twinplane.settings.listeners import Keepalive, read_port_maps
+from twinplane.settings.listeners import Keepalive, read_port_maps, read_stream_listeners
 
 MINIMAL = {"KONG_CLUSTER_CERT": "/c", "KONG_CLUSTER_CERT_KEY": "/k"}
 
@@ -111,9 +111,32 @@ def test_two_directives_cannot_have_one_port() -> None:
         load_node_settings(None, environ)
 
 
-def test_streams_are_warned_of_by_name() -> None:
-    settings = load_node_settings(None, {**MINIMAL, "KONG_STREAM_LISTEN": "0.0.0.0:9000 udp"})
-    assert any("stream_listen" in warning for warning in settings.warnings)
+def test_streams_have_flags_of_their_own() -> None:
+    listeners = read_stream_listeners("0.0.0.0:9000, [::1]:9443 ssl proxy_protocol backlog=7, 1.2.3.4:53 udp reuseport")
+    assert [(each.tls, each.udp, each.stream) for each in listeners] == [
+        (False, False, True),
+        (True, False, True),
+        (False, True, True),
+    ]
+    assert read_stream_listeners("1.2.3.4:1 tls")[0].tls
+    with pytest.raises(ValueError, match=r".") as caught:
+        read_stream_listeners("1.2.3.4:53 udp ssl backlog=5, 1.2.3.4:80 http2, 1.2.3.4:81 deferred")
+    told = str(caught.value)
+    for part in ("'ssl' is not for udp", "'backlog' is not for udp", "'http2' is not for", "'deferred' is not for"):
+        assert part in told, told
+
+
+def test_datagrams_and_connections_may_share_a_port() -> None:
+    assert len(read_stream_listeners("1.2.3.4:53, 1.2.3.4:53 udp")) == 2
+    environ = {**MINIMAL, "KONG_PROXY_LISTEN": "0.0.0.0:8000", "KONG_STREAM_LISTEN": "1.2.3.4:8000 ssl"}
+    with pytest.raises(
+        SettingsError, match=r"stream_listen: 1\.2\.3\.4:8000 is taken by 0\.0\.0\.0:8000 of proxy_listen"
+    ):
+        load_node_settings(None, environ)
+    load_node_settings(None, {**environ, "KONG_STREAM_LISTEN": "1.2.3.4:8000 udp"})
+
+
+def test_listeners_that_are_off_are_not_warned_of() -> None:
     off = {"KONG_STREAM_LISTEN": "off", "KONG_ADMIN_LISTEN": "off", "KONG_ADMIN_GUI_LISTEN": "off"}
     assert load_node_settings(None, {**MINIMAL, **off}).warnings == ()
 

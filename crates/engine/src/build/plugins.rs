@@ -6,7 +6,7 @@ use twinplane_model::{ConfigTable, Id, Plugin};
 use super::{BuildInput, dangling, orderings, position};
 use crate::chain::{Chain, Link, Ordering, OverlayLink, Whose, rank};
 use crate::filter::{Filter, Phases};
-use crate::plugin::{BuildContext, BuildError, PluginInstance, PluginSpec, Unavailable};
+use crate::plugin::{ActsOn, BuildContext, BuildError, PluginInstance, PluginSpec, Unavailable};
 use crate::router::{Expression, Subsystem};
 use crate::snapshot::{Fault, Index, Issue};
 
@@ -186,6 +186,7 @@ impl ScopedPlugins {
         };
         let filter = filter.unwrap_or_else(|| Arc::new(Unavailable));
         let plugin = position(self.instances.len());
+        let acts_on = ActsOn::of(&row.protocols);
         self.instances.push(PluginInstance {
             id: Arc::clone(&row.id),
             name: spec.name,
@@ -194,6 +195,7 @@ impl ScopedPlugins {
             order,
             ordering: asked.ordering,
             condition: asked.condition,
+            acts_on,
         });
         let link = Link {
             plugin,
@@ -206,6 +208,11 @@ impl ScopedPlugins {
             service,
         };
         let of = |id: &Id| Arc::clone(id);
+        // Nobody is recognised on a stream.
+        let is_of_some = row.consumer.is_some() || row.consumer_group.is_some();
+        if is_of_some && !acts_on.requests {
+            return;
+        }
         match (&row.consumer, &row.consumer_group, route, service) {
             (Some(consumer), ..) => self
                 .by_consumer
@@ -254,7 +261,7 @@ impl ScopedPlugins {
     }
 
     /// The chain of a route.
-    pub(super) fn chain(&mut self, route: u32, service: Option<u32>) -> u32 {
+    pub(super) fn chain(&mut self, route: u32, service: Option<u32>, is_stream: bool) -> u32 {
         let mut links = self.global.clone();
         links.extend(
             service
@@ -267,15 +274,23 @@ impl ScopedPlugins {
             own.filter(|(_, wanted)| wanted.is_none() || *wanted == service)
                 .map(|(link, _)| *link),
         );
-        self.intern(links)
+        self.intern(links, is_stream)
     }
 
     /// The chain of requests that no route matches.
     pub(super) fn global_chain(&mut self) -> u32 {
-        self.intern(self.global.clone())
+        self.intern(self.global.clone(), false)
     }
 
-    fn intern(&mut self, mut links: Vec<Link>) -> u32 {
+    fn intern(&mut self, mut links: Vec<Link>, is_stream: bool) -> u32 {
+        links.retain(|link| {
+            let acts_on = self.instances[link.plugin as usize].acts_on;
+            if is_stream {
+                acts_on.streams
+            } else {
+                acts_on.requests
+            }
+        });
         links.sort_by_key(|link| (link.order, u8::MAX - link.rank));
         links.dedup_by_key(|link| link.order);
         let links: Box<[Link]> = links.into();

@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::filter::Filter;
-use crate::plugin::PluginInstance;
+use crate::plugin::{ActsOn, PluginInstance};
 use crate::snapshot::{ConsumerEntry, NodeState};
 
 type Trace = Arc<Mutex<Vec<String>>>;
@@ -125,6 +125,7 @@ impl World {
             order,
             ordering: None,
             condition: None,
+            acts_on: ActsOn::of(&[]),
         });
         Link {
             plugin,

@@ -151,9 +151,10 @@ impl Splitter<'_> {
     /// Where server names are asked for on clear text too.
     fn needs_sni(&self, route: &Route) -> bool {
         let only = |protocol: &str| matches!(&route.protocols[..], [only] if **only == *protocol);
+        let is_tls = only("https") || only("tls") || only("tls_passthrough");
         match self.rules.flavor {
             Flavor::Traditional => true,
-            _ => self.rules.calculation == Calculation::Strict && (only("https") || only("tls")),
+            _ => self.rules.calculation == Calculation::Strict && is_tls,
         }
     }
 

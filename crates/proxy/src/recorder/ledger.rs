@@ -42,6 +42,16 @@ pub enum Counter {
     Requests,
     /// Requests under way.
     RequestsActive,
+    /// Streams taken.
+    StreamsAccepted,
+    /// Streams open.
+    StreamsActive,
+    /// Streams refused at a limit.
+    StreamsRefused,
+    /// Streams that are over.
+    Streams,
+    /// Datagrams that found no room.
+    DatagramsLost,
     /// Connections and streams ended for breaking a limit.
     LimitsBroken,
     /// Invariants of ours found broken; the request failed, the worker served on.

@@ -159,7 +159,7 @@ pub(super) fn body_filter(
 }
 
 /// Runs the log phase and writes the record. A panic costs the later log plugins of this request, as on a real node.
-pub(super) fn log(worker: &Worker, x: &mut Exchange) {
+pub(crate) fn log(worker: &Worker, x: &mut Exchange) {
     let mut entry = worker.recorder.open();
     if chain::has_phase(x, Phase::Log)
         && catch_unwind(AssertUnwindSafe(|| chain::log(x, &mut entry))).is_err()
@@ -169,7 +169,7 @@ pub(super) fn log(worker: &Worker, x: &mut Exchange) {
     entry.record(x);
 }
 
-fn guarded<T>(
+pub(crate) fn guarded<T>(
     worker: &Worker,
     x: &mut Exchange,
     act: impl FnOnce(&mut Exchange) -> T,

@@ -82,6 +82,7 @@ impl Visiting {
             Phase::Log => "log",
             Phase::Response => "response",
             Phase::Upstream => "upstream",
+            Phase::Preread => "preread",
         };
         let mut entry = worker.recorder.open();
         let plugin = self.visit.plugin;

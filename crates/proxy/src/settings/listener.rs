@@ -20,6 +20,12 @@ pub struct ListenerSettings {
     pub address: String,
     /// Port; 0 takes any free one, the same for all workers.
     pub port: u16,
+    /// Whether streams are taken rather than requests.
+    #[serde(default)]
+    pub stream: bool,
+    /// Whether these are datagrams.
+    #[serde(default)]
+    pub udp: bool,
     /// Whether TLS is spoken.
     #[serde(default)]
     pub tls: bool,
@@ -64,6 +70,19 @@ impl ListenerSettings {
                 self.address
             ));
         }
+        let mut forbid = |name: &str, is_given: bool, reason: &str| {
+            if is_given {
+                faults.push(format!("listeners[{index}].{name}: {reason}"));
+            }
+        };
+        forbid("http2", self.stream && self.http2, "not for streams");
+        forbid("udp", self.udp, "datagrams are not taken");
+        forbid("tls", self.udp && self.tls, "not for datagrams");
+        forbid(
+            "proxy_protocol",
+            self.udp && self.proxy_protocol,
+            "not for datagrams",
+        );
         let keepalive = self.keepalive.unwrap_or_default();
         let mut bound = |name: &str, value: Option<u32>, max: u32| {
             if value.is_some_and(|value| value == 0 || value > max) {

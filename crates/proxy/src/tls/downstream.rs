@@ -37,6 +37,7 @@ pub struct Session {
 pub struct Downstream {
     with_h2: Asking,
     without_h2: Asking,
+    streams: Asking,
     hosts: ClientCertificateHosts,
     certificates: Arc<ServerCertificates>,
 }
@@ -92,8 +93,10 @@ impl Downstream {
             defaults: ArcSwap::from_pointee(defaults),
         });
         Ok(Self {
-            with_h2: Asking::new(settings, &certificates, true)?,
-            without_h2: Asking::new(settings, &certificates, false)?,
+            with_h2: Asking::new(settings, &certificates, &[b"h2", b"http/1.1"])?,
+            without_h2: Asking::new(settings, &certificates, &[b"http/1.1"])?,
+            // What is spoken there is not known: no protocol is agreed on.
+            streams: Asking::new(settings, &certificates, &[])?,
             hosts: ClientCertificateHosts::new(patterns),
             certificates,
         })
@@ -112,6 +115,17 @@ impl Downstream {
         let start = LazyConfigAcceptor::new(Acceptor::default(), io).await?;
         let config = Arc::clone(self.config(&start.client_hello(), http2));
         let stream = start.into_stream(config).await?;
+        let session = Session::of(stream.get_ref().1);
+        Ok((stream, session))
+    }
+
+    /// The same for a stream, whose protocol is between its two ends.
+    pub async fn accept_stream<T>(&self, io: T) -> io::Result<(TlsStream<T>, Session)>
+    where
+        T: AsyncRead + AsyncWrite + Unpin,
+    {
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::clone(&self.streams.never));
+        let stream = acceptor.accept(io).await?;
         let session = Session::of(stream.get_ref().1);
         Ok((stream, session))
     }
@@ -137,7 +151,7 @@ impl Asking {
     fn new(
         settings: &Settings,
         certificates: &Arc<ServerCertificates>,
-        http2: bool,
+        protocols: &[&[u8]],
     ) -> Result<Self, StartError> {
         let provider = Arc::new(rustls::crypto::CryptoProvider {
             cipher_suites: settings.tls_cipher_suites.clone(),
@@ -155,11 +169,7 @@ impl Asking {
                 builder.with_no_client_auth()
             };
             let mut config = builder.with_cert_resolver(Arc::clone(certificates) as Arc<_>);
-            if http2 {
-                config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-            } else {
-                config.alpn_protocols = vec![b"http/1.1".to_vec()];
-            }
+            config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
             // Tickets alone: a cache of sessions would be a lock shared by all workers.
             config.session_storage = Arc::new(NoServerSessionStorage {});
             config.ignore_client_order = settings.start.tls_prefers_own_order;

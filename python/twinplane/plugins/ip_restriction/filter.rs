@@ -61,13 +61,23 @@ fn status(status: Option<f64>) -> Result<u16, BuildError> {
 
 impl Filter for IpRestriction {
     fn phases(&self) -> Phases {
-        Phases::ACCESS
+        Phases::ACCESS.and(Phases::PREREAD)
     }
 
     fn access(&self, x: &mut Exchange) -> Flow {
         if let Some(refusal) = guard::refusal(x) {
             return refusal;
         }
+        self.judge(x)
+    }
+
+    fn preread(&self, x: &mut Exchange) -> Flow {
+        self.judge(x)
+    }
+}
+
+impl IpRestriction {
+    fn judge(&self, x: &Exchange) -> Flow {
         let client = x.client.ip.to_canonical();
         let is_denied = self
             .deny

@@ -1,5 +1,5 @@
-//! prometheus: counts requests, their latencies and their bytes for the scrape of the status API. Requests that matched
-//! no route are not counted.
+//! prometheus: counts requests and streams, their latencies and their bytes for the scrape of the status API. What matched
+//! no route is not counted.
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
@@ -67,7 +67,22 @@ impl Filter for Prometheus {
         let consumer = consumer
             .and_then(|consumer| consumer.model.username.as_deref())
             .unwrap_or("");
-        if self.counts_status {
+        if self.counts_status && x.stream.is_some() {
+            let mut code = itoa::Buffer::new();
+            let source = if x.response.source == Source::Upstream {
+                "service"
+            } else {
+                "kong"
+            };
+            let labels = [
+                ("service", service),
+                ("route", route),
+                ("code", code.format(x.response.status)),
+                ("source", source),
+                ("workspace", WORKSPACE),
+            ];
+            sink.count("kong_stream_sessions_total", &labels, 1);
+        } else if self.counts_status {
             let mut code = itoa::Buffer::new();
             let source = if x.response.source == Source::Upstream {
                 "service"
@@ -102,8 +117,14 @@ impl Filter for Prometheus {
                 ("route", route),
                 ("workspace", WORKSPACE),
             ];
-            let upstream = x.times.waiting_us();
             let total = x.times.total_us();
+            if x.stream.is_some() {
+                let kong = x.times.proxy_us();
+                sink.observe("kong_kong_latency_ms", &labels, ms(kong), KONG_MS);
+                sink.observe("kong_session_duration_ms", &labels, ms(total), UPSTREAM_MS);
+                return;
+            }
+            let upstream = x.times.waiting_us();
             let kong = total.saturating_sub(upstream.unwrap_or(0));
             sink.observe("kong_kong_latency_ms", &labels, ms(kong), KONG_MS);
             sink.observe("kong_request_latency_ms", &labels, ms(total), UPSTREAM_MS);

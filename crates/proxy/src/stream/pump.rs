@@ -1,0 +1,162 @@
+//! Passes the bytes of a connection both ways until both ends have closed or nothing has passed for too long. An end that
+//! closes its half is told to the other, which may go on; a side that is slow to take slows the one that sends.
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::timers::Timer;
+
+/// What is read at once, and so what is held of one way at most.
+const PIECE_BYTES: usize = 65_536;
+
+thread_local! {
+    // One for all sessions of a worker: an idle session holds no buffer at all.
+    static PIECE: RefCell<Box<[u8]>> = RefCell::new(vec![0; PIECE_BYTES].into());
+}
+
+/// What has passed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Passed {
+    /// Bytes received from the client.
+    pub(super) received: u64,
+    /// Bytes sent to the client.
+    pub(super) sent: u64,
+    /// Bytes sent to the upstream.
+    pub(super) upstream_sent: u64,
+    /// Bytes received from the upstream.
+    pub(super) upstream_received: u64,
+}
+
+/// Passes bytes to the end; `passed` is right at any time.
+pub(super) async fn run<C, U>(
+    client: &mut C,
+    upstream: &mut U,
+    timer: &Timer,
+    idle_ms: u64,
+    passed: &mut Passed,
+) where
+    C: AsyncRead + AsyncWrite + Unpin,
+    U: AsyncRead + AsyncWrite + Unpin,
+{
+    let (mut up, mut down) = (Way::default(), Way::default());
+    timer.arm(idle_ms);
+    poll_fn(|context| {
+        let before = up.written + down.written;
+        let upward = up.poll(client, upstream, context);
+        let downward = down.poll(upstream, client, context);
+        *passed = Passed {
+            received: up.read,
+            sent: down.written,
+            upstream_sent: up.written,
+            upstream_received: down.read,
+        };
+        if up.written + down.written != before {
+            timer.arm(idle_ms);
+        }
+        match (upward, downward) {
+            (Poll::Ready(Ok(())), Poll::Ready(Ok(())))
+            | (Poll::Ready(Err(_)), _)
+            | (_, Poll::Ready(Err(_))) => Poll::Ready(()),
+            _ => timer.poll_elapsed(context),
+        }
+    })
+    .await;
+    timer.disarm();
+}
+
+/// One way: what was read and could not be written yet.
+#[derive(Debug, Default)]
+struct Way {
+    held: BytesMut,
+    read: u64,
+    written: u64,
+    is_closing: bool,
+    is_done: bool,
+}
+
+impl Way {
+    // Ready when the source has closed and the sink was told so.
+    fn poll<R, W>(
+        &mut self,
+        source: &mut R,
+        sink: &mut W,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<()>>
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
+        if self.is_done {
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            while !self.held.is_empty() {
+                let count = ready!(Pin::new(&mut *sink).poll_write(context, &self.held))?;
+                self.wrote(count)?;
+                self.held.advance(count);
+            }
+            self.held = BytesMut::new();
+            if self.is_closing {
+                ready!(Pin::new(&mut *sink).poll_shutdown(context))?;
+                self.is_done = true;
+                return Poll::Ready(Ok(()));
+            }
+            let piece = PIECE.with_borrow_mut(|piece| self.piece(source, sink, context, piece));
+            if piece?.is_pending() {
+                // TLS holds back what it was given until it is flushed.
+                ready!(Pin::new(&mut *sink).poll_flush(context))?;
+                return Poll::Pending;
+            }
+        }
+    }
+
+    // Reads a piece and writes what the sink takes of it at once; the rest is held.
+    fn piece<R, W>(
+        &mut self,
+        source: &mut R,
+        sink: &mut W,
+        context: &mut Context<'_>,
+        piece: &mut [u8],
+    ) -> io::Result<Poll<()>>
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
+        let mut buffer = ReadBuf::new(piece);
+        if Pin::new(source)
+            .poll_read(context, &mut buffer)?
+            .is_pending()
+        {
+            return Ok(Poll::Pending);
+        }
+        let mut data = buffer.filled();
+        self.read += data.len() as u64;
+        self.is_closing = data.is_empty();
+        while !data.is_empty() {
+            match Pin::new(&mut *sink).poll_write(context, data)? {
+                Poll::Ready(count) => {
+                    self.wrote(count)?;
+                    data = &data[count..];
+                }
+                Poll::Pending => {
+                    self.held.extend_from_slice(data);
+                    break;
+                }
+            }
+        }
+        Ok(Poll::Ready(()))
+    }
+
+    fn wrote(&mut self, count: usize) -> io::Result<()> {
+        self.written += count as u64;
+        if count == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        Ok(())
+    }
+}
