@@ -18,6 +18,7 @@ from tests.certificates import Leaf
 from tests.conformance.proxy.running_node import RunningNode, running
 
 from twinplane.control import declarative
+from twinplane.node.conditions import Conditions
 from twinplane.node.http import HttpServer
 from twinplane.node.metrics import health_samples
 from twinplane.node.probe import ANSWER_BYTES_MAX
@@ -115,7 +116,7 @@ async def probing(
 ) -> AsyncIterator[Prober]:
     """A prober at work."""
     prober = Prober(node.core, trust, probes_max=probes_max)
-    tasks = [asyncio.create_task(prober.run()), asyncio.create_task(TargetHealth(node.core).watch())]
+    tasks = [asyncio.create_task(prober.run()), asyncio.create_task(TargetHealth(node.core).watch(Conditions()))]
     try:
         yield prober
     finally:

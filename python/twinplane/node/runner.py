@@ -189,7 +189,11 @@ class Node:
                 )
             watching = functools.partial(self._gate.run, keeper.serve_again)
             tasks: list[Work] = [telemetry.run, delivery.run, keeper.retry_keeping, watching]
-            tasks += [self._certificates.keep_renewed, prober.run, TargetHealth(core).watch]
+            tasks += [
+                self._certificates.keep_renewed,
+                prober.run,
+                functools.partial(TargetHealth(core).watch, self.conditions),
+            ]
             if link is not None:
                 self.conditions.watch(in_loop(link.announce))
                 resumed = functools.partial(_hurry, dialers)

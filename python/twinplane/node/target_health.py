@@ -1,15 +1,23 @@
-"""How targets fare, as operators see it: the health of an upstream, what people set by hand, a line for each change."""
+"""How targets fare, as operators see it: the health of an upstream, what people set by hand, a line for each change.
+
+While an upstream has no target left, that is a condition of the node.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, Protocol
 
 import orjson
 
+from twinplane.node.conditions import Conditions
+
+NO_TARGETS = "upstream_without_targets"
+_NAMED_MAX = 5
 _LOOK_S = 1.0
+_OUT = frozenset(("unhealthy", "dns_error"))
 _Place = tuple[str, str, str]
 _log = logging.getLogger(__name__)
 
@@ -63,15 +71,34 @@ class TargetHealth:
             judgement |= {"address": place.strip("[]"), "port": int(number)}
         return self._core.judge(orjson.dumps([judgement])) > 0
 
-    async def watch(self) -> None:
-        """Log each target that falls out or comes back, until cancelled."""
+    async def watch(self, conditions: Conditions) -> None:
+        """Log each target that falls out or comes back, and note upstreams without any, until cancelled."""
         before: dict[_Place, str] = {}
         while True:
             rows = orjson.loads(await asyncio.to_thread(self._core.drain, "troubles"))
             now = {(row["upstream"], row["target"], row["address"]): row["health"] for row in rows}
             _tell(before, now)
             before = now
+            named = await asyncio.to_thread(self._without_targets, {row["upstream"] for row in rows})
+            if named:
+                conditions.note(NO_TARGETS, _worded(named))
+            else:
+                conditions.clear(NO_TARGETS)
             await asyncio.sleep(_LOOK_S)
+
+    def _without_targets(self, troubled: Set[str]) -> list[str]:
+        """Of upstreams in trouble those of which no target is left."""
+        if not troubled:
+            return []
+        rows = orjson.loads(self._core.drain("health"))
+        served = {row["upstream"] for row in rows if row["weight"] and row["health"] not in _OUT}
+        return sorted(troubled - served)
+
+
+def _worded(upstreams: Sequence[str]) -> str:
+    more = len(upstreams) - _NAMED_MAX
+    named = ", ".join(upstreams[:_NAMED_MAX]) + (f" and {more} more" if more > 0 else "")
+    return f"no target is available of {named}: their requests are answered with 503"
 
 
 def _tell(before: Mapping[_Place, str], now: Mapping[_Place, str]) -> None:
@@ -91,7 +118,7 @@ def _target(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """A target is as healthy as the best of its addresses."""
     first = rows[0]
     addresses = [_address(row) for row in rows if row["address"]]
-    available = sum(row["weight"] for row in rows if row["health"] not in {"unhealthy", "dns_error"})
+    available = sum(row["weight"] for row in rows if row["health"] not in _OUT)
     total = sum(row["weight"] for row in rows)
     return {
         "id": first["target_id"],

@@ -61,7 +61,7 @@ ANSWERS: tuple[Setting, ...] = (
         "response_transformer_body",
         SIZE,
         "8m",
-        "Longest JSON body of an answer that response-transformer changes; longer ones pass unchanged, and are counted.",
+        "Longest JSON body of an answer that response-transformer changes; longer ones pass unchanged, counted.",
     ),
     Setting(
         "rate_limit_windows",

@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 
 from twinplane.hybrid.node_conditions import CONDITIONS
-from twinplane.node import config, fallback, license_gate, runner, telemetry
+from twinplane.node import config, fallback, license_gate, runner, target_health, telemetry
 from twinplane.node.conditions import Conditions
 
 GUIDE = Path(__file__).resolve().parents[3] / "docs" / "guides" / "node-survival.md"
@@ -22,6 +22,7 @@ def test_every_condition_is_known_to_the_control_plane_and_described() -> None:
         license_gate.EXPIRED,
         license_gate.EXPIRING,
         runner.DECLARED_REFUSED,
+        target_health.NO_TARGETS,
         telemetry.NOT_DURABLE,
         *(f"{name}_refused" for name in ("cluster_certificate", "ssl_certificate", "status_ssl_certificate")),
     }

@@ -11,6 +11,7 @@ import orjson
 import pytest
 
 from twinplane.node import target_health
+from twinplane.node.conditions import Conditions
 from twinplane.node.target_health import TargetHealth
 
 
@@ -20,13 +21,18 @@ def row(address: str, health: str, **fields: Any) -> dict[str, Any]:
 
 
 class Core:
-    """Tells of targets what the test says, one look after the other."""
+    """Tells of targets what the test says, one look after the other; those that are well are told apart."""
 
-    def __init__(self, *looks: list[dict[str, Any]]) -> None:
+    def __init__(self, *looks: list[dict[str, Any]], well: list[dict[str, Any]] | None = None) -> None:
         self._looks = list(looks)
+        self._well = well
+        self._last: list[dict[str, Any]] = []
 
-    def drain(self, _kind: str) -> bytes:
+    def drain(self, kind: str) -> bytes:
+        if kind == "health" and self._well is not None:
+            return orjson.dumps([*self._last, *self._well])
         look = self._looks.pop(0) if len(self._looks) > 1 else self._looks[0]
+        self._last = look
         return orjson.dumps(look)
 
     def judge(self, _judgements: bytes) -> int:
@@ -37,8 +43,8 @@ async def test_each_change_is_logged_once(caplog: pytest.LogCaptureFixture, monk
     monkeypatch.setattr(target_health, "_LOOK_S", 0.001)
     caplog.set_level(logging.INFO)
     out, missing = row("10.0.0.1:80", "unhealthy"), row("", "dns_error")
-    core = Core([], [out], [out], [missing], [missing], [])
-    watching = asyncio.create_task(TargetHealth(core).watch())
+    core = Core([], [out], [out], [missing], [missing], [], well=[])
+    watching = asyncio.create_task(TargetHealth(core).watch(Conditions()))
     async with asyncio.timeout(60):
         while "target_name_found" not in caplog.text:  # noqa: ASYNC110 - a log tells nobody
             await asyncio.sleep(0.005)
@@ -73,3 +79,26 @@ def test_a_target_is_as_healthy_as_its_best_address(states: list[str], whole: st
 def test_a_name_without_address_has_none_to_show() -> None:
     (target,) = TargetHealth(Core([row("", "dns_error")])).of("1")
     assert (target["health"], target["data"]["addresses"]) == ("DNS_ERROR", [])
+
+
+async def test_an_upstream_without_a_target_is_a_condition_until_it_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(target_health, "_LOOK_S", 0.001)
+    half, gone = row("10.0.0.1:80", "unhealthy"), row("", "dns_error", upstream="gone")
+    many = [row(f"10.0.1.{number}:80", "unhealthy", upstream=f"m{number}") for number in range(7)]
+    well = [row("10.0.0.2:80", "healthy"), row("10.0.0.3:80", "healthy", upstream="gone", weight=0)]
+    conditions, told = Conditions(), []
+    conditions.watch(lambda: told.append([issue.message for issue in conditions.issues()]))
+    core = Core([half], [half, gone], [half, *many], [half], [], well=well)
+    watching = asyncio.create_task(TargetHealth(core).watch(conditions))
+    async with asyncio.timeout(60):
+        while len(told) < 3:  # noqa: ASYNC110 - a condition wakes nobody here
+            await asyncio.sleep(0.005)
+    watching.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await watching
+    end = "their requests are answered with 503"
+    assert told == [
+        [f"no target is available of gone: {end}"],
+        [f"no target is available of m0, m1, m2, m3, m4 and 2 more: {end}"],
+        [],
+    ]
