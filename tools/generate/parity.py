@@ -41,7 +41,7 @@ def page() -> str:
 
 def _row(plugin: PluginType) -> str:
     fields = list(_fields(plugin.config, ""))
-    if not has_behaviour(plugin) and not _page_of(plugin):
+    if not has_behaviour(plugin):
         how = "refused: it is Lua" if plugin.name in REFUSED else "checked and stored"
         return f"| [{plugin.name}](plugins/{plugin.name}.md) | {how} | 0 of {len(fields)} | all |"
     said = _parity(plugin)
@@ -59,7 +59,7 @@ def _is_within(path: str, name: str) -> bool:
 
 
 def _details(plugin: PluginType) -> Iterator[str]:
-    for kind, texts in _parity(plugin).items():
+    for kind, texts in _parity(plugin).items() if has_behaviour(plugin) else ():
         for text in texts:
             if kind != "done" and text != "nothing":
                 yield f"| {plugin.name} | {kind} | {text} |"

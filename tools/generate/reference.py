@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
-from tools.generate.plugin_configs import REFUSED, has_behaviour
+from tools.generate.bounds import bounds
+from tools.generate.plugin_configs import PLUGINS, REFUSED, has_behaviour
 
 from twinplane.registry import EntityType, PluginType, entity_types, plugin_types
 from twinplane.schema import Field, Shape
-from twinplane.schema.facts import OneOf
+from twinplane.schema.facts import Equals, OneOf
 
 _ENTITIES, _PLUGINS = "docs/reference/entities", "docs/reference/plugins"
+_SCOPES = ("route", "service", "consumer", "consumer_group")
+_ROOT = Path(__file__).resolve().parents[2]
 _HEAD = "<!-- Generated from python/twinplane/{source} by `make generate`; do not edit. -->\n"
 
 
@@ -40,13 +44,43 @@ def _plugin(plugin: PluginType) -> str:
         "",
         f"Priority {plugin.priority}, version {plugin.version}; on a node of this version it {runs}.",
         "",
+        *_place(plugin),
+        "",
     ]
-    source = f"plugins/{plugin.folder}/schema.py"
-    return _HEAD.format(source=source) + "\n".join([*lines, *_table(plugin.config)]) + "\n"
+    use, _, parity = _own_words(plugin).partition("## Parity")
+    table = ["## Configuration", "", *_table(plugin.config)]
+    end = ["", "## Parity", parity.strip("\n")] if parity else []
+    source = f"plugins/{plugin.folder}/README.md and schema.py"
+    return _HEAD.format(source=source) + "\n".join([*lines, use.strip("\n"), "", *table, *end]) + "\n"
+
+
+def _place(plugin: PluginType) -> Iterator[str]:
+    """When it acts, for whom, on what."""
+    fields = plugin.shape.fields
+    protocols = fields["protocols"]
+    taken = next((rule.values for rule in (protocols.elements or protocols).rules if isinstance(rule, OneOf)), ())
+    closed = [name for name in _SCOPES if name in fields and Equals(None) in fields[name].rules]
+    shown = [name.replace("_", " ") for name in _SCOPES if name not in closed]
+    # Who may not be a single consumer is none of a group of them either.
+    if "consumer" in closed and "consumer group" in shown:
+        shown.remove("consumer group")
+    yield "| | |"
+    yield "|---|---|"
+    yield f"| phases | {', '.join(plugin.phases)} |"
+    yield f"| scopes | {', '.join([*shown, 'global'])} |"
+    yield f"| protocols | {', '.join(taken)} |"
+    if not isinstance(protocols.default, list) or set(protocols.default) != set(taken):
+        yield f"| by default | {', '.join(protocols.default if isinstance(protocols.default, list) else taken)} |"
+
+
+def _own_words(plugin: PluginType) -> str:
+    """What the plugin's folder says of it, without the title."""
+    text = (_ROOT / PLUGINS / plugin.folder / "README.md").read_text(encoding="utf-8")
+    return text.partition("\n")[2]
 
 
 def _table(shape: Shape) -> list[str]:
-    rows = ["| field | type | default | meaning |", "|---|---|---|---|"]
+    rows = ["| field | type | default | bounds | meaning |", "|---|---|---|---|---|"]
     return [*rows, *_rows(shape, "")]
 
 
@@ -56,7 +90,8 @@ def _rows(shape: Shape, prefix: str) -> Iterator[str]:
         meaning = known.description.replace("|", "\\|")
         if known.since:
             meaning += f" Since {known.since}."
-        yield f"| `{prefix}{name}` | {_type(known)}{required} | {_default(known)} | {meaning} |"
+        bound = bounds(known).replace("|", "\\|")
+        yield f"| `{prefix}{name}` | {_type(known)}{required} | {_default(known)} | {bound} | {meaning} |"
         if known.record is not None and not known.abstract:
             yield from _rows(known.record, f"{prefix}{name}.")
 

@@ -1,4 +1,4 @@
-"""Rules on plugin folders: a declared one has a schema, one with behaviour all six files."""
+"""Rules on plugin folders: a declared one has a schema and a page with an example, one with behaviour all six files."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def breaches() -> Iterator[str]:
         present = {path.name for path in folder.iterdir()}
         if "schema.py" not in present:
             yield f"{shown}: a plugin folder without schema.py"
-        if not present & {"filter.rs", "filter.py"}:
-            continue
-        wanted = {"README.md", f"test_{folder.name}.py", "vectors.toml"}
+        wanted = {"README.md"}
+        if present & {"filter.rs", "filter.py"}:
+            wanted |= {f"test_{folder.name}.py", "vectors.toml"}
         if "filter.rs" in present:
             wanted.add("config.rs")
         for name in sorted(wanted - present):
