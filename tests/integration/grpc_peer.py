@@ -27,6 +27,7 @@ class Call:
     method: str
     metadata: dict[str, str | bytes]
     peer: str
+    identities: list[str]
     received: list[int] = field(default_factory=list)
     ended: threading.Event = field(default_factory=threading.Event)
     cancelled: threading.Event = field(default_factory=threading.Event)
@@ -79,7 +80,9 @@ class Server:
         return awaited(lambda: next((call for call in reversed(self.calls) if call.method == method), None))
 
     def _open(self, method: str, context: grpc.ServicerContext) -> Call:
-        call = Call(method, dict(context.invocation_metadata() or ()), context.peer())
+        names = context.auth_context().get("x509_common_name", ())
+        identities = [name.decode() for name in names]
+        call = Call(method, dict(context.invocation_metadata() or ()), context.peer(), identities)
         context.add_callback(call.ended.set)
         self.calls.append(call)
         if ECHO_INITIAL in call.metadata:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import queue
+import shutil
+import ssl
+import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 pytest.importorskip("grpc", reason="grpcio cannot be had here")
 
 import grpc
+from tests.certificates import Authority, Leaf
 from tests.conformance.proxy.running_node import RunningNode, running
 from tests.integration.grpc_peer import (
     ECHO_INITIAL,
@@ -315,3 +321,92 @@ def test_a_server_that_dies_during_a_call() -> None:
         error = refusal(lambda: next(answers))
         assert error.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
         assert refusal(lambda: stub.echo(b"x", timeout=WAIT_S)).code() is grpc.StatusCode.INTERNAL
+
+
+# --- TLS on either side ---
+
+
+def secured(port: int, client: Leaf | None = None) -> dict[str, Any]:
+    """The same services over TLS, behind an upstream that may show a certificate."""
+    document = declared(port, protocol="grpcs", host="pool.example")
+    pool: dict[str, Any] = {"name": "pool.example", "host_header": "localhost"}
+    pool["targets"] = [{"target": f"127.0.0.1:{port}"}]
+    if client is not None:
+        certificate = str(uuid4())
+        pool["client_certificate"] = certificate
+        document["certificates"] = [{"id": certificate, "cert": client.certificate, "key": client.key}]
+    return document | {"upstreams": [pool]}
+
+
+def test_calls_over_tls_are_verified_and_show_a_certificate(tmp_path: Path) -> None:
+    ours, theirs = Authority("ours"), Authority("theirs")
+    leaf = ours.leaf("localhost", is_client=False, names=("localhost",))
+    verifying = {"proxy_listen": LISTEN, "grpcs_tls_verify": "on"}
+    for authority in (ours, theirs):
+        (tmp_path / authority.name).write_text(authority.certificate)
+    trusting = verifying | {"lua_ssl_trusted_certificate": str(tmp_path / "ours")}
+    shown = theirs.leaf("the node")
+    invalid = (grpc.StatusCode.INTERNAL, "An invalid response was received from the upstream server")
+    with serving(leaf=leaf, client_authority=theirs.certificate) as server:
+        with running(trusting, secured(server.port, shown)) as node, calling(node.port) as stub:
+            assert stub.echo(b"x", timeout=WAIT_S) == b"x"
+            assert server.call("Echo").identities == ["the node"]
+        for settings, certificate in (
+            (verifying | {"lua_ssl_trusted_certificate": str(tmp_path / "theirs")}, shown),
+            (trusting, None),
+            (trusting, ours.leaf("somebody")),
+        ):
+            with running(settings, secured(server.port, certificate)) as node, calling(node.port) as stub:
+                error = refusal(lambda stub=stub: stub.echo(b"x", timeout=WAIT_S))
+                assert (error.code(), error.details()) == invalid
+        with running({"proxy_listen": LISTEN}, secured(server.port, shown)) as node, calling(node.port) as stub:
+            assert stub.echo(b"y", timeout=WAIT_S) == b"y"
+        assert len(server.calls) == 2
+
+
+def test_clients_over_tls(gateway: Gateway) -> None:
+    root = ssl.get_server_certificate(("127.0.0.1", gateway.node.tls_port))
+    with calling(gateway.node.tls_port, authority="secure.example", root=root) as stub:
+        assert stub.echo(b"x", timeout=WAIT_S) == b"x"
+        assert gateway.server.call("Echo").metadata["x-forwarded-proto"] == "https"
+        assert list(stub.converse(iter((b"a", b"b")), timeout=WAIT_S)) == [b"a", b"b"]
+
+
+# --- what is no call ---
+
+
+def curl(port: int, *words: str) -> tuple[int, dict[str, str], str]:
+    """Status, headers and body of an answer."""
+    command = [
+        "curl",
+        "-s",
+        "-i",
+        "--max-time",
+        "30",
+        "-H",
+        "Host: grpc.example",
+        *words,
+        f"http://127.0.0.1:{port}/probe",
+    ]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    head, _, body = told.replace("\r\n", "\n").partition("\n\n")
+    first, *lines = head.splitlines()
+    return (
+        int(first.split()[1]),
+        {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)},
+        body,
+    )
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_what_is_no_call_is_told_so(gateway: Gateway) -> None:
+    seen = len(gateway.server.calls)
+    status, headers, body = curl(gateway.node.port, "-X", "POST", "-H", "Content-Type: application/grpc")
+    assert (status, headers["upgrade"]) == (426, "HTTP/2")
+    assert "Please use HTTP2 protocol" in body
+    for protocol in ("--http1.1", "--http2-prior-knowledge"):
+        for words in ([], ["-X", "POST", "-H", "Content-Type: application/json"]):
+            status, headers, body = curl(gateway.node.port, protocol, *words)
+            assert status == 415
+            assert "Non-gRPC request matched gRPC route" in body
+    assert len(gateway.server.calls) == seen

@@ -48,6 +48,9 @@ pub struct StartSettings {
     /// PEM of the certificates upstreams are verified against where a service names none.
     #[serde(default)]
     pub trusted_certificates: Option<String>,
+    /// Whether certificates of gRPC upstreams are verified against those; their services cannot say so themselves.
+    #[serde(default)]
+    pub grpcs_tls_verify: bool,
     /// Versions of TLS to speak.
     #[serde(default = "tls_protocols")]
     pub tls_protocols: Vec<String>,

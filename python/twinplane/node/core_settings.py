@@ -46,6 +46,7 @@ def node_core_settings(settings: NodeSettings, node_id: str, certificates: Seque
     document |= {
         "client_certificate": _client_certificate(settings),
         "trusted_certificates": trusted_certificates(settings["lua_ssl_trusted_certificate"] or ()),
+        "grpcs_tls_verify": settings["grpcs_tls_verify"],
         **_tls(settings),
         "trusted_ips": [each for each in settings["trusted_ips"] or () if each != "unix:"],
         "real_ip_header": settings["real_ip_header"],

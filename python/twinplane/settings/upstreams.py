@@ -45,5 +45,11 @@ UPSTREAMS: tuple[Setting, ...] = (
         "system",
         "Authorities trusted for upstreams, plugins and the control plane.",
     ),
+    Setting(
+        "grpcs_tls_verify",
+        SWITCH,
+        "off",
+        "Verify the certificates of services with the protocol grpcs, by lua_ssl_trusted_certificate.",
+    ),
     Setting("lua_ssl_verify_depth", integer(0, 64), "1", "Longest chain of issuers accepted."),
 )

@@ -124,7 +124,7 @@ impl UpstreamConfigs {
         snapshot: &Snapshot,
         service: &ServiceEntry,
     ) -> Result<UpstreamTls, UpstreamTlsError> {
-        let key = Self::key(snapshot, service)?;
+        let key = self.key(snapshot, service)?;
         if let Some(known) = self.by_key.borrow().get(&key) {
             return Ok(known.clone());
         }
@@ -137,7 +137,7 @@ impl UpstreamConfigs {
         Ok(made)
     }
 
-    fn key(snapshot: &Snapshot, entry: &ServiceEntry) -> Result<Key, UpstreamTlsError> {
+    fn key(&self, snapshot: &Snapshot, entry: &ServiceEntry) -> Result<Key, UpstreamTlsError> {
         let service = &entry.model;
         let pool = match entry.target {
             ServiceTarget::Upstream(at) => snapshot.upstreams.get(at as usize),
@@ -148,7 +148,10 @@ impl UpstreamConfigs {
         let client = service.client_certificate.as_ref().or(client);
         let named = service.ca_certificates.as_deref().unwrap_or_default();
         // Unset verifies only where authorities are configured for the service.
-        let is_verified = service.tls_verify.unwrap_or(!named.is_empty());
+        let is_asked_for = entry.is_grpc && self.settings.start.grpcs_tls_verify;
+        let is_verified = service
+            .tls_verify
+            .unwrap_or(is_asked_for || !named.is_empty());
         let absent = |id: &str| {
             UpstreamTlsError::Certificate(format!("certificate {id} is not in the configuration"))
         };
