@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import re
 import shutil
 import ssl
 import subprocess
@@ -19,6 +20,8 @@ import pytest
 pytest.importorskip("grpc", reason="grpcio cannot be had here")
 
 import grpc
+import orjson
+import yaml
 from tests.certificates import Authority, Leaf
 from tests.conformance.proxy.running_node import RunningNode, running
 from tests.integration.grpc_peer import (
@@ -32,6 +35,8 @@ from tests.integration.grpc_peer import (
     refusal,
     serving,
 )
+
+from twinplane.node.explain import core_question
 
 LISTEN = "127.0.0.1:0 http2, 127.0.0.1:0 http2 ssl"
 LARGE = 1_500_000
@@ -94,7 +99,6 @@ def at(gateway: Gateway, host: str) -> Any:
 
 
 def test_a_call_is_answered_and_the_server_sees_who_asked(gateway: Gateway) -> None:
-    gateway.node.core.drain("logs")
     message, call = gateway.stub.echo.with_call(b"hello", metadata=(("x-own", "1"),), timeout=WAIT_S)
     assert message == b"hello"
     assert call.code() is grpc.StatusCode.OK
@@ -104,7 +108,8 @@ def test_a_call_is_answered_and_the_server_sees_who_asked(gateway: Gateway) -> N
     assert seen["x-forwarded-host"] == "grpc.example"
     assert seen["x-real-ip"] == "127.0.0.1"
     assert "x-kong-request-id" in seen
-    (entry,) = gateway.node.log_entries(1)
+    own = seen["x-kong-request-id"]
+    entry = awaited(lambda: next((one for one in gateway.node.log_entries(1) if one["request"]["id"] == own), None))
     assert entry["request"]["uri"] == "/probe.Probe/Echo"
     assert (entry["response"]["status"], entry["upstream_status"]) == (200, "200")
     assert entry["service"]["protocol"] == "grpc"
@@ -323,6 +328,22 @@ def test_a_server_that_dies_during_a_call() -> None:
         assert refusal(lambda: stub.echo(b"x", timeout=WAIT_S)).code() is grpc.StatusCode.INTERNAL
 
 
+def test_explain_knows_calls(gateway: Gateway) -> None:
+    def explained(host: str, **asked: Any) -> dict[str, Any]:
+        question = {"url": f"http://{host}.example/probe.Probe/Echo", "method": "POST", "http2": True, **asked}
+        question.setdefault("headers", {"content-type": "application/grpc"})
+        told: dict[str, Any] = orjson.loads(gateway.node.core.explain(core_question(question)))
+        return told
+
+    told = explained("grpc")
+    assert told["answered"] is None
+    assert told["upstream"]["uri"] == f"grpc://127.0.0.1:{gateway.server.port}/probe.Probe/Echo"
+    assert explained("grpc", http2=False)["answered"]["status"] == 426
+    assert explained("grpc", headers={})["answered"]["status"] == 415
+    assert explained("secure")["answered"]["grpc_status"] == 1
+    assert explained("nowhere")["answered"]["grpc_status"] == 5
+
+
 # --- TLS on either side ---
 
 
@@ -410,3 +431,16 @@ def test_what_is_no_call_is_told_so(gateway: Gateway) -> None:
             assert status == 415
             assert "Non-gRPC request matched gRPC route" in body
     assert len(gateway.server.calls) == seen
+
+
+def test_the_example_of_the_guide() -> None:
+    guide = Path(__file__).parents[2] / "docs" / "guides" / "grpc.md"
+    (example,) = re.findall(r"```yaml\n(.*?)```", guide.read_text(encoding="utf-8"), re.DOTALL)
+    with serving() as server:
+        document = yaml.safe_load(example)
+        document["services"][0]["port"] = server.port
+        with running({"proxy_listen": LISTEN}, document) as node, calling(node.port) as stub:
+            assert node.applied.issues == []
+            assert stub.echo(b"x", metadata=(("apikey", "alices-key"),), timeout=WAIT_S) == b"x"
+            error = refusal(lambda: stub.echo(b"x", timeout=WAIT_S))
+            assert error.code() is grpc.StatusCode.UNAUTHENTICATED

@@ -7,6 +7,7 @@ pub(crate) mod target;
 use std::rc::Rc;
 
 use bytes::BytesMut;
+use http::HeaderMap;
 use tokio::io::{AsyncRead, AsyncWrite};
 use twinplane_engine::exchange::{Exchange, Framing, HttpVersion};
 use twinplane_engine::headers::Headers;
@@ -51,6 +52,7 @@ struct Connection<S> {
     body_bytes_max: u64,
     counts: ByteCounts,
     reply: Reply,
+    trailers: Option<Box<HeaderMap>>,
 }
 
 /// What is settled of the response to the request under way.
@@ -97,6 +99,7 @@ pub async fn serve_h1<S: AsyncRead + AsyncWrite + Unpin>(
         body_bytes_max: u64::MAX,
         counts: ByteCounts::default(),
         reply: Reply::default(),
+        trailers: None,
         worker,
     };
     connection.serve().await;
@@ -268,6 +271,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             ..ByteCounts::default()
         };
         self.body = IncomingBody::of_request(body);
+        self.trailers = None;
         self.body_taken = 0;
         self.body_bytes_max = self.worker.settings.start.limits.body_most();
     }

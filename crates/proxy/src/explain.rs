@@ -18,6 +18,7 @@ use twinplane_engine::snapshot::ServiceTarget;
 use twinplane_engine::text::Text;
 
 use crate::conn_info::ConnInfo;
+use crate::grpc;
 use crate::error_page::{self, GatewayError};
 use crate::forwarded;
 use crate::request::{proxy, route};
@@ -240,7 +241,14 @@ fn answered(error: &GatewayError, x: &Exchange) -> Value {
         AnswerBody::Error(message) => Some(message.as_ref()),
         _ => None,
     };
-    json!({"status": worded.answer.status, "message": message})
+    let mut told = json!({"status": worded.answer.status, "message": message});
+    if grpc::is_call(x) {
+        let own = worded.answer.headers.get_str("grpc-status");
+        let code = own.and_then(|code| code.parse().ok());
+        let status = || grpc::status(&worded.answer, worded.is_of_server).code;
+        told["grpc_status"] = Value::from(code.unwrap_or_else(status));
+    }
+    told
 }
 
 /// The URI that goes upstream, and where to.
@@ -307,8 +315,12 @@ async fn upstream(worker: &Rc<Worker>, x: &mut Exchange) -> Value {
     let query = x.request.query.as_ref().map(text);
     let query = query.map_or(String::new(), |query| format!("?{query}"));
     let path = text(&x.upstream.path);
+    let spoken = match &*service.model.protocol {
+        protocol if service.is_grpc => protocol,
+        _ => scheme(x.upstream.scheme),
+    };
     json!({
-        "uri": format!("{}://{}:{port}{path}{query}", scheme(x.upstream.scheme), service.model.host),
+        "uri": format!("{spoken}://{}:{port}{path}{query}", service.model.host),
         "host_header": host_header,
         "target": target,
         "problem": problem.map(|error| answered(&error, x)),

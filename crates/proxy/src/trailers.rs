@@ -1,6 +1,9 @@
 //! Fields after a body. Only what cannot be mistaken for a field of a head passes: nothing that frames, routes,
 //! authenticates or controls (RFC 9110, 6.5.1), and nothing that names who somebody is.
+use bytes::Bytes;
 use http::HeaderMap;
+use http::header::{HeaderName, HeaderValue};
+use twinplane_engine::exchange::{Exchange, HttpVersion};
 
 use crate::h1::names::{Known, known_in_any_spelling};
 
@@ -36,6 +39,51 @@ const OF_IDENTITY: [&str; 6] = [
     "x-forwarded",
     "x-kong",
 ];
+
+/// The fields behind a chunked body. They were scanned before; what HTTP/2 could not say is left out.
+pub fn parse(lines: &Bytes) -> HeaderMap {
+    let mut fields = HeaderMap::new();
+    let mut at = 0;
+    while let Some(length) = memchr::memchr(b'\n', &lines[at..]) {
+        let line = &lines[at..at + length];
+        at += length + 1;
+        let Some(colon) = memchr::memchr(b':', line) else {
+            continue;
+        };
+        let name = HeaderName::from_bytes(&line[..colon]);
+        let value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii());
+        if let (Ok(name), Ok(value)) = (name, value) {
+            fields.append(name, value);
+        }
+    }
+    fields
+}
+
+/// Writes the end of a chunked body with its fields.
+pub fn write(fields: &HeaderMap, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"0\r\n");
+    for (name, value) in fields {
+        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            out.extend_from_slice(part);
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Whether the client is told the fields behind a body: where it asks for them, and with every call.
+pub fn are_wanted(x: &Exchange) -> bool {
+    let is_call = x.client.http_version == HttpVersion::Http2
+        && x.service().is_some_and(|service| service.is_grpc);
+    let mut asked = x.request.headers.get_all("te");
+    is_call || asked.any(asks)
+}
+
+/// Whether the value of a `TE` asks for trailers.
+pub fn asks(value: &[u8]) -> bool {
+    value
+        .split(|byte| *byte == b',')
+        .any(|part| part.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+}
 
 /// What passes of a request's trailers; none where nothing is left.
 pub fn of_request(trailers: HeaderMap) -> Option<HeaderMap> {

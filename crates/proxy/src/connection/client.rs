@@ -2,6 +2,7 @@
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use tokio::io::{AsyncRead, AsyncWrite};
 use twinplane_engine::exchange::Exchange;
 use twinplane_engine::headers::Headers;
@@ -10,6 +11,7 @@ use super::{Connection, respond};
 use crate::client_side::{ByteCounts, ClientFault, ClientSide, ResponseBody};
 use crate::h1::chunked::Decoded;
 use crate::h1::fault::RequestFault;
+use crate::trailers;
 use crate::upstream::connection::poll_fill;
 
 // A client may send its next request early; more than this waits in the socket.
@@ -29,6 +31,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientSide for Connection<S> {
                     }
                     return Poll::Ready(Ok(Some(data)));
                 }
+                Ok(Decoded::Trailers(fields)) => {
+                    self.trailers = Some(Box::new(trailers::parse(&fields)));
+                    return Poll::Ready(Ok(None));
+                }
                 Ok(Decoded::End) => return Poll::Ready(Ok(None)),
                 Ok(Decoded::More) => {}
                 Err(fault) => return self.fault(fault),
@@ -42,6 +48,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientSide for Connection<S> {
                 }
             }
         }
+    }
+
+    fn has_trailers(&self) -> bool {
+        self.trailers.is_some()
+    }
+
+    fn take_trailers(&mut self) -> Option<HeaderMap> {
+        self.trailers.take().map(|fields| *fields)
     }
 
     fn limit_body(&mut self, bytes_max: u64) {
@@ -98,6 +112,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientSide for Connection<S> {
             self.output.push(data);
         }
         self.counts.sent += (self.output.pending() - before) as u64;
+    }
+
+    fn send_trailers(&mut self, fields: HeaderMap) {
+        if self.reply.is_chunked && !self.reply.is_bodiless {
+            let before = self.output.pending();
+            trailers::write(&fields, self.output.head());
+            self.counts.sent += (self.output.pending() - before) as u64;
+            // The end is told with them.
+            self.reply.is_chunked = false;
+        }
     }
 
     fn send_end(&mut self) {

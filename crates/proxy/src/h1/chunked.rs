@@ -17,7 +17,9 @@ const TRAILER_LIMITS: HeadLimits = HeadLimits {
 pub enum Decoded {
     /// Data of the body.
     Data(Bytes),
-    /// The body has ended; trailers were checked and dropped.
+    /// The body has ended with these fields, as they came, up to and with the empty line.
+    Trailers(Bytes),
+    /// The body has ended.
     End,
     /// Nothing yet: more bytes are needed.
     More,
@@ -88,8 +90,11 @@ impl ChunkDecoder {
                     let Some(bytes) = scan::trailers(buffer, &TRAILER_LIMITS)? else {
                         return Ok(Decoded::More);
                     };
-                    buffer.advance(bytes);
                     self.state = State::End;
+                    let fields = buffer.split_to(bytes);
+                    if fields.len() > 2 {
+                        return Ok(Decoded::Trailers(fields.freeze()));
+                    }
                 }
                 State::End => return Ok(Decoded::End),
             }
@@ -199,6 +204,7 @@ mod tests {
             loop {
                 match decoder.decode(&mut buffer)? {
                     Decoded::Data(bytes) => data.extend_from_slice(&bytes),
+                    Decoded::Trailers(fields) => assert_eq!(&fields[..], b"X-T: 1\r\n\r\n"),
                     Decoded::More => break,
                     Decoded::End => return Ok((data, buffer.len())),
                 }

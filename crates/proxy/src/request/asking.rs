@@ -11,6 +11,7 @@ use twinplane_engine::retry::Failure;
 use crate::client_side::{ClientFault, ClientSide};
 use crate::h1::scan::{self, StatusLine};
 use crate::timers::Timer;
+use crate::trailers;
 use crate::upstream::connection::UpstreamConnection;
 use crate::upstream::head;
 use crate::worker::Worker;
@@ -231,7 +232,8 @@ pub(super) fn poll_upload<C: ClientSide>(
             Poll::Ready(Ok(None)) => {
                 *upload = Upload::Done;
                 if is_chunked {
-                    connection.output.head().extend_from_slice(b"0\r\n\r\n");
+                    let fields = client.take_trailers().and_then(trailers::of_request);
+                    trailers::write(&fields.unwrap_or_default(), connection.output.head());
                 }
             }
             Poll::Ready(Err(fault)) => return Poll::Ready(Err(fault)),

@@ -123,14 +123,15 @@ impl Collected {
             poll_fn(|context| Poll::Ready(self.collect_available(client, held_bytes_max, context)))
                 .await?
         };
-        let bytes = std::mem::take(&mut self.bytes);
-        Ok(if is_whole {
-            Outgoing::Held(bytes)
+        let first = std::mem::take(&mut self.bytes);
+        let framing = if client.has_trailers() {
+            // What comes behind a body goes on behind chunks alone.
+            Framing::Chunked
+        } else if is_whole {
+            return Ok(Outgoing::Held(first));
         } else {
-            Outgoing::Streamed {
-                framing: x.request.body,
-                first: bytes,
-            }
-        })
+            x.request.body
+        };
+        Ok(Outgoing::Streamed { framing, first })
     }
 }

@@ -118,6 +118,10 @@ impl H1Leg {
         loop {
             match self.body.take(&mut self.connection.buffer) {
                 Ok(Decoded::Data(data)) => return Poll::Ready(Ok(Piece::Data(data))),
+                Ok(Decoded::Trailers(fields)) => {
+                    let fields = trailers::of_response(trailers::parse(&fields));
+                    return Poll::Ready(Ok(Piece::End(fields)));
+                }
                 Ok(Decoded::End) => return Poll::Ready(Ok(Piece::End(None))),
                 Ok(Decoded::More) => {}
                 Err(_) => return Poll::Ready(Err(Broken(None))),

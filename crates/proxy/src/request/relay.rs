@@ -18,6 +18,7 @@ use crate::client_side::{ClientFault, ClientSide};
 use crate::error_page::GatewayError;
 use crate::grpc;
 use crate::timers::Timer;
+use crate::trailers;
 use crate::upstream::peers::PeerInUse;
 use crate::worker::Worker;
 
@@ -226,7 +227,9 @@ impl<C: ClientSide> Relay<'_, C> {
     }
 
     fn send_end(&mut self) {
-        if let Some(trailers) = self.trailers.take() {
+        if let Some(trailers) = self.trailers.take()
+            && trailers::are_wanted(self.x)
+        {
             self.client.send_trailers(trailers);
         }
         self.client.send_end();

@@ -7,6 +7,7 @@ use crate::forwarded;
 use crate::h1::names::{Known, known_in_any_spelling};
 use crate::h1::scan;
 use crate::settings::Settings;
+use crate::trailers;
 
 /// Whether the client asks for a protocol that is passed through: WebSocket, as on a real node. A field of one hop counts
 /// only where `Connection` names it: one that came along from a hop before asks for nothing.
@@ -32,7 +33,7 @@ pub fn write(x: &Exchange, settings: &Settings, host: &Text, framing: Framing, o
         put(out, &[b"?", query.as_bytes()]);
     }
     out.extend_from_slice(b" HTTP/1.1\r\n");
-    if headers.get("te").is_some_and(wants_trailers) {
+    if headers.get("te").is_some_and(trailers::asks) {
         out.extend_from_slice(b"TE: trailers\r\n");
     }
     if settings.header_switches.via {
@@ -94,12 +95,6 @@ fn write_via(x: &Exchange, settings: &Settings, out: &mut Vec<u8>) {
             b"\r\n",
         ],
     );
-}
-
-fn wants_trailers(value: &[u8]) -> bool {
-    value
-        .split(|byte| *byte == b',')
-        .any(|part| part.trim_ascii().eq_ignore_ascii_case(b"trailers"))
 }
 
 fn put(out: &mut Vec<u8>, parts: &[&[u8]]) {
