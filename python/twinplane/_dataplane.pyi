@@ -125,10 +125,18 @@ class Core:
         Raises `ValueError` where the list cannot be read; nothing of it is taken then.
         """
 
-    def drain(self, kind: Literal["records", "usage", "logs", "metrics", "probes", "health", "troubles"]) -> bytes:
+    def drain(
+        self, kind: Literal["records", "usage", "logs", "metrics", "probes", "health", "troubles", "upstreams"]
+    ) -> bytes:
         """Take away what has gathered: JSON lines, for metrics one JSON object, for the others a JSON list.
 
         Never waits for a request.
+        """
+
+    def kept_answers(self, wanted: bytes) -> bytes:
+        """Look into what proxy-cache keeps, or forget of it: `"clear"`, `{"find": key}` or `{"forget": key}`, as JSON.
+
+        The answer is what was found (null for nothing), or how many went. Raises `ValueError`.
         """
 
     def explain(self, question: bytes) -> bytes:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 from tests.integration.dbless import DblessNode, dbless_node
-from tests.integration.installation import Answer, Client, eventually, free_ports
+from tests.integration.installation import Answer, Client, Upstream, eventually, free_ports
 
 PAGE = (Path(__file__).parents[2] / "docs/guides/db-less.md").read_text()
 
@@ -31,6 +31,12 @@ def document(*paths: str, **more: Any) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DblessNode]:
     with dbless_node(tmp_path_factory.mktemp("node")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[Upstream]:
+    with Upstream() as found:
         yield found
 
 
@@ -140,6 +146,40 @@ def test_the_health_of_targets_is_that_of_the_balancer(node: DblessNode) -> None
     assert node.admin("PUT", "/upstreams/u/targets/nobody/healthy").status == 404
     assert node.admin("GET", "/upstreams/bare/health").json()["data"] == []
     assert node.admin("GET", "/upstreams/nobody/health").status == 404
+    # The status port sees the same, and whom it is about as well.
+    assert node.status("GET", "/upstreams/bare/health").json()["data"] == []
+    assert node.status("GET", "/upstreams/bare/targets").status == 200
+    assert node.status("GET", "/upstreams/nobody/targets").status == 404
+    assert node.status("GET", "/upstreams/u/targets/127.0.0.1:2").json()["health"] == "HEALTHY"
+    assert node.status("GET", "/upstreams/u/targets/nobody").status == 404
+
+
+def test_answers_that_proxy_cache_keeps_are_shown_and_forgotten(node: DblessNode, upstream: Upstream) -> None:
+    cache = {"name": "proxy-cache", "config": {"strategy": "memory", "content_type": ["application/json"]}}
+    routes = [{"name": "r", "paths": ["/cached"]}]
+    service = {"name": "s", "url": f"http://127.0.0.1:{upstream.port}", "routes": routes, "plugins": [cache]}
+    assert post(node, {"_format_version": "3.0", "services": [service], "plugins": [{"name": "cors"}]}).status == 201
+    rows = {row["name"]: row["id"] for row in node.admin("GET", "/plugins").json()["data"]}
+
+    def asked(path: str) -> tuple[str, str]:
+        headers = node.proxy("GET", path).headers
+        return headers["X-Cache-Status"], headers["X-Cache-Key"]
+
+    for place in ("/proxy-cache/{}", f"/proxy-cache/{rows['proxy-cache']}/caches/{{}}"):
+        assert asked("/cached/one")[0] == "Miss"
+        assert asked("/cached/two")[0] == "Miss"
+        status, key = asked("/cached/one")
+        assert status == "Hit"
+        kept = node.admin("GET", place.format(key)).json()
+        assert (kept["status"], kept["body"], kept["body_len"]) == (200, '{"echo":"ok"}', 13)
+        assert node.admin("DELETE", place.format(key)).status == 204
+        assert [node.admin(method, place.format(key)).status for method in ("GET", "DELETE")] == [404, 404]
+        assert (asked("/cached/one")[0], asked("/cached/two")[0]) == ("Miss", "Hit")
+        assert node.admin("DELETE", "/proxy-cache").status == 204
+    assert (asked("/cached/one")[0], asked("/cached/two")[0]) == ("Miss", "Miss")
+    key = asked("/cached/one")[1]
+    assert node.admin("GET", f"/proxy-cache/{rows['cors']}/caches/{key}").status == 404
+    assert node.admin("GET", "/proxy-cache/00000000-0000-4000-8000-000000000001/caches/x").status == 404
 
 
 def test_a_large_configuration_is_taken_and_read_in_pages(node: DblessNode) -> None:
@@ -209,6 +249,11 @@ def test_only_loopback_names_are_answered_without_a_token(node: DblessNode, host
     assert node.admin("GET", "/services", headers={"Host": host}).status == 403
     assert node.admin("GET", "/services", headers={"Origin": "https://evil.example"}).status == 403
     assert node.admin("POST", "/config", document("/x"), {"Host": host}).status == 403
+    # By its head: the answer does not wait for the body.
+    head = f"POST /config HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: 9000000\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", node.admin.port), timeout=30) as connection:
+        connection.sendall(head.encode())
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 403 ")
 
 
 def test_the_node_has_loaded_neither_sql_nor_a_web_framework(node: DblessNode) -> None:
@@ -217,6 +262,11 @@ def test_the_node_has_loaded_neither_sql_nor_a_web_framework(node: DblessNode) -
     assert b"sqlalchemy" not in Path(f"/proc/{node.process.pid}/cmdline").read_bytes()
     children = Path(f"/proc/{node.process.pid}/task/{node.process.pid}/children").read_text()
     assert children == "", "it serves by itself, so nothing can be left behind when it is killed"
+
+
+def test_a_port_that_was_asked_for_and_is_taken_ends_the_start(node: DblessNode, tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match=f"admin_listen 127.0.0.1:{node.admin.port}: cannot be listened on"):
+        DblessNode(tmp_path, admin_listen=f"127.0.0.1:{node.admin.port}")
 
 
 def test_what_was_posted_outlives_the_node_and_what_is_damaged_does_not(tmp_path: Path) -> None:

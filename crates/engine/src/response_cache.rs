@@ -29,6 +29,8 @@ pub struct Kept {
     pub fresh_s: u64,
     /// When it goes, monotonic microseconds.
     pub ends_us: u64,
+    /// What clients are told that its key is.
+    pub shown_key: Box<str>,
 }
 
 /// What the cache holds and what it had to do.
@@ -114,7 +116,7 @@ impl ResponseCache {
         let headers: usize = headers
             .map(|(name, value)| name.len() + value.len() + 64)
             .sum();
-        let bytes = OVERHEAD + key.len() + headers + kept.body.len();
+        let bytes = OVERHEAD + key.len() + kept.shown_key.len() + headers + kept.body.len();
         let mut shard = self.shard(key);
         if let Some(at) = shard.index.get(key).copied() {
             shard.remove(at);
@@ -129,6 +131,44 @@ impl ResponseCache {
             }
         }
         shard.add(key, kept, bytes);
+    }
+
+    /// The answer that clients know under a shown key, unless its time is over. Looks through everything: not for requests.
+    pub fn find_shown(&self, shown_key: &str, now_us: u64) -> Option<Arc<Kept>> {
+        self.shards.iter().find_map(|shard| {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut held = shard.slots.iter().flatten();
+            let found =
+                held.find(|slot| *slot.kept.shown_key == *shown_key && slot.kept.ends_us > now_us);
+            found.map(|slot| Arc::clone(&slot.kept))
+        })
+    }
+
+    /// Forgets what clients know under a shown key; how many answers that were. Not for requests, either.
+    pub fn forget_shown(&self, shown_key: &str) -> usize {
+        self.forget_where(|kept| *kept.shown_key == *shown_key)
+    }
+
+    /// Forgets everything; how many answers that were.
+    pub fn clear(&self) -> usize {
+        self.forget_where(|_| true)
+    }
+
+    fn forget_where(&self, is_meant: impl Fn(&Kept) -> bool) -> usize {
+        let mut forgotten = 0;
+        for shard in &self.shards {
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            for at in 0..shard.slots.len() {
+                if shard.slots[at]
+                    .as_ref()
+                    .is_some_and(|slot| is_meant(&slot.kept))
+                {
+                    shard.remove(at);
+                    forgotten += 1;
+                }
+            }
+        }
+        forgotten
     }
 
     /// Counts an answer that was not kept because it is too large.
@@ -217,7 +257,28 @@ mod tests {
             kept_us,
             fresh_s: 1,
             ends_us,
+            // Named after its body, where that is a word.
+            shown_key: String::from_utf8_lossy(&body[..body.len().min(8)]).into(),
         }
+    }
+
+    #[test]
+    fn answers_are_found_and_forgotten_by_what_clients_call_them() {
+        let cache = ResponseCache::default();
+        cache.keep(b"a", kept(b"one", 0, 100));
+        cache.keep(b"b", kept(b"one", 0, 100));
+        cache.keep(b"c", kept(b"other", 0, 100));
+        assert_eq!(&cache.find_shown("one", 99).unwrap().body[..], b"one");
+        assert!(cache.find_shown("one", 100).is_none());
+        assert!(cache.find_shown("none", 1).is_none());
+        assert_eq!(
+            (cache.forget_shown("one"), cache.forget_shown("one")),
+            (2, 0)
+        );
+        assert!(cache.find(b"a", 1).is_none());
+        assert_eq!(&cache.find(b"c", 1).unwrap().body[..], b"other");
+        assert_eq!((cache.clear(), cache.clear()), (1, 0));
+        assert_eq!(cache.facts(), CacheFacts::default());
     }
 
     #[test]

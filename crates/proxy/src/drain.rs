@@ -30,6 +30,8 @@ pub enum Kind {
     Health,
     /// Those of them that get no requests.
     Troubles,
+    /// The upstreams that there are, with or without targets.
+    Upstreams,
 }
 
 impl FromStr for Kind {
@@ -44,6 +46,7 @@ impl FromStr for Kind {
             "probes" => Ok(Self::Probes),
             "health" => Ok(Self::Health),
             "troubles" => Ok(Self::Troubles),
+            "upstreams" => Ok(Self::Upstreams),
             other => Err(format!("nothing to drain under the name {other}")),
         }
     }
@@ -61,6 +64,7 @@ impl Server {
             Kind::Probes => self.of_targets(upstream_health::probes),
             Kind::Health => self.of_targets(upstream_health::rows),
             Kind::Troubles => self.of_targets(upstream_health::troubles),
+            Kind::Upstreams => self.of_targets(|snapshot, _| upstream_health::names(snapshot)),
         }
     }
 

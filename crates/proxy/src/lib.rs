@@ -14,6 +14,7 @@ pub mod forwarded;
 pub mod grpc;
 pub mod h1;
 mod h2;
+mod kept_answers;
 pub mod listener;
 pub mod node;
 pub mod proxy_protocol;

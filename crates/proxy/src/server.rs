@@ -28,7 +28,7 @@ use crate::server::thread::Command;
 use crate::settings::{Settings, identities_of};
 use crate::tls::certificates::CertificateTable;
 use crate::tls::downstream::Downstream;
-use crate::upstream_health;
+use crate::{kept_answers, upstream_health};
 
 /// A worker has this long to tell what would become of a request; names of its upstream may have to be looked up.
 const EXPLAINED_WITHIN: Duration = Duration::from_secs(10);
@@ -192,6 +192,13 @@ impl Server {
             &self.node.state.health,
             &judgements,
         ))
+    }
+
+    /// Looks into what proxy-cache keeps, or forgets of it: `"clear"`, `{"find": key}` or `{"forget": key}`. JSON out.
+    pub fn kept_answers(&self, wanted: &[u8]) -> Result<Vec<u8>, String> {
+        let wanted = serde_json::from_slice(wanted).map_err(|error| error.to_string())?;
+        let told = kept_answers::answer(&self.node.state.cache, self.node.clock, &wanted);
+        Ok(told.to_string().into_bytes())
     }
 
     /// Tells what would become of a request, by the configuration in force. JSON in, JSON out; see [`crate::explain`].

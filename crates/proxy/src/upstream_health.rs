@@ -51,6 +51,14 @@ pub(crate) fn rows(snapshot: &Snapshot, book: &HealthBook) -> Vec<Value> {
     rows_where(snapshot, book, |_| true)
 }
 
+/// Name and id of every upstream.
+pub(crate) fn names(snapshot: &Snapshot) -> Vec<Value> {
+    let models = snapshot.upstreams.iter().map(|upstream| &upstream.model);
+    models
+        .map(|model| json!({"upstream": &*model.name, "upstream_id": &*model.id}))
+        .collect()
+}
+
 /// The rows of addresses that get no requests, and of targets whose name has no address.
 pub(crate) fn troubles(snapshot: &Snapshot, book: &HealthBook) -> Vec<Value> {
     rows_where(snapshot, book, |health| !health.is_available())

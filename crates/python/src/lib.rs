@@ -139,6 +139,12 @@ impl Core {
             .map_err(PyValueError::new_err)
     }
 
+    /// Look into what proxy-cache keeps, or forget of it: `"clear"`, `{"find": key}` or `{"forget": key}`, JSON out.
+    fn kept_answers<'py>(&self, py: Python<'py>, wanted: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+        let told = py.detach(|| self.server.kept_answers(wanted));
+        Ok(PyBytes::new(py, &told.map_err(PyValueError::new_err)?))
+    }
+
     /// Tell what would become of a request: a JSON object in, one out.
     fn explain<'py>(&self, py: Python<'py>, question: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
         let told = py.detach(|| self.server.explain(question));
@@ -146,7 +152,7 @@ impl Core {
     }
 
     /// Take away what has gathered: "records", "usage", "logs" as JSON lines, "metrics" as one JSON object, "probes",
-    /// "health" and "troubles" as JSON lists.
+    /// "health", "troubles" and "upstreams" as JSON lists.
     fn drain<'py>(&self, py: Python<'py>, kind: &str) -> PyResult<Bound<'py, PyBytes>> {
         let kind: Kind = kind.parse().map_err(PyValueError::new_err)?;
         let drained = py.detach(|| self.server.drain(kind));

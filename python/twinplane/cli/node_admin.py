@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from twinplane.api.admin.dbless import Admission, DblessApp
 from twinplane.api.core.message import Answer, Query, Request
+from twinplane.hybrid.client import Outcome
 from twinplane.node.admin_part import AdminDoor
 from twinplane.node.http import Handler, HttpAnswer
 from twinplane.node.http_request import HttpRequest
@@ -38,10 +40,14 @@ class NodeAdmin:
 
         return handle
 
-    def show(self, entities: DeclaredEntities) -> None:
-        """The node serves another configuration, which was not posted. Blocks."""
-        if self._app is not None:
-            self._app.show(entities)
+    def refuse(self, request: HttpRequest) -> HttpAnswer | None:
+        """The refusal of a request whose body was not read yet, None where it is let in."""
+        refusal = self._app.refuse(_request(request)) if self._app is not None else None
+        return None if refusal is None else _sent(refusal)
+
+    def replacing(self, entities: DeclaredEntities, serve: Callable[[], Outcome]) -> Outcome:
+        """Show another configuration, which was not posted, where `serve` has it served. Blocks."""
+        return serve() if self._app is None else self._app.replacing(entities, serve)
 
     def close(self) -> None:
         """End the threads of the API."""

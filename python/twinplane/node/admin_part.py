@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -23,8 +23,8 @@ from twinplane.node.conditions import Conditions
 from twinplane.node.config import CACHE_UNWRITABLE, Cache, ConfigKeeper
 from twinplane.node.declared import DeclaredConfig
 from twinplane.node.errors import CacheUnwritable, NodeStartError
-from twinplane.node.http import Answered, Handler, HttpServer
-from twinplane.node.http_request import HttpLimits
+from twinplane.node.http import Answered, Handler, HttpAnswer, HttpServer
+from twinplane.node.http_request import HttpLimits, HttpRequest
 from twinplane.node.served_certificates import served_certificates, server_context
 from twinplane.node.sockets import resolved
 from twinplane.node.status import StatusApi, StatusCore
@@ -41,14 +41,24 @@ _BODY_TIMEOUT_S = 60.0
 _log = logging.getLogger(__name__)
 
 
+class AdminCore(StatusCore, Protocol):
+    """The part of the core that this room needs."""
+
+    def kept_answers(self, wanted: bytes) -> bytes:
+        """Look into what proxy-cache keeps, or forget of it."""
+
+
 class AdminFace(Protocol):
     """The Admin API."""
 
     def open(self, door: AdminDoor, entities: DeclaredEntities) -> Handler:
         """Who answers requests, from now on."""
 
-    def show(self, entities: DeclaredEntities) -> None:
-        """The node serves another configuration, which was not posted. Blocks."""
+    def refuse(self, request: HttpRequest) -> HttpAnswer | None:
+        """The refusal of a request whose body was not read yet, None where it is let in."""
+
+    def replacing(self, entities: DeclaredEntities, serve: Callable[[], Outcome]) -> Outcome:
+        """Show another configuration, which was not posted, where `serve` has it served. Blocks."""
 
     def close(self) -> None:
         """End what runs for it."""
@@ -62,7 +72,7 @@ class AdminDoor:
         node_id: str,
         *,
         keeper: ConfigKeeper,
-        core: StatusCore,
+        core: AdminCore,
         api: StatusApi,
         settings: NodeSettings,
         posted: Cache | None,
@@ -120,6 +130,16 @@ class AdminDoor:
         """Put a target in or out by hand, whole or one address of it. False where there is none such."""
         return self._health.set(upstream, target, address, is_healthy=is_healthy)
 
+    def kept_answer(self, key: str) -> Mapping[str, Any] | None:
+        """What proxy-cache keeps under a key, as clients are shown it."""
+        found: Mapping[str, Any] | None = orjson.loads(self._core.kept_answers(orjson.dumps({"find": key})))
+        return found
+
+    def forget_answers(self, key: str | None) -> int:
+        """Forget what proxy-cache keeps under a key, or all of it; how many answers that were."""
+        wanted = "clear" if key is None else {"forget": key}
+        return int(orjson.loads(self._core.kept_answers(orjson.dumps(wanted))))
+
     def _keep(self, stored: Stored) -> None:
         assert self._posted is not None
         conditions = self._keeper.conditions
@@ -166,7 +186,9 @@ class AdminPart:
         )
         handler = self._face.open(door, declared.entities)
         declared.entities = None
-        server = HttpServer(handler, server_name="twinplane", answered=answered, limits=limits)
+        server = HttpServer(
+            handler, server_name="twinplane", answered=answered, limits=limits, refuse=self._face.refuse
+        )
         stack.push_async_callback(server.close)
         problems = await self._listen(server, certificates)
         if problems and is_by_default(settings["admin_listen"]):
@@ -175,10 +197,11 @@ class AdminPart:
         elif problems:
             raise NodeStartError(*problems)
 
-    def show(self, entities: DeclaredEntities | None) -> None:
-        """The node serves another configuration, which was not posted. Blocks."""
-        if self._face is not None and entities is not None:
-            self._face.show(entities)
+    def replacing(self, entities: DeclaredEntities | None, serve: Callable[[], Outcome]) -> Outcome:
+        """Have another configuration served, which was not posted, and shown where one is shown. Blocks."""
+        if self._face is None or entities is None:
+            return serve()
+        return self._face.replacing(entities, serve)
 
     async def _listen(self, server: HttpServer, certificates: NodeCertificates) -> list[str]:
         listeners = self._settings["admin_listen"]

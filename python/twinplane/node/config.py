@@ -187,9 +187,12 @@ class ConfigKeeper:
         """Take a frame of the link. See `hybrid.client.ConfigSink`."""
         return await asyncio.to_thread(self._receive, frame, is_twin)
 
-    async def declare(self, stored: Stored) -> Outcome:
-        """Serve a declared configuration in place of the one before, which goes on where this one is refused."""
-        return await asyncio.to_thread(self._declare, stored)
+    def declare(self, stored: Stored) -> Outcome:
+        """Serve a declared configuration in place of the one before, which goes on where it is refused. Blocks."""
+        with self._turn:
+            if self._served is not None and stored.config_hash == self._served.config_hash:
+                return Outcome(self.config_hash)
+            return self._serve(stored, is_twin=True, rows=None)
 
     def replace(self, stored: Stored) -> tuple[Outcome, Sequence[Issue]]:
         """Serve a declared configuration, the same one as before too, and say what of it is not as asked. Blocks."""
@@ -220,12 +223,6 @@ class ConfigKeeper:
         with self._turn:
             self._cache.rekey(key)
             self._note_unsealed()
-
-    def _declare(self, stored: Stored) -> Outcome:
-        with self._turn:
-            if self._served is not None and stored.config_hash == self._served.config_hash:
-                return Outcome(self.config_hash)
-            return self._serve(stored, is_twin=True, rows=None)
 
     def _serve_again(self) -> bool:
         with self._turn:

@@ -43,6 +43,8 @@ def json_answer(status: int, value: object) -> HttpAnswer:
 
 
 Handler = Callable[[HttpRequest], Awaitable[HttpAnswer]]
+Refuse = Callable[[HttpRequest], HttpAnswer | None]
+"""The answer to a request without its body that is not let in, else None."""
 Answered = Callable[[str, str, int, str], None]
 """Told of each answered request: method, path without query, status, address of the peer."""
 
@@ -51,8 +53,16 @@ class HttpServer:
     """Serves one handler on any number of listeners."""
 
     def __init__(
-        self, handler: Handler, *, server_name: str, answered: Answered | None = None, limits: HttpLimits | None = None
+        self,
+        handler: Handler,
+        *,
+        server_name: str,
+        answered: Answered | None = None,
+        limits: HttpLimits | None = None,
+        refuse: Refuse = lambda _: None,
     ) -> None:
+        """`refuse` may turn a request away by its head: its body is not read then."""
+        self._refuses = refuse
         self._handler = handler
         self._limits = limits or HttpLimits()
         self._held = HeldBytes(self._limits.held_bytes_max)
@@ -160,10 +170,15 @@ class HttpServer:
                         head = await read_head(reader)
                     if head is None:
                         return
+                    refusal = self._refuses(head.whole(b"", str(peer[0]) if peer else ""))
+                    if refusal is not None:
+                        await self._refuse(refusal, reader, writer)
+                        return
                     async with asyncio.timeout(limits.body_timeout_s):
                         body = await read_body(head, reader, writer, limits, self._held)
                 except Malformed as error:
-                    await self._refuse(error.status, reader, writer)
+                    answer = json_answer(error.status, {"message": HTTPStatus(error.status).phrase})
+                    await self._refuse(answer, reader, writer)
                     return
                 try:
                     request = head.whole(body, str(peer[0]) if peer else "")
@@ -182,9 +197,8 @@ class HttpServer:
         await self._write(writer, answer, is_head=request.method == "HEAD", is_last=is_last)
         return is_last
 
-    async def _refuse(self, status: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._tell("-", "-", status, writer)
-        answer = json_answer(status, {"message": HTTPStatus(status).phrase})
+    async def _refuse(self, answer: HttpAnswer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._tell("-", "-", answer.status, writer)
         await self._write(writer, answer, is_head=False, is_last=True)
         # What is still on its way is taken and forgotten: a reset would take the answer away from its reader.
         async with asyncio.timeout(_LINGER_S):

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, unquote
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CHUNK_LINE_BYTES_MAX = 128
+_PIECE_BYTES = 65_536
 # Two of these would leave open which one is meant.
 _SINGLE = frozenset({"host", "content-length", "transfer-encoding", "content-type", "authorization"})
 
@@ -120,12 +121,21 @@ async def read_body(
         writer.write(_CONTINUE)
     if length is None:
         return await _read_chunks(reader, limits, held)
-    held.take(length)
+    parts: list[bytes] = []
+    taken = 0
     try:
-        return await reader.readexactly(length)
+        # What has arrived counts, not what was announced: nobody keeps others out with a promise.
+        while taken < length:
+            part = await reader.read(min(length - taken, _PIECE_BYTES))
+            if not part:
+                raise Malformed(400)
+            held.take(len(part))
+            taken += len(part)
+            parts.append(part)
     except BaseException:
-        held.give(length)
+        held.give(taken)
         raise
+    return b"".join(parts)
 
 
 def _length(head: Head, limits: HttpLimits) -> int | None:
@@ -161,9 +171,14 @@ async def _read_chunks(reader: asyncio.StreamReader, limits: HttpLimits, held: H
                 return b"".join(parts)
             if total + size > limits.body_bytes_max:
                 raise Malformed(413)
-            held.take(size)
-            total += size
-            parts.append(await reader.readexactly(size))
+            rest = size
+            while rest:
+                part = await reader.read(min(rest, _PIECE_BYTES))
+                if not part:
+                    raise Malformed(400)
+                held.take(len(part))
+                total, rest = total + len(part), rest - len(part)
+                parts.append(part)
             if await reader.readexactly(2) != b"\r\n":
                 raise Malformed(400)
     except asyncio.LimitOverrunError:

@@ -173,6 +173,7 @@ class Node:
                     probes=prober.facts,
                     takes_target_health=settings["status_target_health"],
                     explains=settings["status_explain"],
+                    counts_names=settings["new_dns_client"],
                 )
             )
             await self._listen(stack, api, audit)
@@ -219,11 +220,11 @@ class Node:
     async def declare(self, declared: DeclaredConfig) -> None:
         """Serve another declarative configuration. Raises NodeStartError where it is refused; the old one goes on."""
         assert self._keeper is not None
-        outcome = await self._keeper.declare(declared.stored)
+        serve = functools.partial(self._keeper.declare, declared.stored)
+        outcome = await asyncio.to_thread(self._admin.replacing, declared.entities, serve)
         if outcome.fault is not None:
             raise NodeStartError(outcome.fault.message)
         self.conditions.clear(DECLARED_REFUSED)
-        await asyncio.to_thread(self._admin.show, declared.entities)
 
     @property
     def admin_ports(self) -> Sequence[int]:

@@ -42,8 +42,9 @@ _CACHE = (
     ("evicted_total", "counter", "evicted"),
     ("refused_total", "counter", "refused"),
 )
+_ALL_NAMES = "*:*"
 _NOT_FOUND = json_answer(404, {"message": "Not found"})
-_UPSTREAM = re.compile(r"/upstreams/([^/]+)/(health|targets|targets/all)/?")
+_UPSTREAM = re.compile(r"/upstreams/([^/]+)/(?:(health|targets|targets/all)|targets/([^/]+))/?")
 _TARGET = re.compile(r"/upstreams/([^/]+)/targets/([^/]+)(?:/([^/]+))?/(healthy|unhealthy)")
 
 
@@ -100,6 +101,8 @@ class StatusFacts:
     plugins: Callable[[], Mapping[str, int]] = dict
     """How calls of plugins in Python fare; empty where there are none."""
     probes: ProbeFacts | None = None
+    counts_names: bool = False
+    """Whether the settings ask for the newer client of name servers, whose counters Kong shows."""
     takes_target_health: bool = False
     """Whether targets may be put in and out through this port."""
 
@@ -122,7 +125,7 @@ class StatusApi:
             "/status": self._status,
             "/status/ready": self._ready,
             "/metrics": lambda _request: self.metrics(),
-            "/status/dns": _dns,
+            "/status/dns": self._dns,
         }
         if path == "/explain" and request.method == "POST":
             return await asyncio.to_thread(self._explain, request)
@@ -135,7 +138,7 @@ class StatusApi:
         if request.method not in {"GET", "HEAD"}:
             return json_answer(405, {"message": "Method not allowed"})
         if upstream is not None:
-            return await asyncio.to_thread(self._health, upstream.group(1), upstream.group(2))
+            return await asyncio.to_thread(self._health, *upstream.groups())
         assert answer is not None
         return await asyncio.to_thread(answer, request)
 
@@ -310,22 +313,37 @@ class StatusApi:
         is_there = TargetHealth(self._facts.core).set(upstream, target, address, is_healthy=wanted == "healthy")
         return HttpAnswer(204) if is_there else _NOT_FOUND
 
-    def _health(self, upstream: str, view: str) -> HttpAnswer:
-        """Targets of an upstream as the node's balancer sees them."""
-        data = TargetHealth(self._facts.core).of(upstream)
-        if not data:
+    def _health(self, upstream: str, view: str | None, target: str | None) -> HttpAnswer:
+        """Targets of an upstream as the node's balancer sees them, or one of them."""
+        health = TargetHealth(self._facts.core)
+        data = health.of(upstream)
+        if not data and not health.knows(upstream):
             return _NOT_FOUND
+        if view is None:
+            one = next((row for row in data if target in (row["id"], row["target"])), None)
+            return _NOT_FOUND if one is None else json_answer(200, one)
         if view != "health":
             data = [{name: row[name] for name in ("id", "target", "weight", "upstream")} for row in data]
         return json_answer(200, {"data": data, "next": None, "node_id": self._facts.node_id})
 
+    def _dns(self, _request: HttpRequest) -> HttpAnswer:
+        """Questions to name servers, in the form of Kong's newer client; counted for all names together."""
+        if not self._facts.counts_names:
+            return json_answer(501, {"message": "not implemented with the legacy DNS client"})
+        counts = self._core_metrics().get("dns", {})
+        failed = counts.get("failed", 0) + counts.get("timed_out", 0)
+        told = {
+            "query": counts.get("queries", 0),
+            "query_succ": counts.get("queries", 0) - failed,
+            "query_fail": failed,
+            "stale": counts.get("stale", 0),
+        }
+        status: CoreStatus = self._facts.core.status()
+        return json_answer(200, {"worker": {"id": 0, "count": status.workers}, "stats": {_ALL_NAMES: told}})
+
     def _core_metrics(self) -> dict[str, Any]:
         metrics: dict[str, Any] = orjson.loads(self._facts.core.drain("metrics"))
         return metrics
-
-
-def _dns(_request: HttpRequest) -> HttpAnswer:
-    return json_answer(501, {"message": "not implemented with the legacy DNS client"})
 
 
 def _asked_status(request: HttpRequest) -> str | None:

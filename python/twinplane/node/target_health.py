@@ -26,7 +26,7 @@ class JudgingCore(Protocol):
     """The part of the core that this module needs."""
 
     def drain(self, kind: Any) -> bytes:
-        """Of the kinds `health` and `troubles`: rows of targets, as a JSON list."""
+        """Of the kinds `health` and `troubles` rows of targets, of `upstreams` those: a JSON list."""
 
     def judge(self, judgements: bytes) -> int:
         """Take what people want into account; how many addresses it was about."""
@@ -46,6 +46,11 @@ class TargetHealth:
             if upstream in (row["upstream"], row["upstream_id"]):
                 targets.setdefault(row["target_id"], []).append(row)
         return [_target(own) for own in targets.values()]
+
+    def knows(self, upstream: str) -> bool:
+        """Whether there is such an upstream, by name or id, with or without targets."""
+        rows = orjson.loads(self._core.drain("upstreams"))
+        return any(upstream in (row["upstream"], row["upstream_id"]) for row in rows)
 
     def set(self, upstream: str, target: str, address: str | None, *, is_healthy: bool) -> bool:
         """Put a target in or out by hand, whole or one address of it. False where there is none such."""

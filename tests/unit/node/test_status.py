@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +16,7 @@ from twinplane.hybrid.client import LinkFacts
 from twinplane.hybrid.hashing import EMPTY_HASH
 from twinplane.hybrid.wire import Issue
 from twinplane.node.http import HttpServer
+from twinplane.node.http_request import HttpRequest
 from twinplane.node.log_queue import QueueFacts
 from twinplane.node.logs import LogFacts
 from twinplane.node.status import StatusApi, StatusFacts
@@ -64,20 +66,19 @@ class Running:
         self.core = CoreStub()
         self.hash = "a" * 32
         self.link = LinkFacts(is_connected=True, failures_total=3)
-        self.api = StatusApi(
-            StatusFacts(
-                node_id="n1",
-                version="3.9.3",
-                core=self.core,
-                config_hash=lambda: self.hash,
-                counts=lambda: {"applied": 4, "refused": 1},
-                link=self.link,
-                telemetry=TelemetryFacts(backlog_records=11, lost_records=2),
-                logs=lambda: LogFacts({"http-log": QueueFacts(delivered_total=8, dropped_total=1)}, 3),
-                certificate_expires_at=lambda: 1_800_000_000,
-                conditions=lambda: (Issue("cache_unwritable", "the disk is full"),),
-            )
+        self.facts = StatusFacts(
+            node_id="n1",
+            version="3.9.3",
+            core=self.core,
+            config_hash=lambda: self.hash,
+            counts=lambda: {"applied": 4, "refused": 1},
+            link=self.link,
+            telemetry=TelemetryFacts(backlog_records=11, lost_records=2),
+            logs=lambda: LogFacts({"http-log": QueueFacts(delivered_total=8, dropped_total=1)}, 3),
+            certificate_expires_at=lambda: 1_800_000_000,
+            conditions=lambda: (Issue("cache_unwritable", "the disk is full"),),
         )
+        self.api = StatusApi(self.facts)
         self.port = 0
 
 
@@ -171,6 +172,20 @@ async def test_health_of_an_upstream(client: httpx.AsyncClient) -> None:
         assert [(row["target"], row["health"]) for row in body["data"]] == [("10.0.0.1:80", "HEALTHY")]
     assert "health" not in (await client.get("/upstreams/pool/targets")).json()["data"][0]
     assert (await client.get("/upstreams/none/health")).status_code == 404
+    for key in ("t1", "10.0.0.1:80"):
+        assert (await client.get(f"/upstreams/pool/targets/{key}")).json()["health"] == "HEALTHY"
+    assert (await client.get("/upstreams/pool/targets/10.0.0.1:81")).status_code == 404
+    assert (await client.get("/upstreams/none/targets/t1")).status_code == 404
+
+
+async def test_questions_to_name_servers_are_counted_for_the_newer_client_alone(running: Running) -> None:
+    running.core.metrics["dns"] = {"queries": 9, "failed": 2, "timed_out": 1, "stale": 4}
+    newer = StatusApi(replace(running.facts, counts_names=True))
+    asked = HttpRequest("GET", "/status/dns", {}, {})
+    assert (await running.api.handle(asked)).status == 501
+    counted = {"query": 9, "query_succ": 6, "query_fail": 3, "stale": 4}
+    told = json.loads((await newer.handle(asked)).body)
+    assert told == {"worker": {"id": 0, "count": 2}, "stats": {"*:*": counted}}
 
 
 async def test_other_paths_and_methods(client: httpx.AsyncClient) -> None:

@@ -56,6 +56,8 @@ struct Visit {
     status: Option<&'static str>,
     key: Option<Box<[u8]>>,
     shown_key: Option<Text>,
+    // Of an answer that is to be kept, also where clients are not shown it.
+    kept_as: Box<str>,
     gathering: Option<Gathering>,
 }
 
@@ -203,6 +205,7 @@ impl Filter for ProxyCache {
             status: Some("Bypass"),
             key: None,
             shown_key: None,
+            kept_as: Box::default(),
             gathering: None,
         };
         let asked = if self.follows_directives {
@@ -219,13 +222,16 @@ impl Filter for ProxyCache {
             return Flow::Continue;
         }
         let key = self.variation.key(x);
-        visit.shown_key = self.shows_key.then(|| Text::from(key.shown()));
-        let key = key.bytes();
-        let found = x.node.cache.find(&key, x.now_us);
-        visit.key = Some(key.into());
+        let bytes = key.bytes();
+        let found = x.node.cache.find(&bytes, x.now_us);
+        let shown = (self.shows_key || found.is_none()).then(|| key.shown());
+        let told = shown.as_deref().filter(|_| self.shows_key);
+        visit.shown_key = told.map(|shown| Text::copy_from(shown.as_bytes()));
+        visit.key = Some(bytes.into());
         let Some(kept) = found else {
             let is_unwanted = asked.only_if_cached;
             visit.status = (!is_unwanted).then_some("Miss");
+            visit.kept_as = shown.unwrap_or_default().into();
             x.keep(visit);
             if is_unwanted {
                 return Flow::Answer(Answer::server_error(
@@ -238,6 +244,7 @@ impl Filter for ProxyCache {
         let age_s = x.now_us.saturating_sub(kept.kept_us) / 1_000_000;
         if self.is_stale(&kept, &asked, age_s) {
             visit.status = Some("Refresh");
+            visit.kept_as = shown.map_or_else(|| kept.shown_key.clone(), Into::into);
             x.keep(visit);
             return Flow::Continue;
         }
@@ -306,6 +313,7 @@ impl Filter for ProxyCache {
             && let Some(stay_us) = self.stay_us(gathered.fresh_s)
         {
             let kept = Kept {
+                shown_key: std::mem::take(&mut visit.kept_as),
                 status: gathered.status,
                 headers: gathered.headers,
                 // What grew by halves takes no more than it holds.

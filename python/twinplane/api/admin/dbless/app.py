@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any, Final
 
 from twinplane.api.admin.dbless.config import Configuration
@@ -11,6 +11,7 @@ from twinplane.api.admin.dbless.door import NodeDoor
 from twinplane.api.admin.dbless.guard import Admission, Guard
 from twinplane.api.admin.dbless.health import TargetHealth
 from twinplane.api.admin.dbless.information import NodeInformation
+from twinplane.api.admin.dbless.kept_answers import KeptAnswers
 from twinplane.api.admin.entity_paths import add_admin_entities, add_filters
 from twinplane.api.admin.tags import Tags
 from twinplane.api.admin.upstreams import Targets
@@ -24,6 +25,7 @@ from twinplane.api.core.workers import Workers
 from twinplane.control import Actor, Scope
 from twinplane.control.declarative.entities import DeclaredEntities
 from twinplane.control.declarative.room import DeclaredRoom
+from twinplane.hybrid.client import Outcome
 from twinplane.registry import RouterFlavor
 
 _ACTOR: Final = Actor("admin-api", "admin-api", "Admin API")
@@ -56,20 +58,21 @@ class DblessApp:
         dispatcher = _paths(door, room, self._config)
         self._face = EntityFace(dispatcher, self._workers, body_bytes_max=body_bytes_max)
 
-    def show(self, entities: DeclaredEntities) -> None:
-        """The node serves another configuration, which did not come this way. Blocks."""
-        self._config.replaced(entities)
+    def refuse(self, request: Request) -> Answer | None:
+        """The refusal of a request, by its head; None where it is let in."""
+        return self._guard.refuse(request)
+
+    def replacing(self, entities: DeclaredEntities, serve: Callable[[], Outcome]) -> Outcome:
+        """Show another configuration, which did not come this way, where `serve` has it served. Blocks."""
+        return self._config.replacing(entities, serve)
 
     def close(self) -> None:
         """End the worker threads."""
         self._workers.close()
 
     async def answer(self, request: Request) -> Answer:
-        """The answer to a request, with all its headers."""
+        """The answer to a request that was let in, with all its headers."""
         started = time.perf_counter()
-        refusal = self._guard.refuse(request)
-        if refusal is not None:
-            return refusal
 
         async def receive() -> MutableMapping[str, Any]:
             return {"type": "http.request", "body": request.body}
@@ -92,7 +95,7 @@ def _paths(door: NodeDoor, room: DeclaredRoom, config: Configuration) -> Dispatc
     targets = Targets(source, door.node_id)
     checks = SchemaEndpoints(source, rules=rules, validated_status=200)
     # Health first: who claims a path first keeps it, and here there is a balancer to ask.
-    for part in (information, config, TargetHealth(door, room), Tags(source), targets, checks):
+    for part in (information, config, TargetHealth(door, room), KeptAnswers(door, room), Tags(source), targets, checks):
         for path, handlers in part.paths().items():
             dispatcher.add(path, handlers)
     dispatcher.add("/plugins/schema/{name}", {"GET": checks.plugin})

@@ -23,6 +23,7 @@ from twinplane.control import declarative
 from twinplane.control.declarative.entities import DeclaredEntities
 from twinplane.control.declarative.room import DeclaredRoom
 from twinplane.control.errors import DeclarativeViolation
+from twinplane.hybrid.client import Outcome
 from twinplane.hybrid.wire import Fault, Issue
 
 _YAML_TYPES: Final = ("application/yaml", "text/yaml")
@@ -98,11 +99,14 @@ class Configuration:
         finally:
             self._turn.release()
 
-    def replaced(self, entities: DeclaredEntities) -> None:
-        """The node serves another configuration, which did not come this way."""
+    def replacing(self, entities: DeclaredEntities, serve: Callable[[], Outcome]) -> Outcome:
+        """Show another configuration, which did not come this way, where `serve` has it served."""
         with self._turn:
-            self._room.replace(entities)
-            self._digest = None
+            outcome = serve()
+            if outcome.fault is None:
+                self._room.replace(entities)
+                self._digest = None
+            return outcome
 
     def _load(self, posted: _Posted) -> Answer:
         if posted.checks_hash and posted.digest is not None and posted.digest == self._digest:

@@ -44,5 +44,11 @@ class NodeDoor(Protocol):
     def targets(self, upstream: str) -> list[dict[str, Any]]:
         """The targets of an upstream, by id, with the health of each of their addresses."""
 
+    def kept_answer(self, key: str) -> Mapping[str, Any] | None:
+        """What proxy-cache keeps under a key, as clients are shown it."""
+
+    def forget_answers(self, key: str | None) -> int:
+        """Forget what proxy-cache keeps under a key, or all of it; how many answers that were."""
+
     def set_health(self, upstream: str, target: str, address: str | None, *, is_healthy: bool) -> bool:
         """Put a target in or out by hand, whole or one address of it. False where there is none such."""
