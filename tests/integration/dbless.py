@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ class DblessNode:
 
     def __init__(self, directory: Path, **settings: object) -> None:
         proxy, status, admin = free_ports(3)
+        if "admin_listen" in settings:
+            admin = int(str(settings["admin_listen"]).split()[0].rpartition(":")[2])
         self.prefix = directory / "prefix"
         self.proxy, self.status, self.admin = Client(proxy), Client(status), Client(admin)
         self._conf = directory / "kong.conf"
@@ -48,7 +51,9 @@ class DblessNode:
         self.process.communicate()
 
     def _is_up(self) -> bool:
-        return self.status("GET", "/status").status == 200
+        # The Admin API is the last to listen.
+        with socket.create_connection(("127.0.0.1", self.admin.port), timeout=10):
+            return self.status("GET", "/status").status == 200
 
     def _start(self) -> subprocess.Popen[bytes]:
         environ = {f"KONG_{name.upper()}": str(value) for name, value in self._settings.items()}

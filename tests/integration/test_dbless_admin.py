@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 from tests.integration.dbless import DblessNode, dbless_node
-from tests.integration.installation import Answer, Client, Upstream, eventually, free_ports
+from tests.integration.installation import Answer, Client, Upstream, eventually, free_ports, run_twinplane
 
 PAGE = (Path(__file__).parents[2] / "docs/guides/db-less.md").read_text()
 
@@ -254,6 +254,15 @@ def test_only_loopback_names_are_answered_without_a_token(node: DblessNode, host
     with socket.create_connection(("127.0.0.1", node.admin.port), timeout=30) as connection:
         connection.sendall(head.encode())
         assert connection.recv(65_536).startswith(b"HTTP/1.1 403 ")
+    counted = re.search(r'twinplane_port_refused_total\{port="admin",reason="403"\} (\d+)', scrape(node))
+    assert counted is not None
+    assert int(counted[1]) >= 4
+
+
+def scrape(node: DblessNode) -> str:
+    by_status, by_admin = (client("GET", "/metrics") for client in (node.status, node.admin))
+    assert by_admin.headers["Content-Type"] == by_status.headers["Content-Type"]
+    return by_admin.body.decode()
 
 
 def test_the_node_has_loaded_neither_sql_nor_a_web_framework(node: DblessNode) -> None:
@@ -265,8 +274,17 @@ def test_the_node_has_loaded_neither_sql_nor_a_web_framework(node: DblessNode) -
 
 
 def test_a_port_that_was_asked_for_and_is_taken_ends_the_start(node: DblessNode, tmp_path: Path) -> None:
-    with pytest.raises(AssertionError, match=f"admin_listen 127.0.0.1:{node.admin.port}: cannot be listened on"):
-        DblessNode(tmp_path, admin_listen=f"127.0.0.1:{node.admin.port}")
+    environ = {
+        "KONG_ROLE": "traditional", "KONG_PREFIX": str(tmp_path / "prefix"), "KONG_PROXY_LISTEN": "127.0.0.1:0",
+        "KONG_STATUS_LISTEN": "off", "KONG_ADMIN_LISTEN": f"127.0.0.1:{node.admin.port}",
+    }  # fmt: skip
+    process = run_twinplane("data-plane", environ=environ)
+    try:
+        output = process.communicate(timeout=120)[0].decode()
+    finally:
+        process.kill()
+    assert process.returncode not in (0, -9)
+    assert f"admin_listen 127.0.0.1:{node.admin.port}: cannot be listened on" in output
 
 
 def test_what_was_posted_outlives_the_node_and_what_is_damaged_does_not(tmp_path: Path) -> None:

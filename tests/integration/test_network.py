@@ -22,6 +22,7 @@ from twinplane.settings.network import (
     CLOUD,
     CONTROL_PLANE_PORT,
     HOSTS,
+    NODE_ADMIN_PORT,
     PROXY_PORT,
     PROXY_TLS_PORT,
     STATUS_PORT,
@@ -67,6 +68,8 @@ def test_default_ports_are_those_of_the_page() -> None:
     assert (proxy.port, proxy.tls) == (PROXY_PORT.number, False)
     assert (secure.port, secure.tls) == (PROXY_TLS_PORT.number, True)
     assert (status.port, status.address) == (STATUS_PORT.number, "127.0.0.1")
+    admin, admin_tls = read_listeners(defaults(NODE)["admin_listen"])
+    assert (admin.port, admin.address, admin_tls.address) == (NODE_ADMIN_PORT.number, "127.0.0.1", "127.0.0.1")
     assert defaults(CONTROL_PLANE)["port"] == str(CONTROL_PLANE_PORT.number)
     assert defaults(UP)["admin-port"] == str(ADMIN_PORT.number)
     assert defaults(UP)["audit-port"] == "off"

@@ -8,12 +8,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import ssl
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
+from twinplane import __version__
 from twinplane.hybrid.client import Outcome
 from twinplane.hybrid.hashing import config_hash
 from twinplane.hybrid.wire import Issue
@@ -99,7 +101,8 @@ class AdminDoor:
         outcome, issues = self._keeper.replace(Stored(found, table))
         if outcome.fault is None and self._posted is not None:
             self._keep(Stored(found, document))
-        return outcome, (*issues, *self._keeper.conditions.issues())
+        unkept = (issue for issue in self._keeper.conditions.issues() if issue.code == CACHE_UNWRITABLE)
+        return outcome, (*issues, *unkept)
 
     def issues(self) -> Sequence[Issue]:
         """What is not as it should be while the node serves."""
@@ -162,6 +165,8 @@ class AdminPart:
         self._face = face
         self.ports: list[int] = []
         """The ports that it is served on."""
+        self.refused: Counter[str] = Counter()
+        """What was not let in or not understood, by reason."""
 
     async def start(
         self,
@@ -187,8 +192,9 @@ class AdminPart:
         handler = self._face.open(door, declared.entities)
         declared.entities = None
         server = HttpServer(
-            handler, server_name="twinplane", answered=answered, limits=limits, refuse=self._face.refuse
+            handler, server_name=f"twinplane/{__version__}", answered=answered, limits=limits, refuse=self._face.refuse
         )
+        server.refused = self.refused
         stack.push_async_callback(server.close)
         problems = await self._listen(server, certificates)
         if problems and is_by_default(settings["admin_listen"]):

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import socket
 import ssl
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -63,6 +64,8 @@ class HttpServer:
     ) -> None:
         """`refuse` may turn a request away by its head: its body is not read then."""
         self._refuses = refuse
+        self.refused: Counter[str] = Counter()
+        """What was not let in or not understood: connections beyond their number, requests by status."""
         self._handler = handler
         self._limits = limits or HttpLimits()
         self._held = HeldBytes(self._limits.held_bytes_max)
@@ -118,6 +121,7 @@ class HttpServer:
                     await asyncio.sleep(0.1)
                     continue
                 if len(self._connections) >= self._limits.connections_max:
+                    self.refused["connections"] += 1
                     connection.close()
                     continue
                 task = asyncio.create_task(self._take(connection, tls))
@@ -149,6 +153,7 @@ class HttpServer:
         task = asyncio.current_task()
         assert task is not None
         if len(self._connections) >= self._limits.connections_max:
+            self.refused["connections"] += 1
             writer.transport.abort()
             return
         self._connections.add(task)
@@ -198,6 +203,7 @@ class HttpServer:
         return is_last
 
     async def _refuse(self, answer: HttpAnswer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.refused[str(answer.status)] += 1
         self._tell("-", "-", answer.status, writer)
         await self._write(writer, answer, is_head=False, is_last=True)
         # What is still on its way is taken and forgotten: a reset would take the answer away from its reader.

@@ -36,6 +36,7 @@ _HELP = {
     "twinplane_config_refused_total": "Configurations refused since the start.",
     "twinplane_config_deltas_total": "Configurations applied as changes to the one before.",
     "twinplane_config_resyncs_total": "Times that a change did not fit and the whole configuration was asked for.",
+    "twinplane_port_refused_total": "What the status port and the Admin API did not let in or understand, by reason.",
     "twinplane_link_failures_total": "Times that the link to the control plane failed.",
     "twinplane_certificate_renewals_total": "New certificates found in their files, by what became of them.",
     "twinplane_telemetry_backlog_records": "Request records that wait for the control plane.",

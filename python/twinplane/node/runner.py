@@ -12,6 +12,7 @@ import logging
 import socket
 import ssl
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -116,6 +117,7 @@ class Node:
         """The ports that proxy, once it serves."""
         self.status_ports: list[int] = []
         """The ports of its status."""
+        self._status_refused: Counter[str] = Counter()
         self._admin = AdminPart(settings, prefix, admin)
         self._gate = LicenseGate(settings["license_expiry"], self.conditions)
         self._keyring = node_keyring(settings)
@@ -174,6 +176,7 @@ class Node:
                     takes_target_health=settings["status_target_health"],
                     explains=settings["status_explain"],
                     counts_names=settings["new_dns_client"],
+                    refused={"status": self._status_refused, "admin": self._admin.refused},
                 )
             )
             await self._listen(stack, api, audit)
@@ -423,6 +426,7 @@ class Node:
             tls = server_context(certificates, settings.tls)
             self._certificates.watch_status(tls)
         server = HttpServer(api.handle, server_name=f"twinplane/{__version__}", answered=audit.answered("status"))
+        server.refused = self._status_refused
         stack.push_async_callback(server.close)
         problems = []
         for listener in settings["status_listen"]:

@@ -9,7 +9,7 @@ import asyncio
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import orjson
@@ -103,6 +103,8 @@ class StatusFacts:
     probes: ProbeFacts | None = None
     counts_names: bool = False
     """Whether the settings ask for the newer client of name servers, whose counters Kong shows."""
+    refused: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """What the ports of the node's own have not let in or not understood, by port and reason."""
     takes_target_health: bool = False
     """Whether targets may be put in and out through this port."""
 
@@ -242,6 +244,11 @@ class StatusApi:
             Sample("kong_memory_workers_lua_vms_bytes", "gauge", memory, _resident_bytes()),
             Sample("twinplane_config_applied_total", "counter", {}, counts.get("applied", 0)),
             *(Sample("twinplane_condition", "gauge", {"code": one.code}, 1) for one in facts.conditions()),
+            *(
+                Sample("twinplane_port_refused_total", "counter", {"port": port, "reason": reason}, count)
+                for port, reasons in facts.refused.items()
+                for reason, count in sorted(reasons.items())
+            ),
             Sample("twinplane_config_refused_total", "counter", {}, counts.get("refused", 0)),
             Sample("twinplane_config_deltas_total", "counter", {}, counts.get("deltas", 0)),
             Sample("twinplane_config_resyncs_total", "counter", {}, counts.get("resyncs", 0)),

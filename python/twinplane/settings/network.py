@@ -101,7 +101,16 @@ PROXY_TLS_PORT = Port(
 STATUS_PORT = Port(
     "data plane", 8007, "TCP", "status_listen", "this machine only", "loopback", "status, readiness, metrics"
 )
-PORTS = (CONTROL_PLANE_PORT, AUDIT_PORT, ADMIN_PORT, PROXY_PORT, PROXY_TLS_PORT, STATUS_PORT)
+NODE_ADMIN_PORT = Port(
+    "data plane",
+    8001,
+    "TCP",
+    "admin_listen",
+    "this machine only",
+    "loopback, host name checked",
+    "Admin API of a node without control plane; 8444 with TLS",
+)
+PORTS = (CONTROL_PLANE_PORT, AUDIT_PORT, ADMIN_PORT, PROXY_PORT, PROXY_TLS_PORT, STATUS_PORT, NODE_ADMIN_PORT)
 
 TOOLS = ("browser", "deck", "kongctl", "terraform", "kic", "portal", "mesh", "feed")
 """Programs beside nodes that a network may have to let through."""
