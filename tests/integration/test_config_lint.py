@@ -125,3 +125,35 @@ def test_a_file_that_no_node_takes_is_refused(tmp_path: Path, capsys: pytest.Cap
     (tmp_path / "kong.yml").write_text("_format_version: '3.0'\nroutes: [{name: r}]\n")
     assert main(["config", "lint", str(tmp_path / "kong.yml")]) == 1
     assert "must set one of" in capsys.readouterr().err
+
+
+def test_expressions_that_nothing_reaches(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def route(name: str, priority: int, expression: str, **other: object) -> dict[str, Any]:
+        return {"name": name, "priority": priority, "expression": expression, **other}
+
+    routes = [
+        route("api", 10, 'http.path ^= "/api" && http.host == "a.test"'),
+        # Below it, with all of its conditions and more.
+        route("below", 5, '((http.host == "a.test") && (http.path ^= "/api/v1" && http.method == "GET"))'),
+        route("exact", 5, 'http.path == "/api/x" && http.host == "a.test"'),
+        route("same", 9, 'http.host == "a.test" && http.path ^= "/api"'),
+        # Not sure, or not so.
+        route("equal-rank", 10, 'http.path ^= "/api" && http.host == "a.test"'),
+        route("above", 11, 'http.path ^= "/api/v2" && http.host == "a.test"'),
+        route("shorter", 5, 'http.path ^= "/ap" && http.host == "a.test"'),
+        route("other-host", 5, 'http.path ^= "/api"'),
+        route("either", 5, 'http.path ^= "/api" && http.host == "a.test" || http.method == "PUT"'),
+        route("lower", 5, 'lower(http.path) ^= "/api/v1" && http.host == "a.test"'),
+        route("more-protocols", 1, 'http.path ^= "/only"', protocols=["http", "https"]),
+        route("tls-only", 9, 'http.path ^= "/only"', protocols=["https"]),
+        route("quoted", 5, 'http.path ^= "/a && http.host == b" && http.host == "b.test"'),
+        route("choice", 20, '(http.path ^= "/c" || http.path ^= "/d") && http.method == "GET"'),
+        route(
+            "same-choice",
+            2,
+            'http.method == "GET" && (http.path ^= "/c" || http.path ^= "/d") && http.host == "c.test"',
+        ),
+    ]
+    told = found(tmp_path, capsys, {"services": [{**SERVICE, "routes": routes}]}, flavor="expressions")
+    unreachable = sorted(name for code, name in told if code == "route-unreachable")
+    assert unreachable == ["below", "exact", "same", "same-choice"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import io
 import re
 import shlex
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from twinplane.node.http import HttpAnswer
 from twinplane.node.http_request import HttpRequest
 from twinplane.node.lint import CODES
 from twinplane.node.status import StatusApi, StatusFacts
+from twinplane.registry import disable_plugins, find_plugins
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/guides/explain.md").read_text()
@@ -171,3 +173,84 @@ def test_a_file_that_is_wrong_is_refused(tmp_path: Path, capsys: pytest.CaptureF
     (tmp_path / "kong.yml").write_text('{"_format_version": "3.0", "routes": [{"name": "r"}]}')
     assert main(["explain", "http://a.test/", "--file", str(tmp_path / "kong.yml")]) != 0
     assert "must set one of 'methods', 'hosts', 'headers', 'paths'" in capsys.readouterr().err
+
+
+PLUGIN = """
+from twinplane.pdk import Config, Plugin
+
+
+class Watched(Plugin):
+    \"\"\"Watches.\"\"\"
+
+    name = "watched"
+    priority = 50
+
+    def prepare(self, config):
+        raise ValueError("not with me")
+
+    def access(self, request, ctx, config):
+        raise AssertionError("nothing is run")
+
+    def response(self, response, ctx, config):
+        raise AssertionError("nothing is run")
+"""
+DOCUMENT = """
+_format_version: "3.0"
+services:
+  - name: s
+    url: http://127.0.0.1:9
+    routes: [{name: r, paths: [/orders], methods: [POST], headers: {x-team: [red]}}]
+plugins: [{name: watched}, {name: standard-webhooks, config: {secret_v1: x}}]
+"""
+
+
+@pytest.fixture
+def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    (tmp_path / "watched.py").write_text(PLUGIN)
+    (tmp_path / "kong.yml").write_text(DOCUMENT)
+    (tmp_path / "kong.conf").write_text(f"plugins = bundled,watched\npython_plugin_directory = {tmp_path}\n")
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    disable_plugins(find_plugins(["watched"], tmp_path))
+
+
+def test_a_pasted_command_is_explained(
+    written: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = "curl -H 'X-Team: red' -d a=1 http://shop.example/orders"
+    words = ["explain", "--file", "kong.yml", "--conf", "kong.conf"]
+    assert main([*words, "--curl", command]) == 0
+    told = capsys.readouterr().out
+    assert "POST http://shop.example/orders" in told
+    assert "watched  (global)  access, response" in told
+    assert "standard-webhooks  (global)  access" in told
+    monkeypatch.setattr("sys.stdin", io.StringIO(command.replace("red", "blue")))
+    assert main([*words, "--curl", "-"]) == 3
+    assert "lacks headers" in capsys.readouterr().out
+    # What is said beside it counts.
+    assert main([*words, "--curl", command, "-X", "GET"]) == 3
+
+
+def test_a_request_of_a_recording_is_picked(written: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    team = [{"name": "X-Team", "value": "red"}, {"name": ":authority", "value": "x"}]
+    entries = [
+        {"request": {"url": "https://a.test/first", "method": "GET", "httpVersion": "HTTP/2", "headers": []}},
+        {"request": {"url": "http://a.test/orders", "method": "POST", "httpVersion": "HTTP/2", "headers": team}},
+    ]
+    (written / "all.har").write_bytes(orjson.dumps({"log": {"entries": entries}}))
+    words = ["explain", "--file", "kong.yml", "--conf", "kong.conf", "--request", "all.har"]
+    assert main(words) == 3
+    assert "GET https://a.test/first" in capsys.readouterr().out
+    assert main([*words, "--entry", "2"]) == 0
+    assert main([*words, "--entry", "3"]) == 1
+    assert "there are 2 requests in it, and no number 3" in capsys.readouterr().err
+
+
+def test_a_file_with_plugins_in_python_is_judged_as_a_node_does(
+    written: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["config", "parse", "kong.yml", "--conf", "kong.conf"]) == 1
+    assert "not with me" in capsys.readouterr().err
+    (written / "watched.py").write_text(PLUGIN.replace('raise ValueError("not with me")', "pass"))
+    assert main(["config", "parse", "kong.yml", "--conf", "kong.conf"]) == 0
+    assert main(["config", "lint", "kong.yml", "--conf", "kong.conf"]) == 0

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO
 
-from twinplane.cli.enabling import enabled_plugins
+from twinplane.cli.enabling import enabled_plugins, plugins_of
 from twinplane.cli.errors import DirectoryUnusable, LicenseRefused, StartError
 from twinplane.cli.process import allow_open_files, lock_directory, log_to_stderr, make_directory, set_log_level
 from twinplane.cli.signals import stop_on_signals
@@ -57,11 +57,7 @@ async def _serve(settings: NodeSettings, prefix: Path, parent_fd: int, load: Loa
     wanted = asyncio.Event()
     stop = stop_on_signals(parent_fd, reload=wanted.set)
     try:
-        plugins = enabled_plugins(
-            settings["plugins"] or (),
-            settings["python_plugin_directory"],
-            lua_style=settings["python_plugin_lua_style"],
-        )
+        plugins = enabled_plugins(*plugins_of(settings))
         declared = await asyncio.to_thread(_declared, settings, prefix)
         node = Node(settings, prefix, declared, plugins, environ, admin=_admin_face(settings))
         async with node.running():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +10,16 @@ from twinplane.cli.errors import StartError
 
 if TYPE_CHECKING:
     from twinplane.pdk import Plugin
+    from twinplane.settings import NodeSettings
+
+
+def plugins_of(settings: NodeSettings) -> tuple[Sequence[str], Path | None, bool]:
+    """What a node is set to know, as `enabled_plugins` takes it."""
+    return settings["plugins"] or (), settings["python_plugin_directory"], settings["python_plugin_lua_style"]
 
 
 def enabled_plugins(
-    names: Iterable[str], directory: Path | None = None, *, lua_style: bool = True
+    names: Iterable[str], directory: Path | None = None, lua_style: bool = True
 ) -> list[type[Plugin[Any]]]:
     """The classes called so, known to this process from now on. Raises StartError. As `find_plugins`."""
     wanted = [name for name in names if name not in {"bundled", "off"}]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from twinplane.cli.curl_command import read_curl
+from twinplane.cli.enabling import enabled_plugins, plugins_of
 from twinplane.cli.errors import StartError
 from twinplane.cli.explained import worded
 from twinplane.cli.health import node_client
@@ -23,7 +26,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("url", nargs="?", help="what is asked for, as in https://api.example.com/orders?x=1")
     parser.add_argument("-X", "--method", metavar="METHOD", help="method (default: GET)")
     parser.add_argument("-H", "--header", action="append", default=[], metavar="NAME: VALUE", help="a header; repeats")
-    parser.add_argument("--request", type=Path, metavar="FILE", help="the request as JSON, or a recording (HAR)")
+    parser.add_argument(
+        "--request", type=Path, metavar="FILE", help="the request as JSON, or a recording (HAR); - reads stdin"
+    )
+    parser.add_argument("--entry", type=int, default=1, metavar="N", help="which request of a recording (default: 1)")
+    parser.add_argument("--curl", metavar="COMMAND", help="the request as a command of curl; - reads stdin")
     parser.add_argument("--sni", metavar="NAME", help="server name of the TLS handshake (default: the host)")
     parser.add_argument("--client-ip", metavar="ADDRESS", help="address of the client (default: 127.0.0.1)")
     parser.add_argument("--listener-port", type=int, metavar="PORT", help="port of the listener (default: 80 or 443)")
@@ -50,7 +57,8 @@ def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
         except OSError as error:
             raise StartError(f"the node does not answer on its status port: {error}") from error
     else:
-        with RouterOfFile(settings, declared_table(options.file, settings)) as router:
+        plugins = enabled_plugins(*plugins_of(settings))
+        with RouterOfFile(settings, declared_table(options.file, settings), plugins) as router:
             told = router.ask(question)
     print(orjson.dumps(told, option=orjson.OPT_INDENT_2).decode() if options.json else worded(told))
     return 0 if told["route"] is not None else EXIT_NO_ROUTE
@@ -67,17 +75,31 @@ def declared_table(path: Path, settings: NodeSettings) -> bytes:
         raise StartError(*error.problems) from error
 
 
+def _recorded(path: Path, entry: int) -> dict[str, Any]:
+    """A request as JSON; of a recording the one that is asked for. Raises StartError."""
+    try:
+        asked = orjson.loads(sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes())
+    except (OSError, orjson.JSONDecodeError) as error:
+        raise StartError(f"{path}: {error}") from error
+    if not isinstance(asked, dict):
+        raise StartError(f"{path}: expected a JSON object")
+    log = asked.get("log")
+    entries = log.get("entries") if isinstance(log, dict) else None
+    if not isinstance(entries, list):
+        return asked
+    if not 1 <= entry <= len(entries):
+        raise StartError(f"{path}: there are {len(entries)} requests in it, and no number {entry}")
+    return {"log": {"entries": [entries[entry - 1]]}}
+
+
 def _asked(options: argparse.Namespace) -> dict[str, Any]:
     asked: dict[str, Any] = {}
     if options.request is not None:
-        try:
-            asked = orjson.loads(options.request.read_bytes())
-        except (OSError, orjson.JSONDecodeError) as error:
-            raise StartError(f"{options.request}: {error}") from error
-        if not isinstance(asked, dict):
-            raise StartError(f"{options.request}: expected a JSON object")
+        asked = _recorded(options.request, options.entry)
+    elif options.curl is not None:
+        asked = read_curl(sys.stdin.read() if options.curl == "-" else options.curl)
     elif options.url is None:
-        raise StartError("what is asked for? Give a URL, or --request")
+        raise StartError("what is asked for? Give a URL, --curl or --request")
     headers = []
     for header in options.header:
         name, colon, value = header.partition(":")

@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import orjson
 
 from twinplane.node.core_settings import node_core_settings
+from twinplane.node.plugin_host import PluginHost
+from twinplane.node.plugin_lending import HostLimits
 from twinplane.settings import NodeSettings
+
+if TYPE_CHECKING:
+    from twinplane.pdk import Plugin
 
 CONSIDERED_MAX = 1_000
 _FIELDS: Mapping[str, type | tuple[type, ...]] = {
@@ -155,12 +160,15 @@ def _worded(kind: type | tuple[type, ...]) -> str:
 class RouterOfFile:
     """A core that serves nobody, to ask questions of a configuration."""
 
-    def __init__(self, settings: NodeSettings, table: bytes, **changed: str) -> None:
-        """Raises `ApplyError` where the configuration is refused."""
+    def __init__(
+        self, settings: NodeSettings, table: bytes, plugins: Sequence[type[Plugin[Any]]] = (), **changed: str
+    ) -> None:
+        """Raises `ApplyError` where the configuration is refused. `plugins` are those in Python; none of them runs."""
         from twinplane import _dataplane  # noqa: PLC0415, TID251  # only where a file is asked
 
         own = orjson.loads(node_core_settings(settings, _NODE_ID, []))
-        self._core = _dataplane.Core.start(orjson.dumps(own | {"listeners": [], "workers": 1} | changed))
+        document = orjson.dumps(own | {"listeners": [], "workers": 1} | changed)
+        self._core = _dataplane.Core.start(document, None, PluginHost(HostLimits(), plugins, prepares=False))
         try:
             self._core.apply(table)
         except BaseException:

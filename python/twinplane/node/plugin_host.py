@@ -72,12 +72,15 @@ class PluginHost:
         secret: Callable[[str], str] = no_secrets,
         trust: Callable[[], ssl.SSLContext] = ssl.create_default_context,
         node_id: Callable[[], str] = str,
+        prepares: bool = True,
     ) -> None:
         """`classes` are the plugins that do not come with twinplane. Nothing runs until one is configured.
 
-        `secret` looks up what a reference leads to, `trust` says whom requests of plugins believe over TLS.
+        `secret` looks up what a reference leads to, `trust` says whom requests of plugins believe over TLS. With
+        `prepares` plugins are asked whether they take a configuration; who only tells of their phases does not ask.
         """
         self._limits = limits
+        self._prepares = prepares
         self._classes: dict[str, type[Plugin[Any]]] = {each.name: each for each in classes}
         self.instances: dict[str, Plugin[Any]] = {}
         """The plugins that configurations have named so far."""
@@ -116,7 +119,8 @@ class PluginHost:
         from twinplane.pdk.config import read_config  # noqa: PLC0415 - loads the kit
 
         read = read_config(instance.config_class, orjson.loads(config))
-        instance.prepare(read)
+        if self._prepares:
+            instance.prepare(read)
         self._building.setdefault(name, []).append(read)
         from twinplane.node.plugin_calls import handlers  # noqa: PLC0415 - loads the kit
 

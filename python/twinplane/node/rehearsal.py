@@ -6,6 +6,7 @@ import ssl
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -15,16 +16,26 @@ from twinplane.node.core_settings import node_core_settings
 from twinplane.node.declared import read_declared, worded_fault
 from twinplane.node.errors import NodeStartError, PayloadRefused
 from twinplane.node.link_settings import read_link_tls
+from twinplane.node.plugin_host import PluginHost
+from twinplane.node.plugin_lending import HostLimits
 from twinplane.node.renewal import check_pair, read_pem
 from twinplane.node.served_certificates import served_certificates
 from twinplane.node.vaults import Vaults
 from twinplane.settings import NodeSettings
 
+if TYPE_CHECKING:
+    from twinplane.pdk import Plugin
+
 _NODE_ID = "00000000-0000-4000-8000-000000000000"
 
 
-def start_problems(settings: NodeSettings, environ: Mapping[str, str]) -> list[str]:
-    """Everything that keeps a node with these settings from starting, but ports that are taken."""
+def start_problems(
+    settings: NodeSettings, environ: Mapping[str, str], plugins: Sequence[type[Plugin[Any]]] = ()
+) -> list[str]:
+    """Everything that keeps a node with these settings from starting, but ports that are taken.
+
+    `plugins` are those in Python that do not come with twinplane.
+    """
     problems: list[str] = []
     certificates = {name: _certificates(settings, name, problems) for name in ("ssl_cert", "status_ssl_cert")}
     if settings["role"] == "data_plane":
@@ -40,15 +51,17 @@ def start_problems(settings: NodeSettings, environ: Mapping[str, str]) -> list[s
         except NodeStartError as error:
             problems += error.problems
     if document is not None:
-        problems += _core_problems(document, table, _vaults(settings, environ))
+        problems += _core_problems(document, table, _vaults(settings, environ), plugins)
     return problems
 
 
-def table_problems(settings: NodeSettings, table: bytes, environ: Mapping[str, str]) -> list[str]:
+def table_problems(
+    settings: NodeSettings, table: bytes, environ: Mapping[str, str], plugins: Sequence[type[Plugin[Any]]] = ()
+) -> list[str]:
     """Everything that a core finds wrong with a configuration."""
     problems: list[str] = []
     document = _core_settings(settings, (), problems)
-    return problems if document is None else _core_problems(document, table, _vaults(settings, environ))
+    return problems if document is None else _core_problems(document, table, _vaults(settings, environ), plugins)
 
 
 def _vaults(settings: NodeSettings, environ: Mapping[str, str]) -> Vaults:
@@ -89,9 +102,13 @@ def _core_settings(settings: NodeSettings, certificates: Sequence[Identity], pro
     return None
 
 
-def _core_problems(document: bytes, table: bytes | None, vaults: Vaults) -> list[str]:
+def _core_problems(
+    document: bytes, table: bytes | None, vaults: Vaults, plugins: Sequence[type[Plugin[Any]]]
+) -> list[str]:
+    # Plugins in Python are asked whether they take their configurations; no thread runs for them.
+    host = PluginHost(HostLimits(), plugins, secret=vaults.secret)
     try:
-        core = Core.start(document)
+        core = Core.start(document, None, host)
     except StartError as error:
         return [str(fault) for fault in error.args[0]]
     try:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from twinplane.cli.enabling import enabled_plugins
+from twinplane.cli.enabling import enabled_plugins, plugins_of
 from twinplane.cli.errors import StartError
 from twinplane.settings import load_node_settings
 
@@ -26,10 +26,8 @@ def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     settings = load_node_settings(options.conf or options.named, environ)
     for warning in settings.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    enabled_plugins(
-        settings["plugins"] or (), settings["python_plugin_directory"], lua_style=settings["python_plugin_lua_style"]
-    )
-    problems = start_problems(settings, environ)
+    plugins = enabled_plugins(*plugins_of(settings))
+    problems = start_problems(settings, environ, plugins)
     if problems:
         raise StartError(*problems)
     print(f"the settings {f'in {settings.path}' if settings.path else 'of the environment'} are valid")

@@ -10,6 +10,7 @@ from pathlib import Path
 import orjson
 
 from twinplane.cli.config.parse import WITHOUT_PLANE
+from twinplane.cli.enabling import enabled_plugins, plugins_of
 from twinplane.cli.explain import declared_table
 from twinplane.settings import load_node_settings
 
@@ -29,10 +30,11 @@ def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from twinplane.node.lint import lint  # noqa: PLC0415
 
     settings = load_node_settings(options.conf, {**environ, **WITHOUT_PLANE})
+    plugins = enabled_plugins(*plugins_of(settings))
     table = declared_table(options.file, settings)
     # What is switched off is no part of what a node runs.
     rows = declarative.read(options.file.read_bytes(), now=time.time(), flavor=settings["router_flavor"]).rows
-    found = lint(rows, table, settings)
+    found = lint(rows, table, settings, plugins)
     if options.json:
         print(orjson.dumps([finding.json() for finding in found], option=orjson.OPT_INDENT_2).decode())
     else:

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
+from twinplane.cli.enabling import enabled_plugins, plugins_of
 from twinplane.cli.errors import StartError
 from twinplane.cli.explain import declared_table
 from twinplane.settings import load_node_settings
@@ -24,7 +25,8 @@ def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from twinplane.node.rehearsal import table_problems  # noqa: PLC0415
 
     settings = load_node_settings(options.conf, {**environ, **WITHOUT_PLANE})
-    problems = table_problems(settings, declared_table(options.file, settings), environ)
+    plugins = enabled_plugins(*plugins_of(settings))
+    problems = table_problems(settings, declared_table(options.file, settings), environ, plugins)
     if problems:
         raise StartError(*(f"{options.file}: {problem}" for problem in problems))
     print("parse successful")

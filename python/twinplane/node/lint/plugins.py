@@ -37,6 +37,9 @@ def lint_plugins(table: Mapping[str, Sequence[Row]]) -> Iterator[Finding]:
 def _finds_consumers(name: str) -> bool:
     """Whether a plugin tells who is asking: such have someone to fall back on."""
     kind = plugin_types().get(name)
+    if kind is not None and not kind.folder:
+        # What somebody has written in Python may tell it in its own way.
+        return True
     config = None if kind is None else kind.shape.fields.get("config")
     return config is not None and config.record is not None and "anonymous" in config.record.fields
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice, product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -13,6 +13,9 @@ from twinplane.node.explain import RouterOfFile
 from twinplane.node.lint.findings import Finding
 from twinplane.node.lint.regexes import example, trouble
 from twinplane.settings import NodeSettings
+
+if TYPE_CHECKING:
+    from twinplane.pdk import Plugin
 
 ROUTES_MAX = 2_000
 _REQUESTS_MAX = 24
@@ -22,7 +25,9 @@ _HTTP = {"http", "https", "grpc", "grpcs", "ws", "wss"}
 Row = Mapping[str, Any]
 
 
-def lint_routes(table: Mapping[str, Sequence[Row]], text: bytes, settings: NodeSettings) -> Iterator[Finding]:
+def lint_routes(
+    table: Mapping[str, Sequence[Row]], text: bytes, settings: NodeSettings, plugins: Sequence[type[Plugin[Any]]] = ()
+) -> Iterator[Finding]:
     """Everything about the routes of a table, whose `text` a core takes."""
     disabled = {row["id"] for row in table.get("services", ()) if not row["enabled"]}
     served = []
@@ -38,8 +43,8 @@ def lint_routes(table: Mapping[str, Sequence[Row]], text: bytes, settings: NodeS
     names = {route["id"]: called(route) for route in table.get("routes", ())}
     other = "original" if settings["route_match_calculation"] == "strict" else "strict"
     with (
-        RouterOfFile(settings, text) as router,
-        RouterOfFile(settings, text, route_match_calculation=other) as otherwise,
+        RouterOfFile(settings, text, plugins) as router,
+        RouterOfFile(settings, text, plugins, route_match_calculation=other) as otherwise,
     ):
         for route in served[:ROUTES_MAX]:
             yield from _reach(route, names, router, (otherwise, other))
