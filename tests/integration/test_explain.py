@@ -226,7 +226,7 @@ def test_a_pasted_command_is_explained(
     assert "standard-webhooks  (global)  access" in told
     monkeypatch.setattr("sys.stdin", io.StringIO(command.replace("red", "blue")))
     assert main([*words, "--curl", "-"]) == 3
-    assert "lacks headers" in capsys.readouterr().out
+    assert "lacks header" in capsys.readouterr().out
     # What is said beside it counts.
     assert main([*words, "--curl", command, "-X", "GET"]) == 3
 

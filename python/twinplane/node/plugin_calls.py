@@ -46,7 +46,8 @@ def handlers(
 
 def _calling(method: Callable[..., Any], view: Callable[[Visit], Any], config: Any, around: Surroundings) -> Handler:
     def call(visit: Visit) -> object:
-        answer = method(view(visit), Context(visit, around), config)
+        seen = view(visit)
+        answer = method(seen, Context(visit, around, seen if view is Request else None), config)
         return None if answer is None else _crossing(answer)
 
     return call

@@ -41,13 +41,19 @@ class Consumers:
 class Context:
     """What surrounds a request: who asks, where it goes, what the plugin keeps, where it logs."""
 
-    __slots__ = ("_around", "_visit", "request")
+    __slots__ = ("_around", "_request", "_visit")
 
-    def __init__(self, visit: Visit, around: Surroundings) -> None:
+    def __init__(self, visit: Visit, around: Surroundings, request: Request | None = None) -> None:
         self._visit = visit
         self._around = around
-        self.request = Request(visit)
+        self._request = request
+
+    @property
+    def request(self) -> Request:
         """The request, in the phases of the response too."""
+        if self._request is None:
+            self._request = Request(self._visit)
+        return self._request
 
     @property
     def visit(self) -> Visit:
