@@ -119,6 +119,13 @@ class Core:
     def renew(self, certificates: bytes) -> None:
         """Serve other default certificates from the next handshake on; raises `StartError` and keeps those before."""
 
+    def adopt(self, settings: bytes) -> None:
+        """Serve by other settings from the next request and connection on, listeners included.
+
+        Raises `StartError` and keeps those before. Workers, identity, sizes of what is kept and how routes are written
+        are those of the start, whatever the settings say.
+        """
+
     def judge(self, judgements: bytes) -> int:
         """Take into account what probes saw of targets, or what people want of them; how many peers it was about.
 

@@ -1,6 +1,8 @@
 //! What is known of a client's connection before its first request. Facts alone.
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 
+use crate::listener::Closing;
 use crate::tls::downstream::Session;
 
 /// One accepted connection.
@@ -18,4 +20,6 @@ pub struct ConnInfo {
     pub tls: Option<Session>,
     /// Identity headers that tell who this connection is, in the front door; they replace whatever the client sends.
     pub identity: Option<Box<crate::edge::IdentityHeaders>>,
+    /// Whether the listener that it came through is there no more.
+    pub closing: Rc<Closing>,
 }

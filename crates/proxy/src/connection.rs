@@ -129,7 +129,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     // Waits for the next request's head.
     async fn next_head(&mut self, headers: &mut Headers) -> Next {
-        let limits = self.worker.settings.start.limits;
+        let limits = self.worker.settings().start.limits;
         let head_limits = HeadLimits {
             head_bytes_max: limits.head_bytes_max,
             line_bytes_max: limits.line_bytes_max,
@@ -166,7 +166,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     fn wait_idle(&mut self, is_new: bool) {
-        let limits = &self.worker.settings.start.limits;
+        let limits = self.worker.settings().start.limits;
         let ms = if is_new {
             limits.head_timeout_ms
         } else {
@@ -253,12 +253,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     fn begin(&mut self, line: &RequestLine, headers: &Headers, body: Framing) {
-        let limits = &self.worker.settings.start.limits;
+        let limits = self.worker.settings().start.limits;
         let is_last = limits.requests_max != 0 && self.served >= limits.requests_max;
         self.reply = Reply {
             version: line.version,
             is_head_request: false,
-            keeps_alive: !is_last && !self.worker.is_draining() && keeps_alive(line, headers),
+            keeps_alive: !is_last
+                && !self.worker.is_draining()
+                && !self.info.closing.is_asked()
+                && keeps_alive(line, headers),
             is_continue_owed: line.version == HttpVersion::Http11
                 && line.seen.has(Known::Expect)
                 && headers
@@ -273,7 +276,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.body = IncomingBody::of_request(body);
         self.trailers = None;
         self.body_taken = 0;
-        self.body_bytes_max = self.worker.settings.start.limits.body_most();
+        self.body_bytes_max = self.worker.settings().start.limits.body_most();
     }
 
     fn body_fault(&mut self, x: &Exchange) -> Option<RequestFault> {

@@ -56,14 +56,15 @@ async fn prepare(
     listener: &ListenerSettings,
     worker: &Worker,
 ) -> Option<Ready> {
-    let head_ms = worker.settings.start.limits.head_timeout_ms;
+    let head_ms = worker.settings().start.limits.head_timeout_ms;
     let timer = worker.timers.timer();
     if listener.proxy_protocol {
         let read = pin!(proxy_protocol::read(&stream));
         info.proxied_for = timer.within(head_ms, read).await.ok()?.ok()?;
     }
     let (stream, is_h2) = if listener.tls {
-        let handshake = pin!(worker.node.downstream_tls.accept(stream, listener.http2));
+        let tls = worker.node.downstream_tls.load_full();
+        let handshake = pin!(tls.accept(stream, listener.http2));
         let (stream, session) = timer.within(head_ms, handshake).await.ok()?.ok()?;
         let is_h2 = session.is_h2;
         info.tls = Some(session);
@@ -75,7 +76,7 @@ async fn prepare(
             listener.http2 && timer.unless_elapsed(pin!(starts_h2(&stream))).await == Ok(true);
         (Stream::Plain(stream), is_h2)
     };
-    if worker.settings.start.edge.is_some() {
+    if worker.settings().start.edge.is_some() {
         info.identity = Some(Box::new(IdentityHeaders::of(&info)));
     }
     Some(Ready {

@@ -122,6 +122,7 @@ mod tests {
             listener_port: 443,
             tls: None,
             identity: None,
+            closing: std::rc::Rc::default(),
         };
         let mut headers = Headers::new();
         for name in [

@@ -18,9 +18,9 @@ use twinplane_engine::snapshot::ServiceTarget;
 use twinplane_engine::text::Text;
 
 use crate::conn_info::ConnInfo;
-use crate::grpc;
 use crate::error_page::{self, GatewayError};
 use crate::forwarded;
+use crate::grpc;
 use crate::request::{proxy, route};
 use crate::upstream::{balancers, peers};
 use crate::worker::Worker;
@@ -100,7 +100,7 @@ async fn explain(worker: &Rc<Worker>, question: Question) -> Value {
     if let Some(name) = &consumer {
         x.consumer = x.snapshot.consumers.find(name).cloned();
     }
-    let refused = route::find(&worker.settings, &mut x).err();
+    let refused = route::find(&worker.settings(), &mut x).err();
     let trace = route::trace(&x, most);
     let plugins: Vec<Value> = chain::applying(&x)
         .iter()
@@ -150,6 +150,7 @@ fn exchange(worker: &Worker, question: Question) -> Exchange {
         listener_port: question.listener_port.unwrap_or(usual_port),
         tls: None,
         identity: None,
+        closing: Rc::default(),
     };
     let version = if question.is_http2 {
         HttpVersion::Http2
@@ -157,7 +158,7 @@ fn exchange(worker: &Worker, question: Question) -> Exchange {
         HttpVersion::Http11
     };
     let mut x = Exchange::new(worker.snapshot(), Rc::clone(&worker.state));
-    x.client = forwarded::client(&info, &worker.settings, &headers, version);
+    x.client = forwarded::client(&info, &worker.settings(), &headers, version);
     if question.is_tls {
         x.client.scheme = Scheme::Https;
         let told = forwarded::forwarded_scheme(x.client.is_trusted, &headers);

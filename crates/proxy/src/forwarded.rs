@@ -185,6 +185,7 @@ mod tests {
             listener_port: 8000,
             tls: None,
             identity: None,
+            closing: std::rc::Rc::default(),
         };
         let mut headers = Headers::new();
         for (name, value) in fields {

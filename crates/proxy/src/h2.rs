@@ -55,7 +55,7 @@ pub(crate) async fn serve<T>(io: T, info: ConnInfo, worker: Rc<Worker>)
 where
     T: AsyncRead + AsyncWrite + Unpin,
 {
-    let limits = worker.settings.start.limits;
+    let limits = worker.settings().start.limits;
     let budget = Budget::new(worker.clock);
     let timer = worker.timers.timer();
     let handshake = builder(&worker).handshake::<_, Bytes>(Guarded::new(io, Rc::clone(&budget)));
@@ -78,7 +78,9 @@ where
             Ok(Some(Ok((request, respond)))) => {
                 requests += 1;
                 accept(&shared, request, respond);
-                if limits.requests_max != 0 && requests >= limits.requests_max && !is_closing {
+                let is_last = (limits.requests_max != 0 && requests >= limits.requests_max)
+                    || shared.info.closing.is_asked();
+                if is_last && !is_closing {
                     is_closing = true;
                     connection.graceful_shutdown();
                 }
@@ -110,7 +112,7 @@ where
 }
 
 fn builder(worker: &Worker) -> Builder {
-    let limits = &worker.settings.start.limits;
+    let limits = worker.settings().start.limits;
     let mut builder = Builder::new();
     builder
         .max_concurrent_streams(limits.h2_streams_max)
@@ -129,7 +131,7 @@ fn accept(
     request: http::Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
 ) {
-    let limits = &shared.worker.settings.start.limits;
+    let limits = shared.worker.settings().start.limits;
     // Streams that the client has reset may still be winding up here; they count against it.
     if shared.open.get() >= limits.h2_streams_max as usize {
         shared.worker.recorder.count(Counter::LimitsBroken, 1);
@@ -169,7 +171,7 @@ async fn serve_stream(
     respond: SendResponse<Bytes>,
 ) {
     let worker = &shared.worker;
-    let limits = &worker.settings.start.limits;
+    let limits = worker.settings().start.limits;
     let started_us = worker.clock.now_us();
     let (parts, body) = request.into_parts();
     let head_limits = HeadLimits {

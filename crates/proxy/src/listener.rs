@@ -1,13 +1,15 @@
 //! Listening and accepting. Each worker has its own socket on a port (`SO_REUSEPORT`), so a connection stays with the
 //! worker that took it. A port that somebody else answers on is refused at start: the kernel would share it silently.
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener as StdListener};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 use crate::conn_info::ConnInfo;
 use crate::recorder::Counter;
@@ -144,42 +146,99 @@ fn listen(socket: Socket, backlog: u32) -> io::Result<StdListener> {
     Ok(socket.into())
 }
 
-/// Accepts on one worker until a drain, then takes what has already been connected and closes the socket.
-pub async fn accept(socket: StdListener, settings: Rc<ListenerSettings>, worker: Rc<Worker>) {
-    let Ok(listener) = TcpListener::from_std(socket) else {
-        worker.recorder.count(Counter::InvariantBroken, 1);
-        return;
-    };
-    let port = listener
-        .local_addr()
-        .map_or(settings.port, |address| address.port());
+/// Whether a listener is to be open no more. Its connections look, too: each ends after the request it is at.
+#[derive(Debug, Default)]
+pub struct Closing {
+    is_asked: Cell<bool>,
+    asked: Notify,
+}
+
+impl Closing {
+    /// Whether it has been asked for.
+    pub fn is_asked(&self) -> bool {
+        self.is_asked.get()
+    }
+
+    fn ask(&self) {
+        self.is_asked.set(true);
+        self.asked.notify_waiters();
+    }
+
+    async fn wait(&self) {
+        let asked = self.asked.notified();
+        if !self.is_asked.get() {
+            asked.await;
+        }
+    }
+}
+
+/// A listener of one worker, open.
+#[derive(Debug)]
+pub struct Door {
+    /// Which of the node's listeners it is one of.
+    pub number: u64,
+    socket: TcpListener,
+    settings: RefCell<Rc<ListenerSettings>>,
+    closing: Rc<Closing>,
+}
+
+impl Door {
+    /// Opens it on the thread that accepts.
+    pub fn open(
+        number: u64,
+        settings: ListenerSettings,
+        socket: StdListener,
+    ) -> io::Result<Rc<Self>> {
+        Ok(Rc::new(Self {
+            number,
+            socket: TcpListener::from_std(socket)?,
+            settings: RefCell::new(Rc::new(settings)),
+            closing: Rc::default(),
+        }))
+    }
+
+    /// Serves by other flags from the next connection on.
+    pub fn change(&self, settings: &ListenerSettings) {
+        let socket = SockRef::from(&self.socket);
+        // A socket that listens takes another backlog, and hands its keepalive on. Where it does not, the old ones stay.
+        let _kept = socket.listen(i32::try_from(settings.backlog).unwrap_or(i32::MAX));
+        let _kept = match settings.keepalive {
+            Some(keepalive) => socket.set_tcp_keepalive(&probes(keepalive)),
+            None => socket.set_keepalive(false),
+        };
+        self.settings.replace(Rc::new(settings.clone()));
+    }
+
+    /// Takes no more connections, and has those that came through it end after their request.
+    pub fn close(&self) {
+        self.closing.ask();
+    }
+}
+
+/// Accepts on one worker until a drain or its end, then takes what has already been connected and closes the socket.
+pub async fn accept(door: Rc<Door>, worker: Rc<Worker>) {
     loop {
         let accepted = tokio::select! {
             biased;
             () = worker.drained() => break,
-            accepted = listener.accept() => accepted,
+            () = door.closing.wait() => break,
+            accepted = door.socket.accept() => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => take(stream, peer, port, &settings, &worker),
+            Ok((stream, peer)) => take(stream, peer, &door, &worker),
             Err(error) => pause(&error, &worker).await,
         }
     }
-    while let Some(Ok((stream, peer))) = now_or_never(listener.accept()) {
-        take(stream, peer, port, &settings, &worker);
+    while let Some(Ok((stream, peer))) = now_or_never(door.socket.accept()) {
+        take(stream, peer, &door, &worker);
     }
 }
 
-fn take(
-    stream: TcpStream,
-    peer: SocketAddr,
-    port: u16,
-    settings: &Rc<ListenerSettings>,
-    worker: &Rc<Worker>,
-) {
-    let open_max = worker.settings.start.limits.connections_max;
+fn take(stream: TcpStream, peer: SocketAddr, door: &Rc<Door>, worker: &Rc<Worker>) {
+    let open_max = worker.settings().start.limits.connections_max;
     if open_max != 0 && worker.node.connections.load(Ordering::Relaxed) >= open_max {
         // Shed early and cheaply: who is served keeps being served.
-        let refused = if settings.stream {
+        let refused = if door.settings.borrow().stream {
             Counter::StreamsRefused
         } else {
             Counter::ConnectionsRefused
@@ -195,12 +254,13 @@ fn take(
         peer,
         proxied_for: None,
         listener_ip: local.ip(),
-        listener_port: port,
+        listener_port: local.port(),
         tls: None,
         identity: None,
+        closing: Rc::clone(&door.closing),
     };
+    let settings = Rc::clone(&door.settings.borrow());
     let open = Open::new(worker, settings.stream);
-    let settings = Rc::clone(settings);
     tokio::task::spawn_local(async move {
         if settings.stream {
             streams::serve(stream, info, &settings, &open.worker).await;

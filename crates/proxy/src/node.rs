@@ -17,7 +17,7 @@ use crate::tls::downstream::Downstream;
 #[derive(Debug)]
 pub struct Node {
     /// The settings.
-    pub settings: Arc<Settings>,
+    pub settings: ArcSwap<Settings>,
     /// Counts from the start of the core.
     pub clock: Clock,
     /// What outlives configurations.
@@ -29,7 +29,7 @@ pub struct Node {
     /// Whether a configuration has been applied.
     pub is_ready: AtomicBool,
     /// Handshakes with clients.
-    pub downstream_tls: Downstream,
+    pub downstream_tls: ArcSwap<Downstream>,
     /// Server certificates of the configuration in force.
     pub certificates: Arc<ArcSwap<CertificateTable>>,
     /// What requests leave behind, one per worker.

@@ -113,7 +113,7 @@ async fn walk<C: ClientSide>(
     let mut body = body::Collected::default();
     let step = phases::run(worker, x, client, &mut body, phases::Before::Rewrite).await;
     step?;
-    route::find(&worker.settings, x)?;
+    route::find(&worker.settings(), x)?;
     phases::run(worker, x, client, &mut body, phases::Before::Access).await?;
     if x.service.is_none() {
         return Err(GatewayError::NoService.into());

@@ -1,4 +1,5 @@
 //! The core as a whole: worker threads, start, a new configuration, status, stop. Nothing here is on the request path.
+mod adoption;
 mod thread;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -24,8 +25,9 @@ use crate::explain::Asked;
 use crate::listener::{Bound, OpenListener, bind};
 use crate::node::Node;
 use crate::recorder::{Counter, Ledger, LedgerLimits, Metrics};
-use crate::server::thread::Command;
-use crate::settings::{Settings, identities_of};
+use crate::server::adoption::Listeners;
+use crate::server::thread::{Command, Opening};
+use crate::settings::{ListenerSettings, Settings, identities_of};
 use crate::tls::certificates::CertificateTable;
 use crate::tls::downstream::Downstream;
 use crate::{kept_answers, upstream_health};
@@ -42,7 +44,8 @@ pub struct Server {
     pub(crate) node: Arc<Node>,
     pub(crate) totals: Mutex<Metrics>,
     plugins: &'static PluginTable,
-    listeners: Vec<OpenListener>,
+    // What is listened on; held while other settings are adopted.
+    listeners: Mutex<Listeners>,
     // One configuration at a time is built; requests know nothing of this lock. Holds those before until their last
     // request has ended: taking a large one apart would stall a worker.
     applying: Mutex<Vec<Arc<Snapshot>>>,
@@ -109,14 +112,14 @@ impl Server {
         host: Option<Arc<dyn Host>>,
     ) -> Result<Self, StartError> {
         let settings = Arc::new(Settings::parse(settings)?);
-        let bound = bind_all(&settings)?;
-        let node = node(settings, plugins, host)?;
-        let listeners = bound.iter().map(|bound| bound.open.clone()).collect();
+        let bound = bind_all(&settings.start.listeners, settings.start.workers)?;
+        let node = node(Arc::clone(&settings), plugins, host)?;
+        let (listeners, sockets) = Listeners::of(&settings.start.listeners, bound);
         let server = Self {
             node,
             totals: Mutex::default(),
             plugins,
-            listeners,
+            listeners: Mutex::new(listeners),
             applying: Mutex::default(),
             workers: Mutex::default(),
         };
@@ -132,7 +135,7 @@ impl Server {
                 faults: told(error),
             })?;
         }
-        server.spawn(bound)?;
+        server.spawn(sockets)?;
         Ok(server)
     }
 
@@ -145,7 +148,7 @@ impl Server {
         let certificates = CertificateTable::build(&table.certificates, &table.snis);
         let in_force = self.node.snapshot.load_full();
         let input = build_input(
-            &self.node.settings,
+            &self.node.settings.load(),
             &self.node.state,
             self.plugins,
             Some(&in_force),
@@ -178,7 +181,7 @@ impl Server {
     /// Serves other default certificates from the next handshake on; where one cannot be used, all stay as they are.
     pub fn renew(&self, certificates: &[u8]) -> Result<(), StartError> {
         let identities = identities_of(certificates)?;
-        self.node.downstream_tls.renew(identities);
+        self.node.downstream_tls.load().renew(identities);
         Ok(())
     }
 
@@ -228,7 +231,11 @@ impl Server {
         let snapshot = self.node.snapshot.load();
         let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         Status {
-            listeners: self.listeners.clone(),
+            listeners: self
+                .listeners
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .open(),
             workers: workers
                 .iter()
                 .filter(|worker| !worker.thread.is_finished())
@@ -279,14 +286,9 @@ impl Server {
         }
     }
 
-    fn spawn(&self, bound: Vec<Bound>) -> Result<(), StartError> {
-        let settings = &self.node.settings.start.listeners;
-        let mut sockets: Vec<Vec<_>> = self.node.ledgers.iter().map(|_| Vec::new()).collect();
-        for (bound, settings) in bound.into_iter().zip(settings) {
-            for (own, socket) in sockets.iter_mut().zip(bound.sockets) {
-                own.push((settings.clone(), socket));
-            }
-        }
+    fn spawn(&self, openings: Vec<Vec<Opening>>) -> Result<(), StartError> {
+        let mut sockets = openings;
+        sockets.resize_with(self.node.ledgers.len(), Vec::new);
         for (number, sockets) in sockets.into_iter().enumerate() {
             match thread::spawn(&self.node, number, sockets) {
                 Ok((commands, thread)) => {
@@ -334,11 +336,11 @@ fn read(payload: &[u8]) -> Result<ConfigTable, ApplyError> {
     serde_json::from_slice(payload).map_err(ApplyError::unreadable)
 }
 
-fn bind_all(settings: &Settings) -> Result<Vec<Bound>, StartError> {
+fn bind_all(listeners: &[ListenerSettings], workers: usize) -> Result<Vec<Bound>, StartError> {
     let mut bound = Vec::new();
     let mut faults = Vec::new();
-    for listener in &settings.start.listeners {
-        match bind(listener, settings.start.workers) {
+    for listener in listeners {
+        match bind(listener, workers) {
             Ok(one) => bound.push(one),
             Err(fault) => faults.push(fault),
         }
@@ -386,7 +388,7 @@ fn node(
     );
     let empty = empty.map_err(|_| StartError::of("the empty configuration cannot be built"))?;
     Ok(Arc::new(Node {
-        downstream_tls: Downstream::new(&settings, &certificates)?,
+        downstream_tls: ArcSwap::from_pointee(Downstream::new(&settings, &certificates)?),
         clock: Clock::start(),
         state,
         snapshot: ArcSwap::from_pointee(empty),
@@ -398,6 +400,6 @@ fn node(
             .collect(),
         connections: AtomicUsize::new(0),
         dns: Arc::default(),
-        settings,
+        settings: ArcSwap::new(settings),
     }))
 }

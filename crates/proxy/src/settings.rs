@@ -135,7 +135,7 @@ pub struct StartSettings {
 }
 
 /// A certificate with its chain, and its private key; both PEM.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct CertificatePair {
     /// Leaf first.
@@ -265,7 +265,7 @@ impl Default for Limits {
 }
 
 /// Name resolution.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct DnsSettings {
     /// Servers as `address` or `address:port`; empty: those of the system.

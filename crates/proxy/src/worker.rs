@@ -24,16 +24,12 @@ use crate::upstream::pool::Pool;
 /// One worker thread's surroundings.
 #[derive(Debug)]
 pub struct Worker {
-    /// The settings.
-    pub settings: Arc<Settings>,
     /// From 0.
     pub number: usize,
     /// The clocks.
     pub clock: Clock,
     /// Deadlines.
     pub timers: Timers,
-    /// Names to addresses.
-    pub dns: Dns,
     /// TLS towards upstreams.
     pub upstream_tls: UpstreamConfigs,
     /// What requests leave behind.
@@ -50,6 +46,8 @@ pub struct Worker {
     pub balancers: Balancers,
     /// Header values made once.
     pub texts: Texts,
+    settings: RefCell<Local<Settings>>,
+    dns: RefCell<Dns>,
     random: Cell<u64>,
     recent_us: Cell<u64>,
     epoch_us: Cell<u64>,
@@ -64,14 +62,14 @@ pub struct Worker {
 impl Worker {
     /// A worker of a node; on the thread it will live on.
     pub fn new(node: &Arc<Node>, number: usize) -> Rc<Self> {
-        let settings = Arc::clone(&node.settings);
+        let settings = node.settings.load_full();
         let dns = settings.start.dns.clone().unwrap_or_default();
         let generation = node.generation.load(Ordering::Acquire);
         let worker = Self {
             number,
             clock: node.clock,
             timers: Timers::new(node.clock),
-            dns: Dns::new(&dns, node.clock, Arc::clone(&node.dns)),
+            dns: RefCell::new(Dns::new(&dns, node.clock, Arc::clone(&node.dns))),
             upstream_tls: UpstreamConfigs::new(Arc::clone(&settings)),
             recorder: Recorder::new(Arc::clone(&node.ledgers[number])),
             state: Rc::new(Arc::clone(&node.state)),
@@ -92,7 +90,7 @@ impl Worker {
             recent_us: Cell::new(node.clock.now_us()),
             epoch_us: Cell::new(node.clock.wall_us() - node.clock.now_us()),
             date: RefCell::default(),
-            settings,
+            settings: RefCell::new(Rc::new(settings)),
         };
         Rc::new(worker)
     }
@@ -112,6 +110,29 @@ impl Worker {
         self.upstream_tls.forget_services();
         self.balancers.forget();
         self.recorder.forget_snapshot();
+    }
+
+    /// The settings in force. Taken where they are needed: they may be others by the next time.
+    pub fn settings(&self) -> Local<Settings> {
+        Rc::clone(&self.settings.borrow())
+    }
+
+    /// Names to addresses.
+    pub fn dns(&self) -> Dns {
+        self.dns.borrow().clone()
+    }
+
+    /// Serves by other settings from the next request and the next connection on.
+    pub fn adopt(&self, settings: &Arc<Settings>) {
+        let before = self.settings.replace(Rc::new(Arc::clone(settings)));
+        self.pool.adopt(settings.start.upstream_keepalive);
+        self.upstream_tls.adopt(settings);
+        // Names that are remembered stay so, unless it is about them.
+        if before.start.dns != settings.start.dns {
+            let dns = settings.start.dns.clone().unwrap_or_default();
+            let counts = Arc::clone(&self.node.dns);
+            self.dns.replace(Dns::new(&dns, self.clock, counts));
+        }
     }
 
     /// Whether no further request is to be begun on a connection.

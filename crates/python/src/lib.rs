@@ -1,4 +1,4 @@
-//! The door to Python: seven verbs on one class. Converts, delegates, decides nothing.
+//! The door to Python: the verbs of one class. Converts, delegates, decides nothing.
 mod host;
 mod queue;
 mod view;
@@ -130,6 +130,12 @@ impl Core {
     /// Serve other default certificates; where this raises, those before stay.
     fn renew(&self, py: Python<'_>, certificates: &[u8]) -> PyResult<()> {
         py.detach(|| self.server.renew(certificates))
+            .map_err(|error| StartError::new_err((error.faults,)))
+    }
+
+    /// Serve by other settings from the next request and connection on; where this raises, those before stay.
+    fn adopt(&self, py: Python<'_>, settings: &[u8]) -> PyResult<()> {
+        py.detach(|| self.server.adopt(settings))
             .map_err(|error| StartError::new_err((error.faults,)))
     }
 

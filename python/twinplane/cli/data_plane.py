@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -19,14 +19,13 @@ from twinplane.node.cache import ConfigCache
 from twinplane.node.declared import POSTED_NAME, DeclaredConfig, read_declared, read_posted
 from twinplane.node.errors import LicenseExpired, NodeStartError
 from twinplane.node.runner import DECLARED_REFUSED, Node, node_keyring
-from twinplane.settings import NodeSettings, SettingsError
+from twinplane.settings import NodeSettings, SettingsError, left_out
 
 log = logging.getLogger("data_plane")
 
 _SYSTEM_PREFIX = Path("/usr/local/kong")
-# What SIGHUP reads again; everything else is said to need a restart.
-_REREAD = frozenset({"log_level", "declarative_config", "declarative_config_string"})
 
+SETTINGS_REFUSED = "settings_refused"
 
 Load = Callable[[], NodeSettings]
 """Reads the settings from where they came from. Raises SettingsError."""
@@ -38,7 +37,7 @@ def run(settings: NodeSettings, *, parent_fd: int, load: Load, environ: Mapping[
     for warning in settings.warnings:
         log.warning("setting_idle detail=%s", warning)
     allow_open_files(settings["nginx_main_worker_rlimit_nofile"])
-    prefix = settings["prefix"] or _default_prefix()
+    prefix = prefix_of(settings)
     with _hold(prefix) or contextlib.nullcontext():
         return asyncio.run(_serve(settings, prefix.absolute(), parent_fd, load, environ))
 
@@ -61,7 +60,7 @@ async def _serve(settings: NodeSettings, prefix: Path, parent_fd: int, load: Loa
         declared = await asyncio.to_thread(_declared, settings, prefix)
         node = Node(settings, prefix, declared, plugins, environ, admin=_admin_face(settings))
         async with node.running():
-            rereading = asyncio.create_task(_reread_when(wanted, settings, node, load))
+            rereading = asyncio.create_task(_reread_when(wanted, node, load))
             await stop.wait()
             rereading.cancel()
             node.is_patient = stop.is_patient
@@ -72,35 +71,60 @@ async def _serve(settings: NodeSettings, prefix: Path, parent_fd: int, load: Loa
     return 0
 
 
-async def _reread_when(wanted: asyncio.Event, settings: NodeSettings, node: Node, load: Load) -> None:
+async def _reread_when(wanted: asyncio.Event, node: Node, load: Load) -> None:
     """Each time it is asked for, put in force what can be while the node serves."""
     while True:
         await wanted.wait()
         wanted.clear()
         try:
-            settings = await _reread(settings, node, load)
+            await _reread(node, load)
         except SettingsError as error:
-            for mistake in error.mistakes:
-                log.error("settings_refused detail=%s", mistake)
-        except NodeStartError as error:
-            node.conditions.note(DECLARED_REFUSED, "; ".join(error.problems))
-            for problem in error.problems:
-                log.error("declarative_config_refused detail=%s; the one before stays in force", problem)
+            _refuse(node, map(str, error.mistakes))
+        except Exception:
+            # Whatever it is, the node serves on and can be asked again.
+            log.exception("settings_not_reread")
 
 
-async def _reread(settings: NodeSettings, node: Node, load: Load) -> NodeSettings:
+async def _reread(node: Node, load: Load) -> None:
     found = await asyncio.to_thread(load)
-    set_log_level(found["log_level"])
-    changed = {name for name, value in found.values.items() if value != settings[name]} - _REREAD
-    for name in sorted(changed):
+    for warning in found.warnings:
+        log.warning("setting_idle detail=%s", warning)
+    for name in left_out(node.settings.values, found.values):
         log.warning("setting_needs_restart name=%s", name)
-    # The file may be another one even where its name is not.
-    if settings["role"] != "data_plane" and _names_configuration(found):
-        declared = await asyncio.to_thread(_declared, found, None)
+    try:
+        await node.adopt(found)
+    except NodeStartError as error:
+        _refuse(node, error.problems)
+        return
+    node.conditions.clear(SETTINGS_REFUSED)
+    set_log_level(found["log_level"])
+    if not await _declare_again(node):
+        return
+    log.info("settings_reread path=%s", found.path)
+
+
+def _refuse(node: Node, problems: Iterable[str]) -> None:
+    told = list(problems)
+    node.conditions.note(SETTINGS_REFUSED, "; ".join(told))
+    for problem in told:
+        log.error("settings_refused detail=%s; those before stay in force", problem)
+
+
+async def _declare_again(node: Node) -> bool:
+    """Serve what the declarative file holds now: it may be another one even where its name is not."""
+    settings = node.settings
+    if settings["role"] == "data_plane" or not _names_configuration(settings):
+        return True
+    try:
+        declared = await asyncio.to_thread(_declared, settings, None)
         assert declared is not None
         await node.declare(declared)
-    log.info("settings_reread path=%s", found.path)
-    return found
+    except NodeStartError as error:
+        node.conditions.note(DECLARED_REFUSED, "; ".join(error.problems))
+        for problem in error.problems:
+            log.error("declarative_config_refused detail=%s; the one before stays in force", problem)
+        return False
+    return True
 
 
 def _names_configuration(settings: NodeSettings) -> bool:
@@ -131,6 +155,7 @@ def _admin_face(settings: NodeSettings) -> AdminFace | None:
     return NodeAdmin(settings)
 
 
-def _default_prefix() -> Path:
-    """The system's place for root, the user's state directory for everybody else."""
-    return _SYSTEM_PREFIX if os.geteuid() == 0 else Path.home() / ".local" / "state" / "twinplane"
+def prefix_of(settings: NodeSettings) -> Path:
+    """Where a node works: the system's place for root, the user's state directory for everybody else."""
+    default = _SYSTEM_PREFIX if os.geteuid() == 0 else Path.home() / ".local" / "state" / "twinplane"
+    return Path(settings["prefix"] or default)

@@ -43,6 +43,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "health": ("twinplane.cli.health", "whether the control plane or the node on this machine is well"),
     "explain": ("twinplane.cli.explain", "what would become of a request, and why"),
     "config": ("twinplane.cli.config", "check a kong.conf; check, begin and lint a declarative file"),
+    "reload": ("twinplane.cli.reload", "have the node on this machine read its settings again"),
     "audit": ("twinplane.cli.audit", "whether the audit records of a data directory are complete and unchanged"),
     "hybrid": ("twinplane.cli.hybrid", "make the certificate that nodes and a control plane share"),
     "plugin": ("twinplane.cli.plugin", "begin, test and serve a plugin in Python"),

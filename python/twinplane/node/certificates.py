@@ -21,6 +21,11 @@ from twinplane.node.served_certificates import load_identities
 from twinplane.settings import NodeSettings
 
 CLUSTER = "cluster_certificate"
+_SERVED = ("ssl_cert", "status_ssl_cert")
+
+
+def _fact_name(setting: str) -> str:
+    return setting.replace("cert", "certificate")
 
 
 class NodeCertificates:
@@ -82,6 +87,10 @@ class NodeCertificates:
 
         self._watch(setting, use)
 
+    def use_settings(self, settings: NodeSettings) -> None:
+        """Look at the files that these name from now on."""
+        self._settings = settings
+
     async def keep_renewed(self) -> None:
         """Look at the files until cancelled."""
         interval_s = self._settings["certificate_check"]
@@ -89,15 +98,15 @@ class NodeCertificates:
 
     def facts(self) -> Mapping[str, RenewalFacts]:
         """What became of new certificates, by name."""
-        return {renewal.name: renewal.facts for renewal in self._renewals}
+        named = {_fact_name(name) for name in _SERVED if self._settings[name]}
+        return {each.name: each.facts for each in self._renewals if each.name == CLUSTER or each.name in named}
 
     def _watch(self, setting: str, use: Callable[[Sequence[Identity]], Awaitable[None]]) -> None:
-        settings = self._settings
-        if not settings[setting]:
-            # It was made here, for want of another.
-            return
-
         def read() -> list[Identity]:
+            # None are named where one was made here, for want of another.
+            settings = self._settings
+            if not settings[setting]:
+                return []
             pairs = zip(settings[setting], settings[f"{setting}_key"], strict=True)
             return [Identity(read_pem(certificate), read_pem(key)) for certificate, key in pairs]
 
@@ -105,11 +114,12 @@ class NodeCertificates:
             for pair in found:
                 check_pair(pair)
                 check_dates(pair)
-            await use(found)
+            if found:
+                await use(found)
 
         self._renewals.append(
             Renewal(
-                setting.replace("cert", "certificate"),
+                _fact_name(setting),
                 read,
                 checked,
                 read(),

@@ -110,6 +110,7 @@ class Node:
         """What is not as it should be while the node serves."""
         self._certificates = NodeCertificates(settings, self.conditions)
         self._keeper: ConfigKeeper | None = None
+        self._core: Core | None = None
         self._telemetry_sender: TelemetrySender | None = None
         self.is_patient = False
         """Whether what is under way at the stop may take as long as a minute."""
@@ -145,7 +146,7 @@ class Node:
             self.conditions.watch(lambda: audit.log.conditions_changed(self.conditions.issues()))
             self._certificates.on_renewed = lambda name: audit.log.note("certificate_renewed", name=name)
             keeper, core, delivery = self._start_core(audit)
-            self._keeper = keeper
+            self._keeper, self._core = keeper, core
             stack.push_async_callback(asyncio.to_thread, delivery.close, LOGS_GRACE_SECONDS)
             telemetry = self._telemetry_sender = self._telemetry(core, dialers)
             stack.push_async_callback(telemetry.close, TELEMETRY_GRACE_SECONDS)
@@ -233,6 +234,37 @@ class Node:
     def admin_ports(self) -> Sequence[int]:
         """The ports of its Admin API."""
         return self._admin.ports
+
+    @property
+    def settings(self) -> NodeSettings:
+        """The settings in force."""
+        return self._settings
+
+    async def adopt(self, found: NodeSettings) -> None:
+        """Serve by what of other settings can be taken into use. Raises NodeStartError; then nothing has changed."""
+        settings = self._settings.taking(found)
+        if settings.values == self._settings.values:
+            return
+        core = self._core
+        assert core is not None
+
+        def adopt() -> None:
+            certificates = served_certificates(settings, "ssl_cert", self._prefix, "kong-default")
+            try:
+                core.adopt(node_core_settings(settings, self._id, certificates))
+            except OSError as error:
+                raise NodeStartError(f"{error.filename or 'proxy_listen'}: {error.strerror}") from error
+            except ValueError as error:
+                raise NodeStartError(str(error)) from error
+            except StartError as error:
+                raise NodeStartError(*map(str, error.args[0])) from error
+
+        await asyncio.to_thread(adopt)
+        self._settings = settings
+        self._certificates.use_settings(settings)
+        before, self.ports = self.ports, [port for _, port, _ in core.status().listeners]
+        if self.ports != before:
+            log.info("listeners_changed ports=%s before=%s", self.ports, before)
 
     def _rekey(self, key: SealKey) -> None:
         if self._keeper is not None:

@@ -7,6 +7,7 @@ from twinplane.settings.control_plane import CONTROL_PLANE, UP, ProcessSettings,
 from twinplane.settings.listeners import Listener, read_listeners
 from twinplane.settings.node import SETTINGS as NODE
 from twinplane.settings.node import NodeSettings, load_node_settings
+from twinplane.settings.reloading import left_out
 from twinplane.settings.setting import Mistake, Setting, SettingsError
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "ProcessSettings",
     "Setting",
     "SettingsError",
+    "left_out",
     "load_node_settings",
     "load_process_settings",
     "read_listeners",

@@ -26,6 +26,7 @@ from twinplane.settings.logs import LOGS
 from twinplane.settings.process import PROCESS
 from twinplane.settings.python_plugins import PYTHON_PLUGINS
 from twinplane.settings.references import resolved_references
+from twinplane.settings.reloading import merged
 from twinplane.settings.serving import port_maps, serving_mistakes, serving_warnings, tls_choice
 from twinplane.settings.setting import Mistake, Setting, SettingsError, read_values
 from twinplane.settings.tls import TlsChoice
@@ -85,6 +86,10 @@ class NodeSettings:
     def tls(self) -> TlsChoice:
         """What is spoken with clients."""
         return tls_choice(self.values)
+
+    def taking(self, found: NodeSettings) -> NodeSettings:
+        """These settings with what of others can be taken into use while a node serves."""
+        return NodeSettings(merged(self.values, found.values), found.warnings, found.path)
 
     def masked(self) -> dict[str, Any]:
         """Every value as it may be shown to others: secrets as asterisks."""

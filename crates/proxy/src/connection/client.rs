@@ -43,7 +43,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientSide for Connection<S> {
                 Poll::Ready(Ok(1..)) => self.timer.disarm(),
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(ClientFault::Gone)),
                 Poll::Pending => {
-                    let silence_ms = self.worker.settings.start.limits.body_timeout_ms;
+                    let silence_ms = self.worker.settings().start.limits.body_timeout_ms;
                     return self.poll_slow(context, silence_ms);
                 }
             }
@@ -161,7 +161,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientSide for Connection<S> {
                 if self.output.pending() != before {
                     self.timer.disarm();
                 }
-                let silence_ms = self.worker.settings.start.limits.send_timeout_ms;
+                let silence_ms = self.worker.settings().start.limits.send_timeout_ms;
                 self.poll_slow(context, silence_ms)
                     .map(|slow: Result<Option<Bytes>, _>| slow.map(|_| ()))
             }

@@ -55,7 +55,7 @@ impl H2Client {
         respond: SendResponse<Bytes>,
         head_bytes: u64,
     ) -> Self {
-        let limits = &worker.settings.start.limits;
+        let limits = worker.settings().start.limits;
         Self {
             worker: Rc::clone(worker),
             is_body_ended: body.is_end_stream(),

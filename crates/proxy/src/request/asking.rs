@@ -92,7 +92,7 @@ impl<C: ClientSide> Asking<'_, C> {
         worker: &Worker,
         x: &mut Exchange,
     ) -> Result<StatusLine, Refusal> {
-        let head_bytes_max = worker.settings.start.limits.response_head_most();
+        let head_bytes_max = worker.settings().start.limits.response_head_most();
         for _ in 0..INTERIM_MAX {
             let line = poll_fn(|context| self.poll(x, head_bytes_max, context)).await?;
             let is_upgrade = line.status == 101 && head::asks_for_upgrade(x);

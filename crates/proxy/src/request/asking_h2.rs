@@ -54,7 +54,7 @@ pub(super) async fn attempt<C: ClientSide>(
     x.times.connected_us = x.now_us;
     let host = x.upstream.host_header.as_ref();
     let host = host.unwrap_or(&destination.host_header);
-    let Some(request) = head::request(x, &worker.settings, host) else {
+    let Some(request) = head::request(x, &worker.settings(), host) else {
         return Err(unsent(Failure::InvalidResponse));
     };
     let (first, upload) = match outgoing {

@@ -64,7 +64,7 @@ async fn perform<C: ClientSide>(
     match effect {
         Effect::RequestBody { bytes_max } => {
             limit_body(x, client);
-            let bytes_max = bytes_max.min(worker.settings.start.limits.buffered_body_bytes_max);
+            let bytes_max = bytes_max.min(worker.settings().start.limits.buffered_body_bytes_max);
             let is_whole = body.collect(x, client, bytes_max).await?;
             x.request.buffered = Some(body.bytes.clone());
             if is_whole {

@@ -101,13 +101,13 @@ pub(super) async fn ask<C: ClientSide>(
     timer: &Timer,
 ) -> Result<Answered, Stop> {
     let held_bytes_max = worker
-        .settings
+        .settings()
         .start
         .limits
         .buffered_body_bytes_max
         .min(HELD_BYTES_MAX);
     let mut outgoing = None;
-    let rules = worker.settings.start.attempts;
+    let rules = worker.settings().start.attempts;
     let timeouts = timeouts(x, &rules);
     let mut rounds = Rounds::of(x, rules);
     let hash = hash(x);
@@ -443,12 +443,12 @@ fn write_request(
             } else {
                 Framing::Length(body.len() as u64)
             };
-            head::write(x, &worker.settings, host, framing, out.head());
+            head::write(x, &worker.settings(), host, framing, out.head());
             out.push(body.clone());
             Upload::Done
         }
         Outgoing::Streamed { framing, first } => {
-            head::write(x, &worker.settings, host, *framing, out.head());
+            head::write(x, &worker.settings(), host, *framing, out.head());
             let is_chunked = *framing == Framing::Chunked;
             let first = std::mem::take(first);
             if !first.is_empty() {

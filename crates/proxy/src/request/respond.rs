@@ -154,7 +154,7 @@ pub(super) async fn tunnel<C: ClientSide>(
 
 fn read_ms(worker: &Worker, x: &Exchange) -> u64 {
     let set = x.service().and_then(|service| service.model.read_timeout);
-    attempts::timeout(set, worker.settings.start.attempts.read_timeout_ms)
+    attempts::timeout(set, worker.settings().start.attempts.read_timeout_ms)
 }
 
 fn length_of(framing: ResponseFraming) -> Option<u64> {
@@ -166,7 +166,7 @@ fn length_of(framing: ResponseFraming) -> Option<u64> {
 }
 
 fn put_proxied_headers(worker: &Worker, x: &mut Exchange) {
-    let on = worker.settings.header_switches;
+    let on = worker.settings().header_switches;
     let is_upstream = x.response.source == Source::Upstream;
     if is_upstream && on.server {
         x.response
@@ -219,7 +219,7 @@ fn put_proxied_headers(worker: &Worker, x: &mut Exchange) {
 }
 
 fn put_own_headers(worker: &Worker, x: &mut Exchange) {
-    let on = worker.settings.header_switches;
+    let on = worker.settings().header_switches;
     if on.response_latency {
         let took_ms = x.now_us.saturating_sub(x.times.started_us) / 1_000;
         x.response
@@ -252,7 +252,7 @@ pub(super) async fn error<C: ClientSide>(
     if let Some(limit) = x.request.body_limit.take().filter(|_| is_too_large) {
         return answer(worker, x, client, &limit.refusal, false).await;
     }
-    let worded = error_page::word(error, x, worker.settings.https_port);
+    let worded = error_page::word(error, x, worker.settings().https_port);
     answer(worker, x, client, &worded.answer, worded.is_of_server).await
 }
 
@@ -265,7 +265,8 @@ pub(super) async fn answer<C: ClientSide>(
     is_of_server: bool,
 ) -> bool {
     worker.touch(x);
-    let forms = Forms::of(&worker.settings);
+    let settings = worker.settings();
+    let forms = Forms::of(&settings);
     let mut page = error_page::render(x, answer, is_of_server, &forms);
     prepare(x, answer, &page);
     match phases::header_filter(worker, x).await {

@@ -3,6 +3,7 @@ use std::io;
 use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -11,9 +12,10 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::LocalSet;
 
 use crate::explain::{self, Asked};
-use crate::listener;
+use crate::listener::{self, Door};
 use crate::node::Node;
-use crate::settings::ListenerSettings;
+use crate::recorder::Counter;
+use crate::settings::{ListenerSettings, Settings};
 use crate::upstream::balancers;
 use crate::worker::Worker;
 
@@ -24,6 +26,8 @@ pub(super) enum Command {
     Refresh,
     /// Tell what would become of a request.
     Explain(Box<Asked>),
+    /// Other settings are in force: adopt them, and open, change and close listeners.
+    Adopt(Box<Adoption>),
     /// Take no more connections; end when those under way have, or when the grace is over.
     Stop {
         /// Time for requests under way.
@@ -31,11 +35,37 @@ pub(super) enum Command {
     },
 }
 
+/// Other settings for one worker.
+#[derive(Debug)]
+pub(super) struct Adoption {
+    /// The settings.
+    pub(super) settings: Arc<Settings>,
+    /// Listeners to open; their sockets listen already.
+    pub(super) opened: Vec<Opening>,
+    /// Listeners with other flags.
+    pub(super) changed: Vec<(u64, ListenerSettings)>,
+    /// Listeners that are to be there no more.
+    pub(super) closed: Vec<u64>,
+    /// Told once the closed ones are closed.
+    pub(super) done: Sender<()>,
+}
+
+/// A socket that a worker is to accept from.
+#[derive(Debug)]
+pub(super) struct Opening {
+    /// Which of the node's listeners it is.
+    pub(super) number: u64,
+    /// Its flags.
+    pub(super) settings: ListenerSettings,
+    /// The socket.
+    pub(super) socket: TcpListener,
+}
+
 /// Starts a worker on a thread of its own.
 pub(super) fn spawn(
     node: &Arc<Node>,
     number: usize,
-    sockets: Vec<(ListenerSettings, TcpListener)>,
+    sockets: Vec<Opening>,
 ) -> io::Result<(UnboundedSender<Command>, JoinHandle<()>)> {
     let (sender, receiver) = unbounded_channel();
     let runtime = Builder::new_current_thread()
@@ -59,7 +89,7 @@ pub(super) fn spawn(
 async fn live(
     node: Arc<Node>,
     number: usize,
-    sockets: Vec<(ListenerSettings, TcpListener)>,
+    sockets: Vec<Opening>,
     mut commands: UnboundedReceiver<Command>,
 ) {
     let worker = Worker::new(&node, number);
@@ -69,33 +99,71 @@ async fn live(
     if number == 0 {
         tokio::task::spawn_local(balancers::look_after(Rc::clone(&worker)));
     }
-    let accepting: Vec<_> = sockets
-        .into_iter()
-        .map(|(settings, socket)| {
-            tokio::task::spawn_local(listener::accept(
-                socket,
-                Rc::new(settings),
-                Rc::clone(&worker),
-            ))
-        })
-        .collect();
+    let mut doors = Doors::default();
+    doors.open(sockets, &worker);
     let grace = loop {
         match commands.recv().await {
             Some(Command::Refresh) => drop(worker.snapshot()),
             Some(Command::Explain(asked)) => {
                 tokio::task::spawn_local(explain::answer(Rc::clone(&worker), asked));
             }
+            Some(Command::Adopt(adoption)) => doors.adopt(*adoption, &worker),
             Some(Command::Stop { grace }) => break grace,
             None => break Duration::ZERO,
         }
     };
     worker.drain();
     let finished = async {
-        for task in accepting {
+        for (_, task) in doors.0 {
             // A panic of the accepting task has been printed; the stop goes on.
             let _panicked = task.await;
         }
         worker.emptied().await;
     };
     let _cut = tokio::time::timeout(grace, finished).await;
+}
+
+/// The open listeners of one worker, each with the task that accepts.
+#[derive(Default)]
+struct Doors(Vec<(Rc<Door>, JoinTask)>);
+
+type JoinTask = tokio::task::JoinHandle<()>;
+
+impl Doors {
+    fn open(&mut self, openings: Vec<Opening>, worker: &Rc<Worker>) {
+        for opening in openings {
+            match Door::open(opening.number, opening.settings, opening.socket) {
+                Ok(door) => {
+                    let accepting = listener::accept(Rc::clone(&door), Rc::clone(worker));
+                    self.0.push((door, tokio::task::spawn_local(accepting)));
+                }
+                Err(_) => worker.recorder.count(Counter::InvariantBroken, 1),
+            }
+        }
+    }
+
+    // What is new is there before what is old goes.
+    fn adopt(&mut self, adoption: Adoption, worker: &Rc<Worker>) {
+        worker.adopt(&adoption.settings);
+        self.open(adoption.opened, worker);
+        for (number, settings) in &adoption.changed {
+            for (door, _) in self.0.iter().filter(|(door, _)| door.number == *number) {
+                door.change(settings);
+            }
+        }
+        let is_closed = |door: &Door| adoption.closed.contains(&door.number);
+        let (closed, kept) = std::mem::take(&mut self.0)
+            .into_iter()
+            .partition::<Vec<_>, _>(|(door, _)| is_closed(door));
+        self.0 = kept;
+        tokio::task::spawn_local(async move {
+            for (door, task) in closed {
+                door.close();
+                drop(door);
+                let _panicked = task.await;
+            }
+            // Nobody may be waiting any more.
+            let _sent = adoption.done.send(());
+        });
+    }
 }

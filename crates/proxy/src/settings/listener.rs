@@ -9,7 +9,7 @@ const KEEPALIVE_SECONDS_MAX: u32 = 32_767;
 const KEEPALIVE_PROBES_MAX: u32 = 127;
 
 /// One address to listen on.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -50,7 +50,7 @@ pub struct ListenerSettings {
 }
 
 /// Keepalive probes of connections; what is not told is as the system has it.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Keepalive {
     /// Silence before the first probe.

@@ -40,7 +40,7 @@ pub(super) async fn begin(
     session: &mut Session,
     timer: &Timer,
 ) -> Option<Client> {
-    let head_ms = session.worker.settings.start.limits.head_timeout_ms;
+    let head_ms = session.worker.settings().start.limits.head_timeout_ms;
     if listener.proxy_protocol {
         let read = pin!(proxy_protocol::read(&stream));
         let read = timer.within(head_ms, read).await;
@@ -74,7 +74,8 @@ pub(super) async fn begin(
         return Some(Client::Passed(stream));
     }
     let worker = std::rc::Rc::clone(&session.worker);
-    let handshake = pin!(worker.node.downstream_tls.accept_stream(stream));
+    let server = worker.node.downstream_tls.load_full();
+    let handshake = pin!(server.accept_stream(stream));
     let Ok(Ok((stream, tls))) = timer.within(head_ms, handshake).await else {
         unread(session);
         return None;

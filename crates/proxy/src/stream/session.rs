@@ -34,7 +34,7 @@ impl Session {
         worker.touch(&mut x);
         x.times.started_us = x.now_us;
         x.times.started_wall_us = x.wall_us;
-        x.client = client(info, &worker.settings);
+        x.client = client(info, &worker.settings());
         // Until it is known better.
         x.response.status = stream::NOT_SERVED;
         x.response.source = Source::Kong;
@@ -48,7 +48,7 @@ impl Session {
 
     /// A PROXY header has told who the client is.
     pub(super) fn tell_client(&mut self, info: &ConnInfo) {
-        self.x.client = client(info, &self.worker.settings);
+        self.x.client = client(info, &self.worker.settings());
     }
 
     /// Finds the route and runs the plugins that decide who may pass; none: the stream is closed.

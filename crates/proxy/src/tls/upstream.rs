@@ -66,7 +66,7 @@ struct Key {
 /// The client configurations of one worker.
 #[derive(Debug)]
 pub struct UpstreamConfigs {
-    settings: Arc<Settings>,
+    settings: RefCell<Arc<Settings>>,
     provider: Arc<CryptoProvider>,
     // Of one snapshot, known by its address; a worker that takes another one clears this first.
     by_service: RefCell<(usize, ByService)>,
@@ -80,7 +80,7 @@ impl UpstreamConfigs {
     pub fn new(settings: Arc<Settings>) -> Self {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         Self {
-            settings,
+            settings: RefCell::new(settings),
             provider,
             by_service: RefCell::default(),
             by_key: RefCell::default(),
@@ -107,6 +107,17 @@ impl UpstreamConfigs {
         };
         self.by_service.borrow_mut().1.insert(index, made.clone());
         made
+    }
+
+    /// Other settings are in force: whom to trust and what to show is asked anew for new connections.
+    pub fn adopt(&self, settings: &Arc<Settings>) {
+        let before = self.settings.replace(Arc::clone(settings));
+        if before.start.trusted_certificates != settings.start.trusted_certificates
+            || before.start.client_certificate != settings.start.client_certificate
+        {
+            *self.by_service.borrow_mut() = (0, AHashMap::new());
+            self.by_key.borrow_mut().clear();
+        }
     }
 
     /// Another snapshot is in force: indices mean other services now. What no service of it asks for goes later.
@@ -148,7 +159,7 @@ impl UpstreamConfigs {
         let client = service.client_certificate.as_ref().or(client);
         let named = service.ca_certificates.as_deref().unwrap_or_default();
         // Unset verifies only where authorities are configured for the service.
-        let is_asked_for = entry.is_grpc && self.settings.start.grpcs_tls_verify;
+        let is_asked_for = entry.is_grpc && self.settings.borrow().start.grpcs_tls_verify;
         let is_verified = service
             .tls_verify
             .unwrap_or(is_asked_for || !named.is_empty());
@@ -193,7 +204,7 @@ impl UpstreamConfigs {
         let damaged = |error: IdentityError| UpstreamTlsError::Certificate(error.to_string());
         let failed = |error: Error| UpstreamTlsError::Certificate(error.to_string());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
-            .with_protocol_versions(&self.settings.tls_versions)
+            .with_protocol_versions(&self.settings.borrow().tls_versions)
             .map_err(failed)?
             .dangerous()
             .with_custom_certificate_verifier(self.verifier(key)?);
@@ -201,7 +212,7 @@ impl UpstreamConfigs {
             Some((cert, private)) => Some(Arc::new(
                 Identity::from_pem(cert, private).map_err(damaged)?,
             )),
-            None => self.settings.client_identity.clone(),
+            None => self.settings.borrow().client_identity.clone(),
         };
         let mut config = match identity {
             Some(identity) => builder.with_client_cert_resolver(Arc::new(OneIdentity(identity))),
@@ -223,7 +234,8 @@ impl UpstreamConfigs {
         };
         let damaged = |error: IdentityError| UpstreamTlsError::Certificate(error.to_string());
         let roots = if authorities.is_empty() {
-            let trusted = self.settings.start.trusted_certificates.as_deref();
+            let settings = self.settings.borrow();
+            let trusted = settings.start.trusted_certificates.as_deref();
             roots_of(trusted.ok_or(UpstreamTlsError::NothingTrusted)?).map_err(damaged)?
         } else {
             roots_of(&authorities.join("\n")).map_err(damaged)?

@@ -186,7 +186,7 @@ async fn resolve(
     within: Duration,
     is_first: bool,
 ) -> Vec<Addresses> {
-    let dns = &worker.dns;
+    let dns = &worker.dns();
     let mut waiting: Vec<Option<Pin<Box<_>>>> = entry
         .targets
         .iter()
@@ -239,7 +239,7 @@ fn build(worker: &Worker, entry: &UpstreamEntry, addresses: Vec<Addresses>, now_
     }
     Built {
         balancer: Balancer::build(peers, &entry.policy, worker.random())
-            .with_slow_rule(worker.settings.slow_rule),
+            .with_slow_rule(worker.settings().slow_rule),
         addresses,
         checked_ms: Cell::new(now_ms),
         is_being_checked: Cell::new(false),

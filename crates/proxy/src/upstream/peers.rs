@@ -270,7 +270,7 @@ pub(crate) async fn by_name(
     ask: &Ask<'_>,
     within: Duration,
 ) -> Result<(IpAddr, u16), NoDestination> {
-    let found = worker.dns.lookup(host, within).await;
+    let found = worker.dns().lookup(host, within).await;
     let found = found.map_err(|error| NoDestination::Name {
         host: host.into(),
         error,

@@ -1,6 +1,6 @@
 //! Idle connections to upstreams, per worker. A connection comes back only after its response has ended, and goes out
 //! again only if nothing was heard of it meanwhile.
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::task::{Context, Waker};
 
@@ -38,7 +38,7 @@ struct Idle {
 /// A worker's idle connections.
 #[derive(Debug)]
 pub struct Pool {
-    settings: KeepaliveSettings,
+    settings: Cell<KeepaliveSettings>,
     idle: RefCell<AHashMap<PoolKey, Vec<Idle>>>,
 }
 
@@ -46,9 +46,14 @@ impl Pool {
     /// An empty one.
     pub fn new(settings: KeepaliveSettings) -> Self {
         Self {
-            settings,
+            settings: Cell::new(settings),
             idle: RefCell::default(),
         }
+    }
+
+    /// Keeps connections by other settings from now on.
+    pub fn adopt(&self, settings: KeepaliveSettings) {
+        self.settings.set(settings);
     }
 
     /// The connection that became idle last, if one lives.
@@ -78,7 +83,7 @@ impl Pool {
             pool_size,
             max_requests,
             ..
-        } = self.settings;
+        } = self.settings.get();
         let is_worn = max_requests != 0 && connection.served >= max_requests;
         if pool_size == 0 || is_worn || !connection.buffer.is_empty() {
             return;
@@ -121,7 +126,7 @@ impl Pool {
     }
 
     fn is_too_old(&self, since_ms: u64, now_ms: u64) -> bool {
-        let most_ms = self.settings.idle_timeout_s.saturating_mul(1_000);
+        let most_ms = self.settings.get().idle_timeout_s.saturating_mul(1_000);
         most_ms != 0 && now_ms.saturating_sub(since_ms) >= most_ms
     }
 }

@@ -1,0 +1,222 @@
+"""A node that reads its settings again under load: listeners, certificates and limits change, no request is lost."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import signal
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from tests.certificates import Leaf
+from tests.integration.installation import Client, Upstream, eventually, free_ports, run_twinplane
+
+RELOADS = 5
+
+
+class Node:
+    """A node with a declarative file and a conf file that tests write anew."""
+
+    def __init__(self, directory: Path, upstream: int) -> None:
+        self.directory, self.conf = directory, directory / "kong.conf"
+        self.plain, self.secure, self.spare, self.other, status = free_ports(5)
+        self.status = Client(status)
+        service = {"name": "s", "url": f"http://127.0.0.1:{upstream}", "routes": [{"name": "r", "paths": ["/"]}]}
+        (directory / "kong.json").write_text(json.dumps({"_format_version": "3.0", "services": [service]}))
+        self.settings: dict[str, object] = {
+            "role": "traditional",
+            "prefix": directory / "prefix",
+            "declarative_config": directory / "kong.json",
+            "status_listen": f"127.0.0.1:{status}",
+            "nginx_worker_processes": 2,
+        }
+        self.certify("one")
+        self.write(proxy_listen=self.listens())
+        self.process = run_twinplane("data-plane", "-c", str(self.conf))
+
+    def listens(self, *more: int, http2: str = "") -> str:
+        extra = "".join(f", 127.0.0.1:{port}" for port in more)
+        return f"127.0.0.1:{self.plain}, 127.0.0.1:{self.secure} ssl {http2}{extra}"
+
+    def certify(self, name: str) -> None:
+        leaf = Leaf.self_signed(name)
+        for kind, text in (("crt", leaf.certificate), ("key", leaf.key)):
+            (self.directory / f"{name}.{kind}").write_text(text)
+        self.settings["ssl_cert"] = self.directory / f"{name}.crt"
+        self.settings["ssl_cert_key"] = self.directory / f"{name}.key"
+
+    def write(self, **changed: object) -> None:
+        self.settings |= changed
+        self.conf.write_text("".join(f"{name} = {value}\n" for name, value in self.settings.items()))
+
+    def reload(self) -> None:
+        self.process.send_signal(signal.SIGHUP)
+
+    def common_name(self) -> str:
+        """Whose certificate the TLS port shows."""
+        pem = ssl.get_server_certificate(("127.0.0.1", self.secure), timeout=20)
+
+        subject = x509.load_pem_x509_certificate(pem.encode()).subject
+        return str(subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value)
+
+    def ended(self) -> str:
+        self.process.terminate()
+        output = self.process.communicate(timeout=60)[0].decode()
+        assert self.process.returncode == 0, output
+        return output
+
+
+@contextmanager
+def running(directory: Path) -> Iterator[Node]:
+    with Upstream() as upstream:
+        node = Node(directory, upstream.port)
+        try:
+            eventually(lambda: node.status("GET", "/status/ready").status == 200, seconds=60)
+            yield node
+        finally:
+            if node.process.poll() is None:
+                node.process.kill()
+            node.process.communicate()
+
+
+def _plain(port: int) -> http.client.HTTPConnection:
+    return http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+
+
+def _secure(port: int) -> http.client.HTTPConnection:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return http.client.HTTPSConnection("127.0.0.1", port, timeout=30, context=context)
+
+
+class Load:
+    """Callers without pause: some keep their connection, some take a new one for each request."""
+
+    def __init__(self, callers: list[tuple[Callable[[int], http.client.HTTPConnection], int, bool]]) -> None:
+        self.asked, self.failures = 0, list[str]()
+        self._lock, self._done = threading.Lock(), threading.Event()
+        self._threads = [threading.Thread(target=self._call, args=caller) for caller in callers]
+        for thread in self._threads:
+            thread.start()
+
+    def _call(self, connect: Callable[[int], http.client.HTTPConnection], port: int, keeps: bool) -> None:
+        connection = connect(port)
+        while not self._done.is_set():
+            try:
+                connection.request("GET", "/", headers={} if keeps else {"Connection": "close"})
+                answer = connection.getresponse()
+                answer.read()
+                problem = "" if answer.status == 200 else str(answer.status)
+            except (OSError, http.client.HTTPException) as error:
+                problem = repr(error)
+                connection.close()
+            with self._lock:
+                self.asked += 1
+                if problem:
+                    self.failures.append(problem)
+        connection.close()
+
+    def ended(self) -> list[str]:
+        self._done.set()
+        for thread in self._threads:
+            thread.join(60)
+        return self.failures
+
+
+def _answers(port: int) -> bool:
+    return Client(port)("GET", "/").status == 200
+
+
+def _is_closed(port: int) -> bool:
+    try:
+        Client(port)("GET", "/")
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def test_five_reloads_under_load_lose_no_request(tmp_path: Path) -> None:
+    with running(tmp_path) as node:
+        callers = [(_plain, node.plain, True), (_plain, node.plain, False)]
+        load = Load([*callers, (_secure, node.secure, True), (_secure, node.secure, False)])
+        for number in range(RELOADS):
+            port, before = (node.spare, node.other) if number % 2 == 0 else (node.other, node.spare)
+            node.certify(f"c{number}")
+            node.write(
+                proxy_listen=node.listens(port, http2="http2" if number % 2 else ""),
+                headers="off" if number % 2 else "server_tokens",
+                ssl_protocols="TLSv1.3" if number % 2 else "TLSv1.2 TLSv1.3",
+                nginx_http_client_max_body_size=f"{number + 1}k",
+            )
+            asked = load.asked
+            node.reload()
+            eventually(lambda port=port: _answers(port), seconds=60)
+            eventually(lambda before=before: _is_closed(before), seconds=60)
+            eventually(lambda number=number: node.common_name() == f"c{number}", seconds=60)
+            eventually(lambda asked=asked: load.asked > asked + 20, seconds=60)
+        assert load.ended() == []
+        body = b"x" * (RELOADS * 1024)
+        assert Client(node.plain)("POST", "/", body).status == 200
+        assert Client(node.plain)("POST", "/", body + b"x").status == 413
+        output = node.ended()
+    assert output.count("listeners_changed") == RELOADS
+    assert output.count("settings_reread") == RELOADS
+    assert "settings_refused" not in output
+
+
+def test_a_wrong_file_changes_nothing_and_all_of_it_is_told(tmp_path: Path) -> None:
+    with running(tmp_path) as node, socket.create_server(("127.0.0.1", 0)) as held:
+        right, taken = dict(node.settings), held.getsockname()[1]
+        wrong: list[tuple[dict[str, object], list[str]]] = [
+            ({"proxy_listen": "nowhere", "log_level": "loud"}, ["proxy_listen: ", "log_level: "]),
+            ({"proxy_listen": node.listens(node.spare), "ssl_cert": "/none"}, ["/none: cannot be read"]),
+            # The one that is free is taken back where another one is not.
+            ({"proxy_listen": node.listens(node.spare, taken)}, ["the port is in use"]),
+        ]
+        for changed, told in wrong:
+            node.settings = dict(right)
+            node.write(headers="off", **changed)
+            node.reload()
+
+            def is_told(told: list[str] = told) -> bool:
+                found = node.status("GET", "/status").json()["conditions"]
+                texts = [each["message"] for each in found if each["code"] == "settings_refused"]
+                return any(all(part in text for part in told) for text in texts)
+
+            eventually(is_told, seconds=60)
+            assert _is_closed(node.spare)
+            assert "Via" in Client(node.plain)("GET", "/").headers
+        node.settings = dict(right)
+        node.write(proxy_listen=node.listens(node.other), nginx_worker_processes=1, router_flavor="expressions")
+        node.reload()
+        eventually(lambda: _answers(node.other), seconds=60)
+        eventually(lambda: node.status("GET", "/status").json()["conditions"] == [], seconds=60)
+        output = node.ended()
+    needed = [line.rsplit("=", 1)[1] for line in output.splitlines() if "setting_needs_restart" in line]
+    assert needed == ["nginx_worker_processes", "router_flavor"]
+
+
+@pytest.mark.parametrize("is_wrong", [False, True], ids=["right", "wrong"])
+def test_the_command_reloads_the_node_of_a_prefix(tmp_path: Path, is_wrong: bool) -> None:
+    with running(tmp_path) as node:
+        listens = "nowhere" if is_wrong else node.listens(node.spare)
+        node.write(proxy_listen=listens)
+        reload = run_twinplane("reload", "-c", str(node.conf))
+        told = reload.communicate(timeout=60)[0].decode()
+        if is_wrong:
+            assert reload.returncode == 2
+            assert "proxy_listen: " in told
+        else:
+            assert reload.returncode == 0, told
+            eventually(lambda: _answers(node.spare), seconds=60)
+        node.ended()
+        node.write(proxy_listen=node.listens())
+        again = run_twinplane("reload", "-c", str(node.conf))
+        assert "no node works there" in again.communicate(timeout=60)[0].decode()
+        assert again.returncode == 1
