@@ -307,6 +307,13 @@ def test_what_was_posted_outlives_the_node_and_what_is_damaged_does_not(tmp_path
         assert (node.proxy("GET", "/first").status, node.proxy("GET", "/kept").status) == (418, 404)
         issues = {issue["code"] for issue in node.admin("GET", "/config/issues").json()["data"]}
         assert issues == {"cache_damaged"}
+        # What the disk does not take is served, and told.
+        (node.prefix / "declared.json.gz.new").mkdir()
+        unkept = post(node, document("/unkept"))
+        assert (unkept.status, node.proxy("GET", "/unkept").status) == (201, 418)
+        assert "declared.json.gz" in unkept.headers["Warning"]
+        (node.prefix / "declared.json.gz.new").rmdir()
+        assert post(node, document("/first")).headers["Warning"] is None
         declared = tmp_path / "kong.json"
         declared.write_text(json.dumps(document("/file")))
         node.restart(declarative_config=declared)
