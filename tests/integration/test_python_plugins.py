@@ -167,7 +167,8 @@ def test_the_log_phase_gets_each_request_later(gw: Gateway) -> None:
 
 
 def test_configure_gets_all_configurations(gw: Gateway) -> None:
-    (config,) = seen[-1].configs
+    eventually(lambda: gw.plugin("greet").configs)  # type: ignore[attr-defined]
+    (config,) = gw.plugin("greet").configs  # type: ignore[attr-defined]
     assert (config.greeting, config.times) == ("hi", 2)
 
 

@@ -109,7 +109,8 @@ def gateway(
 
     `configuration` is a declarative document (text or mapping; `<upstream>` stands for the upstream's address), or a
     list of routes to the upstream: then each of `plugins` is attached to all of them, with its config out of `configs`.
-    `settings` are those of `kong.conf`, `environ` is what references to secrets (`{vault://env/...}`) lead to.
+    `settings` are those of `kong.conf` (a phase has 30 s unless they say otherwise), `environ` is what references to
+    secrets (`{vault://env/...}`) lead to.
     """
     enable_plugins(plugins)
     upstream = EchoUpstream()
@@ -167,6 +168,8 @@ def _running(
         "proxy_listen": "127.0.0.1:0",
         "status_listen": "127.0.0.1:0",
         "nginx_worker_processes": "1",
+        # A busy machine is no late plugin.
+        "python_plugin_timeout": "30000",
         **settings,
     }
     loaded = load_node_settings(conf, {f"KONG_{name.upper()}": value for name, value in given.items()})
