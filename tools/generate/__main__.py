@@ -5,17 +5,27 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tools.generate import bundled, compatibility, model, network, parity, plugin_configs, reference, settings
+from tools.generate import (
+    bundled,
+    compatibility,
+    model,
+    network,
+    parity,
+    plugin_configs,
+    reference,
+    setting_pages,
+    settings,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 # Folders that hold nothing but generated files.
-OWNED = ("docs/reference/entities", "docs/reference/plugins")
+OWNED = ("docs/reference/entities", "docs/reference/plugins", "docs/reference/settings")
 
 
 def main() -> int:
     """Write, or compare."""
     wanted = {page.PAGE: page.page() for page in (bundled, compatibility, model, network, parity, settings)}
-    wanted |= plugin_configs.files() | reference.files()
+    wanted |= plugin_configs.files() | reference.files() | setting_pages.files()
     stray = [
         path
         for folder in OWNED

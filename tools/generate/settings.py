@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tools.generate.setting_pages import place
+
 from twinplane.settings import CONTROL_PLANE, NODE, UP, Setting
 from twinplane.settings.join import JOIN
 
@@ -37,7 +39,9 @@ def page() -> str:
             "",
             "Lines of the form `name = value`; `proxy_listen` is also `KONG_PROXY_LISTEN`, which wins.",
             "",
-            *_table([each for each in NODE if each.acted_on], ""),
+            "Each has a section with its variable, its other names, and what a SIGHUP does about it.",
+            "",
+            *_table([each for each in NODE if each.acted_on], "", is_linked=True),
             "",
             "### Accepted and without effect",
             "",
@@ -46,19 +50,18 @@ def page() -> str:
             "",
             "| name | why |",
             "|---|---|",
-            *(f"| `{each.name}` | {each.doc} |" for each in NODE if not each.acted_on),
+            *(f"| [`{each.name}`]({place(each)}) | {each.doc} |" for each in NODE if not each.acted_on),
             "",
         ]
     )
 
 
-def _table(settings: Sequence[Setting], prefix: str) -> list[str]:
+def _table(settings: Sequence[Setting], prefix: str, *, is_linked: bool = False) -> list[str]:
     rows = ["| name | value | default | meaning |", "|---|---|---|---|"]
     for setting in settings:
+        name = f"[`{setting.name}`]({place(setting)})" if is_linked else f"`{prefix}{setting.name}`"
         kind = setting.kind.name.replace("|", " \\| ")
-        rows.append(
-            f"| `{prefix}{setting.name}` | {kind} | {_code(setting.default)} | {setting.doc}{_aliases(setting)} |"
-        )
+        rows.append(f"| {name} | {kind} | {_code(setting.default)} | {setting.doc}{_aliases(setting)} |")
     return rows
 
 
