@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import socket
 import threading
@@ -215,6 +216,37 @@ def test_an_upstream_that_breaks_off_is_an_error() -> None:
         assert (cut.status, cut.header("X-Length")) == (502, None)
         eventually(lambda: running.metric("twinplane_python_plugin_threads_busy") == 0)
     server.socket.close()
+
+
+def test_an_agreed_upgrade_passes_by() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening, contextlib.ExitStack() as stack:
+
+        def serve() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(65_536)
+                connection.sendall(
+                    b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+                )
+                connection.sendall(connection.recv(65_536).upper())
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        stack.callback(thread.join)
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        route = {"name": "r", "paths": ["/"]}
+        document = {"_format_version": "3.0", "services": [{"name": "s", "url": url, "routes": [route]}]}
+        running = stack.enter_context(gateway({**document, "plugins": [{"name": "whole"}]}, plugins=[Whole]))
+        with socket.create_connection(("127.0.0.1", running.port), timeout=60) as client:
+            client.sendall(b"GET /upper HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
+            head = b""
+            while b"\r\n\r\n" not in head:
+                head += client.recv(65_536)
+            assert head.startswith(b"HTTP/1.1 101")
+            client.sendall(b"hello")
+            assert client.recv(65_536) == b"HELLO"
+        assert running.metric(CALLS, phase="response") == 0
+        assert running.metric(CALLS, phase="access", result="continued") == 1
 
 
 def test_response_beside_the_filters_that_it_replaces_is_refused() -> None:

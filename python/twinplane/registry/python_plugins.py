@@ -149,13 +149,17 @@ def told(error: BaseException) -> str:
 
 def _load(entry: EntryPoint, *, lua_style: bool) -> type[Plugin[Any]]:
     lend_modules()
-    found = entry.load()
+    return class_of(entry.load(), entry.name, entry.value, lua_style=lua_style)
+
+
+def class_of(found: Any, name: str, reference: str, *, lua_style: bool = True) -> type[Plugin[Any]]:
+    """The plugin that an entry point leads to: a class of ours or of Kong, or a module with one. Raises TypeError."""
     if isinstance(found, ModuleType):
-        return plugin_in(found, entry.name, lua_style=lua_style)
+        return plugin_in(found, name, lua_style=lua_style)
     if is_kong_plugin(found):
-        return adapted(entry.name, sys.modules[found.__module__], found, lua_style=lua_style)
+        return adapted(name, sys.modules[found.__module__], found, lua_style=lua_style)
     if not (isinstance(found, type) and issubclass(found, Plugin)):
-        raise TypeError(f"{entry.value} is no class derived from twinplane.pdk.Plugin")
-    if getattr(found, "name", None) != entry.name:
-        raise TypeError(f"{entry.value} calls itself {getattr(found, 'name', None)!r}")
+        raise TypeError(f"{reference} is no class derived from twinplane.pdk.Plugin")
+    if getattr(found, "name", None) != name:
+        raise TypeError(f"{reference} calls itself {getattr(found, 'name', None)!r}")
     return found

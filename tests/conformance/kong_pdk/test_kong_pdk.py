@@ -17,6 +17,7 @@ pytest.importorskip("twinplane._dataplane", reason="the core is not built")
 
 from tests.integration.installation import eventually
 
+from twinplane.cli.plugin.folder import PluginFolder
 from twinplane.pdk.kong import CALLS
 from twinplane.registry import PluginsUnusable, disable_plugins, enable_plugins, find_plugins, plugin_type
 from twinplane.testing import Gateway, GatewayRefused, gateway
@@ -210,6 +211,25 @@ def test_a_process_says_what_it_cannot_load(tmp_path: Path) -> None:
     assert checked.returncode != 0
     said = f"cannot be loaded: SyntaxError: invalid syntax ({tmp_path}/broken.py, line 1)"
     assert said in checked.stderr
+
+
+def test_the_folder_that_it_is_written_in_is_served_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "folder_teller.py").write_text((PLUGINS / "tell-and-guard.py").read_text(encoding="utf-8"))
+    (tmp_path / "pyproject.toml").write_text(
+        '[project.entry-points."twinplane.plugins"]\nfolder-teller = "folder_teller"\n'
+    )
+    before = list(sys.path)
+    try:
+        folder = PluginFolder(tmp_path)
+        with gateway([{"paths": ["/"]}], plugins=folder.load()) as running:
+            assert running.get("/").header("x-hello-from-python").startswith("Python says hello")
+            code = tmp_path / "folder_teller.py"
+            code.write_text(code.read_text().replace("Python says", "Python now says"))
+            assert running.reload(*folder.load())
+            assert running.get("/").header("x-hello-from-python").startswith("Python now says hello")
+    finally:
+        sys.path[:] = before
+        sys.modules.pop("folder_teller", None)
 
 
 def test_a_plugin_of_this_gateway_may_lie_in_the_directory(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 
 from twinplane.cli.errors import StartError
 from twinplane.pdk import Plugin
-from twinplane.registry.python_plugins import GROUP, problems_of
+from twinplane.pdk.kong import lend_modules
+from twinplane.registry.python_plugins import GROUP, class_of, problems_of, told
 
 State = frozenset[tuple[str, int, int]]
 
@@ -30,17 +31,17 @@ class PluginFolder:
     def load(self) -> list[type[Plugin[Any]]]:
         """The classes, imported anew. Raises StartError with everything that is wrong."""
         self._forget()
+        lend_modules()
         importlib.invalidate_caches()
         found: list[type[Plugin[Any]]] = []
         problems: list[str] = []
         for name, reference in self.entries.items():
             module, _, attribute = reference.partition(":")
             try:
-                loaded = getattr(importlib.import_module(module), attribute)
-                if not (isinstance(loaded, type) and issubclass(loaded, Plugin)):
-                    raise TypeError(f"{reference} is no class derived from twinplane.pdk.Plugin")
-            except Exception as error:  # whatever the code does when it is imported
-                problems.append(f"plugin '{name}' cannot be loaded: {type(error).__name__}: {error}")
+                imported = importlib.import_module(module)
+                loaded = class_of(getattr(imported, attribute) if attribute else imported, name, reference)
+            except (Exception, SystemExit) as error:  # whatever the code does when it is imported
+                problems.append(f"plugin '{name}' cannot be loaded: {told(error)}")
                 continue
             found.append(loaded)
             problems += problems_of(loaded)
