@@ -202,6 +202,22 @@ def test_a_wrong_file_changes_nothing_and_all_of_it_is_told(tmp_path: Path) -> N
     assert needed == ["nginx_worker_processes", "router_flavor"]
 
 
+def test_a_log_file_is_opened_anew_when_it_was_moved_away(tmp_path: Path) -> None:
+    with running(tmp_path) as node:
+        node.write(proxy_error_log="logs/node.log notice")
+        assert node.ended() != ""
+        node.process = run_twinplane("data-plane", "-c", str(node.conf))
+        kept, moved = tmp_path / "prefix/logs/node.log", tmp_path / "prefix/logs/node.log.1"
+        eventually(lambda: "node_started" in kept.read_text(), seconds=60)
+        for signum, told in ((signal.SIGUSR1, "logs_reopened"), (signal.SIGHUP, "settings_reread")):
+            kept.rename(moved)
+            node.process.send_signal(signum)
+            eventually(lambda told=told: told in kept.read_text(), seconds=60)
+            assert told not in moved.read_text()
+        assert node.ended() == ""
+        assert "node_stopping" in kept.read_text()
+
+
 @pytest.mark.parametrize("is_wrong", [False, True], ids=["right", "wrong"])
 def test_the_command_reloads_the_node_of_a_prefix(tmp_path: Path, is_wrong: bool) -> None:
     with running(tmp_path) as node:

@@ -12,7 +12,15 @@ from typing import IO
 
 from twinplane.cli.enabling import enabled_plugins, plugins_of
 from twinplane.cli.errors import DirectoryUnusable, LicenseRefused, StartError
-from twinplane.cli.process import allow_open_files, lock_directory, log_to_stderr, make_directory, set_log_level
+from twinplane.cli.process import (
+    allow_open_files,
+    lock_directory,
+    log_to_file,
+    log_to_stderr,
+    make_directory,
+    reopen_logs,
+    set_log_level,
+)
 from twinplane.cli.signals import stop_on_signals
 from twinplane.node.admin_part import AdminFace
 from twinplane.node.cache import ConfigCache
@@ -39,6 +47,8 @@ def run(settings: NodeSettings, *, parent_fd: int, load: Load, environ: Mapping[
     allow_open_files(settings["nginx_main_worker_rlimit_nofile"])
     prefix = prefix_of(settings)
     with _hold(prefix) or contextlib.nullcontext():
+        if settings["proxy_error_log"] is not None:
+            log_to_file(prefix / settings["proxy_error_log"])
         return asyncio.run(_serve(settings, prefix.absolute(), parent_fd, load, environ))
 
 
@@ -54,7 +64,7 @@ def _hold(prefix: Path) -> IO[str] | None:
 
 async def _serve(settings: NodeSettings, prefix: Path, parent_fd: int, load: Load, environ: Mapping[str, str]) -> int:
     wanted = asyncio.Event()
-    stop = stop_on_signals(parent_fd, reload=wanted.set)
+    stop = stop_on_signals(parent_fd, reload=wanted.set, reopen=reopen_logs)
     try:
         plugins = enabled_plugins(*plugins_of(settings))
         declared = await asyncio.to_thread(_declared, settings, prefix)
@@ -98,6 +108,7 @@ async def _reread(node: Node, load: Load) -> None:
         return
     node.conditions.clear(SETTINGS_REFUSED)
     set_log_level(found["log_level"])
+    reopen_logs()
     if not await _declare_again(node):
         return
     log.info("settings_reread path=%s", found.path)

@@ -43,6 +43,43 @@ def log_to_stderr(level: str) -> None:
         logging.getLogger(noisy).setLevel("WARNING")
 
 
+def log_to_file(path: Path) -> None:
+    """Send log lines of this process to a file from now on, which log rotation may move away. Raises StartError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handler = _LogFile(path, encoding="utf-8")
+    except OSError as error:
+        raise StartError(f"{path}: cannot be written: {error.strerror}") from error
+    handler.setFormatter(_LineFormatter())
+    logging.getLogger().handlers[:] = [handler]
+
+
+def reopen_logs() -> bool:
+    """Go on in files of the same names, where others were moved away. False where the log is no file."""
+    files = [handler for handler in logging.getLogger().handlers if isinstance(handler, _LogFile)]
+    for handler in files:
+        handler.reopen()
+    return bool(files)
+
+
+class _LogFile(logging.FileHandler):
+    """A log file that is opened anew when it is asked for."""
+
+    def reopen(self) -> None:
+        """Go on in a new file; where there can be none, in the old one."""
+        with self.lock or contextlib.nullcontext():
+            try:
+                opened = self._open()
+            except OSError as error:
+                problem: OSError | None = error
+            else:
+                problem, before, self.stream = None, self.stream, opened
+                if before is not None:
+                    before.close()
+        if problem is not None:
+            logging.getLogger("process").error("log_not_reopened detail=%s", problem)
+
+
 def set_log_level(level: str) -> None:
     """Log from `level` up from now on."""
     logging.getLogger().setLevel(_LEVELS[level])

@@ -42,10 +42,13 @@ class Stop:
         await self._asked.wait()
 
 
-def stop_on_signals(parent_fd: int = -1, *, reload: Callable[[], None] | None = None) -> Stop:
+def stop_on_signals(
+    parent_fd: int = -1, *, reload: Callable[[], None] | None = None, reopen: Callable[[], bool] = lambda: False
+) -> Stop:
     """What signals ask of this process from now on, and the end of the one that holds the other end of `parent_fd`.
 
     `reload` is called at SIGHUP; without one SIGHUP stops the process, as the end of its terminal should.
+    `reopen` opens log files anew at SIGUSR1; false where there are none.
     """
     stop = Stop()
     loop = asyncio.get_running_loop()
@@ -56,8 +59,8 @@ def stop_on_signals(parent_fd: int = -1, *, reload: Callable[[], None] | None = 
     elif signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         # Ignored from the start is what `nohup` asks for.
         loop.add_signal_handler(signal.SIGHUP, _stop_or_end, stop, signal.SIGHUP)
-    # Log rotation sends it to have files opened anew; there are none, and it must not end the process.
-    loop.add_signal_handler(signal.SIGUSR1, log.info, "signal_without_effect name=SIGUSR1")
+    # Log rotation sends it. Where there is no file it must not end the process all the same.
+    loop.add_signal_handler(signal.SIGUSR1, _reopen, reopen)
     if parent_fd >= 0:
 
         def parent_ended() -> None:
@@ -67,6 +70,13 @@ def stop_on_signals(parent_fd: int = -1, *, reload: Callable[[], None] | None = 
 
         loop.add_reader(parent_fd, parent_ended)
     return stop
+
+
+def _reopen(reopen: Callable[[], bool]) -> None:
+    if reopen():
+        log.info("logs_reopened")
+    else:
+        log.info("signal_without_effect name=SIGUSR1")
 
 
 def _stop_or_end(stop: Stop, signum: signal.Signals) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 IN_KONG: Mapping[str, str] = {
     "prefix": "`/usr/local/kong` whoever starts it.",
+    "proxy_error_log": "`logs/error.log` below the prefix; a level may follow, which is ignored here: see `log_level`.",
     "role": "`traditional` by default, with a database.",
     "database": "`postgres` by default.",
     "status_listen": "Speaks HTTP/2 too.",

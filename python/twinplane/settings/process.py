@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twinplane.settings.setting import LIST, PATH, SWITCH, TEXT, WORKERS, Setting, one_of
+from twinplane.settings.setting import LIST, LOG_PLACE, PATH, SWITCH, TEXT, WORKERS, Setting, one_of
 
 PROCESS: tuple[Setting, ...] = (
     Setting(
@@ -13,6 +13,13 @@ PROCESS: tuple[Setting, ...] = (
         one_of("debug", "info", "notice", "warn", "error", "crit", "alert", "emerg"),
         "notice",
         "Least severe level that is logged.",
+    ),
+    Setting(
+        "proxy_error_log",
+        LOG_PLACE,
+        "/dev/stderr",
+        "Where the log of the node goes: /dev/stderr, or a file, below the prefix unless its path is absolute. SIGUSR1 "
+        "and SIGHUP open the file anew.",
     ),
     Setting(
         "role",

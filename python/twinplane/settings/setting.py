@@ -224,6 +224,14 @@ def _read_workers(text: str) -> int | None:
     return integer(1, 256).read(text)
 
 
+def _read_log_place(text: str) -> Path | None:
+    # A level may follow, as nginx has it; here it is that of the whole process.
+    place, *more = text.split()
+    if len(more) > 1 or place == "off" or place.startswith("syslog:"):
+        raise ValueError(f"expected /dev/stderr or a file, got '{text}'")
+    return None if place == "/dev/stderr" else Path(place)
+
+
 def _read_seconds(text: str) -> int:
     return duration(0, 86_400_000).read(text) // 1000
 
@@ -240,6 +248,7 @@ PORT: Kind[int] = integer(0, 65535)
 PORT_OR_OFF: Kind[int | None] = Kind("port|off", _read_port_or_off)
 LISTEN_OR_OFF: Kind[tuple[str, int] | None] = Kind("address:port|off", _read_listen_or_off)
 DOMAIN: Kind[str] = Kind("domain", _read_domain)
+LOG_PLACE: Kind[Path | None] = Kind("/dev/stderr or path", _read_log_place)
 SECONDS: Kind[int] = Kind("seconds, or time 0..1d", _read_seconds)
 WORKERS: Kind[int | None] = Kind("auto|integer 1..256", _read_workers)
 
