@@ -67,7 +67,7 @@ def declared(port: int, *, protocol: str = "grpc", **service: Any) -> dict[str, 
                 [{"name": "request-termination", "config": {"status_code": 503, "message": "closed for today"}}],
             ),
             entry("secure", protocols=("grpcs",)),
-            entry("impatient", read_timeout=300, retries=0),
+            entry("impatient", read_timeout=1_500, retries=0),
             entry("absent", port=1, retries=0),
         ],
         "consumers": [{"username": "alice", "keyauth_credentials": [{"key": KEY}]}],
@@ -203,7 +203,7 @@ def test_a_call_that_is_given_up_before_an_answer_ends_at_the_server(gateway: Ga
 
 
 def test_a_deadline_reaches_the_server(gateway: Gateway) -> None:
-    error = refusal(lambda: gateway.stub.sleep(b"x", timeout=0.2))
+    error = refusal(lambda: gateway.stub.sleep(b"x", timeout=1.0))
     assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     assert gateway.server.call("Sleep").cancelled.wait(WAIT_S)
 

@@ -100,7 +100,7 @@ def gateway() -> Iterator[Gateway]:
                     "guarded",
                     [{"name": "key-auth"}, {"name": "rate-limiting", "config": {"minute": 1, "policy": "local"}}],
                 ),
-                entry("short", [], read_timeout=300),
+                entry("short", [], read_timeout=1_500),
             ],
             "consumers": [{"username": "alice", "keyauth_credentials": [{"key": KEY}]}],
         }

@@ -14,6 +14,8 @@ use crate::{connection, h2, proxy_protocol};
 
 /// Start of a connection that speaks HTTP/2 without having agreed on it.
 const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// So much is looked at to tell.
+const START_BYTES: usize = 512;
 
 /// A connection on which HTTP can be spoken.
 struct Ready {
@@ -72,9 +74,18 @@ async fn prepare(
     } else {
         // A connection on which nothing was said yet is idle: a drain ends it.
         timer.arm_idle(head_ms);
-        let is_h2 =
-            listener.http2 && timer.unless_elapsed(pin!(starts_h2(&stream))).await == Ok(true);
-        (Stream::Plain(stream), is_h2)
+        let start = if listener.http2 {
+            let asked = timer.unless_elapsed(pin!(start_of(&stream))).await;
+            asked.unwrap_or(Start::Http1)
+        } else {
+            Start::Http1
+        };
+        if start == Start::Neither {
+            // What was not read would turn the close into a reset.
+            let _read = stream.try_read(&mut [0; START_BYTES]);
+            return None;
+        }
+        (Stream::Plain(stream), start == Start::Http2)
     };
     if worker.settings().start.edge.is_some() {
         info.identity = Some(Box::new(IdentityHeaders::of(&info)));
@@ -86,16 +97,70 @@ async fn prepare(
     })
 }
 
-/// Whether the first bytes are the preface of HTTP/2; they stay where they are.
-async fn starts_h2(stream: &TcpStream) -> bool {
-    let mut start = [0; H2_PREFACE.len()];
+/// What a connection in the clear begins with, where both versions are spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Start {
+    /// The preface of HTTP/2.
+    Http2,
+    /// Anything else that may be HTTP/1.
+    Http1,
+    /// A line that names no version of HTTP.
+    Neither,
+}
+
+/// What the first bytes are; they stay where they are.
+async fn start_of(stream: &TcpStream) -> Start {
+    let mut start = [0; START_BYTES];
     loop {
         match stream.peek(&mut start).await {
-            Ok(0) | Err(_) => return false,
-            Ok(length) if start[..length] != H2_PREFACE[..length] => return false,
-            Ok(length) if length == H2_PREFACE.len() => return true,
-            // A part of it: the socket stays readable, so waiting for it would spin.
-            Ok(_) => tokio::time::sleep(std::time::Duration::from_millis(5)).await,
+            Ok(0) | Err(_) => return Start::Http1,
+            Ok(length) => {
+                if let Some(start) = judge(&start[..length]) {
+                    return start;
+                }
+            }
+        }
+        // A part of it: the socket stays readable, so waiting for it would spin.
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}
+
+// None: more has to come. A peer that tried to speak HTTP/2 would take an answer of HTTP/1 for frames, so that what is
+// neither gets none.
+fn judge(start: &[u8]) -> Option<Start> {
+    let common = start.len().min(H2_PREFACE.len());
+    if start[..common] == H2_PREFACE[..common] {
+        return (common == H2_PREFACE.len()).then_some(Start::Http2);
+    }
+    let line = memchr::memchr(b'\n', start).map(|end| &start[..end]);
+    let is_neither = line.is_some_and(|line| memchr::memmem::find(line, b" HTTP/").is_none());
+    Some(if is_neither {
+        Start::Neither
+    } else {
+        Start::Http1
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_are_told_apart_by_their_first_line() {
+        for (start, wanted) in [
+            (
+                &b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0"[..],
+                Some(Start::Http2),
+            ),
+            (b"PRI * HTTP/2.0\r\n\r\n", None),
+            (b"P", None),
+            (b"POST /", Some(Start::Http1)),
+            (b"GET / HTTP/1.1\r\n", Some(Start::Http1)),
+            (b"PRI * HTTP/2.0\r\n\r\nXX", Some(Start::Http1)),
+            (b"INVALID CONNECTION PREFACE\r\n\r\n", Some(Start::Neither)),
+            (b"INVALID CONNECTION", Some(Start::Http1)),
+        ] {
+            assert_eq!(judge(start), wanted, "{}", String::from_utf8_lossy(start));
         }
     }
 }

@@ -83,6 +83,7 @@ impl Worker {
             h2_pool: H2Pool::new(
                 settings.start.upstream_keepalive,
                 settings.start.limits.head_bytes_max,
+                node.clock,
             ),
             balancers: Balancers::default(),
             texts: Texts::of(&settings),

@@ -35,12 +35,10 @@ pub(super) async fn attempt<C: ClientSide>(
         failure,
         is_sent: false,
     };
-    let leasing = worker.h2_pool.lease(
-        &destination.key,
-        destination.tls.as_ref(),
-        worker.recent_ms(),
-        || (worker.timers.timer(), timeouts.connect),
-    );
+    let tls = destination.tls.as_ref();
+    let leasing = worker.h2_pool.lease(&destination.key, tls, || {
+        (worker.timers.timer(), timeouts.connect)
+    });
     let leased = timer
         .within(timeouts.connect, unless_gone(client, pin!(leasing)))
         .await;
@@ -137,7 +135,7 @@ impl<C: ClientSide> Asking<'_, C> {
         {
             return Poll::Ready(Err((Refusal::Client(fault), false)));
         }
-        if self.client.is_body_ended() {
+        if self.client.is_body_ended() || self.asked.sending.is_blocked() {
             let gone = self.client.poll_gone(context);
             return gone.map(|()| Err((Refusal::Client(ClientFault::Gone), false)));
         }

@@ -92,6 +92,14 @@ impl Leg {
         }
     }
 
+    /// Whether the upstream takes nothing for now, so that the client is not listened to either.
+    pub(super) fn is_blocked(&self) -> bool {
+        match self {
+            Self::H1(_) => false,
+            Self::H2(answering) => answering.sending.is_blocked(),
+        }
+    }
+
     /// The upstream fell silent.
     pub(super) fn give_up(&self) {
         if let Self::H2(answering) = self {
@@ -108,7 +116,8 @@ impl Leg {
                     worker.pool.put(leg.connection, worker.recent_ms());
                 }
             }
-            Self::H2(mut answering) => answering.lease.ends_at(worker.recent_ms()),
+            // The stream has ended, and with it its share of the connection.
+            Self::H2(_) => {}
         }
     }
 }

@@ -178,6 +178,9 @@ impl<C: ClientSide> Relay<'_, C> {
             return match relayed.leg.poll_upload(self.client, context) {
                 Poll::Ready(Err(ClientFault::Gone)) => Poll::Ready(Stop::ClientGone),
                 Poll::Ready(Err(ClientFault::Request(_))) => Poll::Ready(Stop::Cut),
+                _ if relayed.leg.is_blocked() => {
+                    self.client.poll_gone(context).map(|()| Stop::ClientGone)
+                }
                 Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
             };
         }

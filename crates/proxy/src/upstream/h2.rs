@@ -14,6 +14,7 @@ use ahash::AHashMap;
 use bytes::Bytes;
 use tokio::sync::Notify;
 
+use crate::clock::Clock;
 use crate::settings::KeepaliveSettings;
 use crate::timers::Timer;
 use crate::tls::upstream::UpstreamTls;
@@ -41,6 +42,7 @@ pub struct NoConnection;
 pub struct H2Pool {
     settings: KeepaliveSettings,
     head_bytes_max: u32,
+    clock: Clock,
     places: RefCell<AHashMap<PoolKey, Connections>>,
 }
 
@@ -75,7 +77,6 @@ pub struct Lease {
     pool: Rc<H2Pool>,
     key: PoolKey,
     shared: Rc<Shared>,
-    now_ms: u64,
 }
 
 impl Lease {
@@ -88,11 +89,6 @@ impl Lease {
     pub fn retire(&self) {
         self.shared.is_retired.set(true);
     }
-
-    /// Tells the time, from which the connection counts as idle if this was its last stream.
-    pub fn ends_at(&mut self, now_ms: u64) {
-        self.now_ms = now_ms;
-    }
 }
 
 impl Drop for Lease {
@@ -100,7 +96,7 @@ impl Drop for Lease {
         let shared = &self.shared;
         shared.streams.set(shared.streams.get() - 1);
         if shared.streams.get() == 0 {
-            shared.idle_since_ms.set(self.now_ms);
+            shared.idle_since_ms.set(self.pool.clock.now_ms());
             self.pool.trim(&self.key);
         }
     }
@@ -121,10 +117,11 @@ impl Shared {
 
 impl H2Pool {
     /// An empty one. `head_bytes_max` bounds the heads of responses.
-    pub fn new(settings: KeepaliveSettings, head_bytes_max: usize) -> Rc<Self> {
+    pub fn new(settings: KeepaliveSettings, head_bytes_max: usize, clock: Clock) -> Rc<Self> {
         Rc::new(Self {
             settings,
             head_bytes_max: u32::try_from(head_bytes_max).unwrap_or(u32::MAX),
+            clock,
             places: RefCell::default(),
         })
     }
@@ -135,14 +132,13 @@ impl H2Pool {
         self: &Rc<Self>,
         key: &PoolKey,
         tls: Option<&UpstreamTls>,
-        now_ms: u64,
         timer: impl Fn() -> (Timer, u64),
     ) -> Result<Lease, NoConnection> {
         for _ in 0..ROUNDS_MAX {
-            if let Some(lease) = self.lease_open(key, now_ms) {
+            if let Some(lease) = self.lease_open(key) {
                 return Ok(lease);
             }
-            self.connecting(key, tls, now_ms, &timer).made().await?;
+            self.connecting(key, tls, &timer).made().await?;
         }
         Err(NoConnection)
     }
@@ -172,7 +168,7 @@ impl H2Pool {
         });
     }
 
-    fn lease_open(self: &Rc<Self>, key: &PoolKey, now_ms: u64) -> Option<Lease> {
+    fn lease_open(self: &Rc<Self>, key: &PoolKey) -> Option<Lease> {
         let mut places = self.places.borrow_mut();
         let place = places.get_mut(key)?;
         // A connection closes once its last stream has ended and nobody here holds it.
@@ -185,7 +181,6 @@ impl H2Pool {
             pool: Rc::clone(self),
             key: key.clone(),
             shared: Rc::clone(shared),
-            now_ms,
         })
     }
 
@@ -194,7 +189,6 @@ impl H2Pool {
         self: &Rc<Self>,
         key: &PoolKey,
         tls: Option<&UpstreamTls>,
-        now_ms: u64,
         timer: &impl Fn() -> (Timer, u64),
     ) -> Rc<Connecting> {
         let mut places = self.places.borrow_mut();
@@ -216,7 +210,7 @@ impl H2Pool {
             let opening = pin!(connect(&key, tls.as_ref()));
             let opened = timer.within(within_ms, opening).await;
             let made = match opened {
-                Ok(Ok(io)) => pool.shake_hands(io, &key, now_ms).await,
+                Ok(Ok(io)) => pool.shake_hands(io, &key).await,
                 _ => Err(NoConnection),
             };
             if let Some(place) = pool.places.borrow_mut().get_mut(&key) {
@@ -229,12 +223,7 @@ impl H2Pool {
     }
 
     // The preface is written and not waited for: a peer that speaks no HTTP/2 is found out by the first request.
-    async fn shake_hands(
-        &self,
-        io: UpstreamIo,
-        key: &PoolKey,
-        now_ms: u64,
-    ) -> Result<(), NoConnection> {
+    async fn shake_hands(&self, io: UpstreamIo, key: &PoolKey) -> Result<(), NoConnection> {
         let mut builder = Builder::new();
         builder
             .enable_push(false)
@@ -249,7 +238,7 @@ impl H2Pool {
             send,
             streams: Cell::new(0),
             served: Cell::new(0),
-            idle_since_ms: Cell::new(now_ms),
+            idle_since_ms: Cell::new(self.clock.now_ms()),
             is_retired: Rc::clone(&is_retired),
         };
         tokio::task::spawn_local(async move {

@@ -80,6 +80,11 @@ impl Sending {
         self.upload
     }
 
+    /// Whether the upstream takes nothing for now, so that the client is not listened to either.
+    pub fn is_blocked(&self) -> bool {
+        !self.waiting.is_empty() || self.upload == Upload::Refused
+    }
+
     /// Whether bytes were taken from the client that are not held anywhere else.
     pub fn has_drawn(&self) -> bool {
         self.has_drawn
