@@ -179,6 +179,8 @@ pub struct Client {
     pub listener_ip: IpAddr,
     /// Port of our listener.
     pub listener_port: u16,
+    /// Number of the connection among those of the process, and of the request on it.
+    pub serial: (u64, u64),
     /// Server name of the TLS handshake.
     pub sni: Option<Arc<str>>,
     /// Version of HTTP.
@@ -202,6 +204,7 @@ impl Default for Client {
             forwarded_scheme: Scheme::Http,
             listener_ip: nowhere,
             listener_port: 0,
+            serial: (0, 0),
             sni: None,
             http_version: HttpVersion::Http11,
             tls_version: None,

@@ -121,6 +121,7 @@ mod tests {
             listener_ip: std::net::Ipv4Addr::LOCALHOST.into(),
             listener_port: 443,
             tls: None,
+            serial: crate::conn_info::Serial::default(),
             identity: None,
             closing: std::rc::Rc::default(),
         };

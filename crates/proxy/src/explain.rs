@@ -149,6 +149,7 @@ fn exchange(worker: &Worker, question: Question) -> Exchange {
         listener_ip: question.listener_ip,
         listener_port: question.listener_port.unwrap_or(usual_port),
         tls: None,
+        serial: crate::conn_info::Serial::default(),
         identity: None,
         closing: Rc::default(),
     };

@@ -39,6 +39,7 @@ pub fn client(
         forwarded_scheme: forwarded_scheme(is_trusted, headers).unwrap_or(scheme),
         listener_ip: info.listener_ip,
         listener_port: info.listener_port,
+        serial: (0, 0),
         sni: info.tls.as_ref().and_then(|tls| tls.sni.clone()),
         http_version: version,
         tls_version: info.tls.as_ref().map(|tls| tls.version),
@@ -184,6 +185,7 @@ mod tests {
             listener_ip: IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
             listener_port: 8000,
             tls: None,
+            serial: crate::conn_info::Serial::default(),
             identity: None,
             closing: std::rc::Rc::default(),
         };

@@ -11,7 +11,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
-use crate::conn_info::ConnInfo;
+use crate::conn_info::{ConnInfo, Serial};
 use crate::recorder::Counter;
 use crate::settings::{Keepalive, ListenerSettings};
 use crate::worker::Worker;
@@ -256,6 +256,7 @@ fn take(stream: TcpStream, peer: SocketAddr, door: &Rc<Door>, worker: &Rc<Worker
         listener_ip: local.ip(),
         listener_port: local.port(),
         tls: None,
+        serial: Serial::next(),
         identity: None,
         closing: Rc::clone(&door.closing),
     };

@@ -50,6 +50,7 @@ pub fn open(worker: &Worker, info: &ConnInfo, opening: Opening) -> Exchange {
     x.times.started_us = started_us;
     x.times.started_wall_us = x.wall_us;
     x.client = forwarded::client(info, &worker.settings(), &headers, version);
+    x.client.serial = info.serial.count();
     remove_nominated(&mut headers);
     // After the client's `Connection` has had its say, so that it cannot name these away.
     if let Some(identity) = &info.identity {

@@ -25,10 +25,8 @@ enum Generator {
         node: String,
         last: AtomicU64,
     },
-    /// Address, port, process, counter and time.
-    Tracker {
-        last: AtomicU64,
-    },
+    /// Address and port of the listener, process, connection, request of the connection, and time.
+    Tracker,
 }
 
 /// The id of a request.
@@ -40,15 +38,14 @@ pub(crate) fn build(
     _: &BuildContext<'_>,
 ) -> Result<Arc<dyn Filter>, BuildError> {
     let config: Config = serde_json::from_str(config.get())?;
-    let last = AtomicU64::new(0);
     let generator = match &*config.generator {
         "uuid" => Generator::Uuid,
         "uuid#counter" => Generator::Counter {
             node: uuid::random()
                 .ok_or_else(|| BuildError::Unavailable("there is no randomness".to_owned()))?,
-            last,
+            last: AtomicU64::new(0),
         },
-        "tracker" => Generator::Tracker { last },
+        "tracker" => Generator::Tracker,
         other => {
             return Err(BuildError::Invalid(format!(
                 "config: generator '{other}' is not known"
@@ -74,13 +71,12 @@ impl Generator {
                 let number = last.fetch_add(1, Ordering::Relaxed) + 1;
                 Some(Text::from(format!("{node}#{number}")))
             }
-            Self::Tracker { last } => {
-                let number = last.fetch_add(1, Ordering::Relaxed) + 1;
+            Self::Tracker => {
                 let (seconds, millis) = (x.wall_us / 1_000_000, x.wall_us / 1_000 % 1_000);
-                let (ip, port, process) =
-                    (x.client.peer, x.client.listener_port, std::process::id());
+                let (ip, port) = (x.client.listener_ip, x.client.listener_port);
+                let (process, (connection, request)) = (std::process::id(), x.client.serial);
                 Some(Text::from(format!(
-                    "{ip}-{port}-{process}-{number}-1-{seconds}.{millis:03}"
+                    "{ip}-{port}-{process}-{connection}-{request}-{seconds}.{millis:03}"
                 )))
             }
         }
