@@ -76,7 +76,7 @@ class AdminDoor:
         keeper: ConfigKeeper,
         core: AdminCore,
         api: StatusApi,
-        settings: NodeSettings,
+        settings: Callable[[], NodeSettings],
         posted: Cache | None,
     ) -> None:
         self.node_id = node_id
@@ -109,8 +109,8 @@ class AdminDoor:
         return self._keeper.applied().issues
 
     def settings(self) -> Mapping[str, Any]:
-        """The settings, secrets masked."""
-        return self._settings.masked()
+        """The settings as they are now, secrets masked."""
+        return self._settings().masked()
 
     def status(self, unit: str, scale: str) -> tuple[int, Mapping[str, Any]]:
         """Status code and body of `/status`."""

@@ -183,7 +183,15 @@ class Node:
             await self._listen(stack, api, audit)
             if self._declared is not None:
                 posted = self._declared.posted
-                door = AdminDoor(self._id, keeper=keeper, core=core, api=api, settings=settings, posted=posted)
+                door = AdminDoor(
+                    self._id,
+                    keeper=keeper,
+                    core=core,
+                    api=api,
+                    # SIGHUP puts others in their place.
+                    settings=lambda: self._settings,
+                    posted=posted,
+                )
                 await self._admin.start(
                     stack,
                     door,
