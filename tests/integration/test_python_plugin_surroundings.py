@@ -17,6 +17,7 @@ pytest.importorskip("twinplane._dataplane", reason="the core is not built")
 from tests.certificates import Authority
 from tests.integration.installation import eventually
 
+from twinplane.node.declared import read_declared
 from twinplane.pdk import (
     Answer,
     Config,
@@ -252,6 +253,19 @@ def test_tasks_run_again_and_again_until_no_configuration_names_the_plugin() -> 
         assert plugin.runs == ended
         running.get("/logged")
         eventually(lambda: b"/log" in replacing.logged)
+
+
+def test_a_plugin_that_no_configuration_names_any_more_is_told() -> None:
+    with gateway(ROUTES, plugins=[Working]) as running:
+        plugin = working[-1]
+        eventually(lambda: plugin.told == [1])
+        nothing = read_declared(None, '_format_version: "3.0"')
+        # Other code has come meanwhile: there is nobody to tell twice.
+        for declared in (nothing, nothing):
+            asyncio.run_coroutine_threadsafe(running.node.declare(declared), running._loop).result(60)
+            running.node.plugins.replace([Working])
+        eventually(lambda: plugin.told == [1, 0])
+        assert running.get("/").status == 404
 
 
 def test_configure_that_hangs_keeps_nobody_waiting() -> None:

@@ -144,11 +144,16 @@ class PluginHost:
         """What was built is in force: threads are there for it, and each plugin is told of all its configurations."""
         if self._building:
             self._start_threads()
-        told = [self._tell(name, self._building.get(name, [])) for name in self._configured | set(self._building)]
+        # Code that was taken back meanwhile has no instance to be told.
+        known = {
+            name: found for name, found in self.instances.items() if name in self._configured | set(self._building)
+        }
+        told = {self._tell(name, found, self._building.get(name, [])): name for name, found in known.items()}
         # Those that are quick are done when the configuration is; the others take their time.
-        concurrent.futures.wait(told, self._limits.timeout_ms / _MS)
+        for late in concurrent.futures.wait(told, self._limits.timeout_ms / _MS).not_done:
+            _log.warning("python_plugin_configure_late plugin=%s", told[late])
         self._configured = set(self._building)
-        self._tasks.follow({name: self.instances[name] for name in self._configured})
+        self._tasks.follow({name: found for name, found in known.items() if name in self._configured})
 
     def attach(self, core: PluginCore) -> None:
         """The core has started."""
@@ -209,9 +214,7 @@ class PluginHost:
             self.instances[name] = found
         return found
 
-    def _tell(self, name: str, configs: Sequence[Any]) -> concurrent.futures.Future[Any]:
-        instance = self.instances[name]
-
+    def _tell(self, name: str, instance: Plugin[Any], configs: Sequence[Any]) -> concurrent.futures.Future[Any]:
         def tell() -> None:
             given = instance.configure(configs)
             if inspect.iscoroutine(given):
