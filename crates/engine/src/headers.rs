@@ -2,6 +2,7 @@
 //! Fields of a received head are spans into it (nothing is copied); edits are texts beside it. Says nothing about framing.
 use bytes::Bytes;
 
+use crate::ascii::same_name;
 use crate::router::HeaderValues;
 use crate::text::Text;
 
@@ -253,17 +254,13 @@ impl Headers {
     }
 
     fn is_named(&self, field: &Field, key: u32, name: &str) -> bool {
-        field.key == key
-            && field
-                .name
-                .bytes(&self.head)
-                .eq_ignore_ascii_case(name.as_bytes())
+        field.key == key && same_name(field.name.bytes(&self.head), name.as_bytes())
     }
 
     fn position(&self, key: u32, name: &[u8]) -> Option<usize> {
-        self.fields.iter().position(|field| {
-            field.key == key && field.name.bytes(&self.head).eq_ignore_ascii_case(name)
-        })
+        self.fields
+            .iter()
+            .position(|field| field.key == key && same_name(field.name.bytes(&self.head), name))
     }
 
     fn remove_from(&mut self, first: usize, key: u32, name: &[u8]) -> bool {
@@ -273,9 +270,8 @@ impl Headers {
         }
         let (head, mut index) = (&self.head, 0);
         self.fields.retain(|field| {
-            let keep = index < first
-                || field.key != key
-                || !field.name.bytes(head).eq_ignore_ascii_case(name);
+            let keep =
+                index < first || field.key != key || !same_name(field.name.bytes(head), name);
             index += 1;
             keep
         });

@@ -1,5 +1,6 @@
 //! Deciding: router, plugin chain, balancer, limiter, retry. Reads no clock, opens no socket.
 pub mod answer;
+pub mod ascii;
 pub mod balancer;
 pub mod build;
 pub mod chain;

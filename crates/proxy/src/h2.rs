@@ -1,6 +1,7 @@
 //! HTTP/2 with clients: one task drives the connection, one each stream. Limits are explicit and on by default; a client
 //! that breaks them loses its connection and costs nobody else anything.
 mod client;
+mod fields;
 mod guard;
 mod head;
 
@@ -22,6 +23,7 @@ use crate::h1::fault::RequestFault;
 use crate::h1::framing;
 use crate::h1::scan::HeadLimits;
 use crate::h2::client::H2Client;
+use crate::h2::fields::Turn;
 use crate::h2::guard::{Budget, Guarded};
 use crate::h2::head::Head;
 use crate::recorder::Counter;
@@ -46,6 +48,7 @@ struct Shared {
     worker: Rc<Worker>,
     budget: Rc<Budget>,
     open: Cell<usize>,
+    turn: Cell<Turn>,
     // When the last stream ended.
     ended_ms: Cell<u64>,
 }
@@ -67,6 +70,7 @@ where
         worker,
         budget,
         open: Cell::new(0),
+        turn: Cell::new(Turn::First),
         ended_ms: Cell::new(0),
     });
     let clock = shared.worker.clock;
@@ -139,9 +143,10 @@ fn accept(
         return;
     }
     let open = Open::new(shared);
-    tokio::task::spawn_local(async move {
+    // The walk of a request is some kilobytes: boxed it is written once, where a task would move it again and again.
+    tokio::task::spawn_local(Box::pin(async move {
         serve_stream(&open.0, request, respond).await;
-    });
+    }));
 }
 
 /// Counts a stream for as long as it is open.
@@ -183,7 +188,8 @@ async fn serve_stream(
     let framing = head.as_ref().map_or(Ok(Framing::None), |head| {
         framing(head, body.is_end_stream())
     });
-    let mut client = H2Client::new(worker, body, respond, head::bytes_of(&parts));
+    let turn = shared.turn.replace(Turn::Later);
+    let mut client = H2Client::new(worker, body, respond, head::bytes_of(&parts), turn);
     let timer = worker.timers.timer();
     match (head, framing) {
         (Ok(head), Ok(framing)) => {

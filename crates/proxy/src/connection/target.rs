@@ -83,10 +83,27 @@ pub(crate) fn is_host(host: &[u8]) -> bool {
         };
         return is_port && inner.strip_suffix(b"]").is_some_and(is_v6);
     }
-    // `@` and `_` stand in no name, yet are taken by real nodes (vectors/plugins, malformed/host-userinfo).
-    let is_in_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=@".contains(byte);
-    is_port && !name.is_empty() && name.iter().all(is_in_name)
+    is_port && !name.is_empty() && name.iter().all(|byte| IN_NAME[usize::from(*byte)])
 }
+
+// `@` and `_` stand in no name, yet are taken by real nodes (vectors/plugins, malformed/host-userinfo).
+const IN_NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        #[expect(clippy::cast_possible_truncation, reason = "below 128")]
+        let is_plain = (byte as u8).is_ascii_alphanumeric();
+        table[byte] = is_plain;
+        byte += 1;
+    }
+    let others = b"-._~%!$&'()*+;=@";
+    let mut at = 0;
+    while at < others.len() {
+        table[others[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
 
 /// What a head that was refused seems to ask for, for the record.
 pub(super) fn glimpse(bytes: &Bytes) -> (Text, Text) {

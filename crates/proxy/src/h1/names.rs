@@ -1,4 +1,5 @@
 //! Field names that mean something to the proxy itself, told apart by length and letters without hashing.
+use twinplane_engine::ascii::same_name;
 
 /// A field name the proxy acts on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +95,7 @@ pub fn known(name: &[u8]) -> Option<Known> {
     let named = BY_LENGTH.get(name.len())?;
     named
         .iter()
-        .find(|(known, _)| name.eq_ignore_ascii_case(known))
+        .find(|(known, _)| same_name(name, known))
         .map(|(_, known)| *known)
 }
 

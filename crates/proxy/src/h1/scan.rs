@@ -2,6 +2,7 @@
 //! nothing. Lines end in CRLF and in nothing else.
 use std::ops::Range;
 
+use twinplane_engine::ascii::is_field_value;
 use twinplane_engine::exchange::HttpVersion;
 use twinplane_engine::headers::Headers;
 
@@ -351,7 +352,7 @@ fn status_line(bytes: &[u8], end: usize) -> Option<(u16, Option<Range<usize>>, H
         .fold(0, |status, digit| status * 10 + u16::from(digit - b'0'));
     let reason = match bytes[12..end].first() {
         None => None,
-        Some(b' ') if is_value(&bytes[13..end]) => Some(13..end),
+        Some(b' ') if is_field_value(&bytes[13..end]) => Some(13..end),
         Some(_) => return None,
     };
     Some((status, reason, version))
@@ -365,15 +366,14 @@ struct FieldSpan {
 
 fn field(bytes: &[u8], line: Range<usize>) -> Option<FieldSpan> {
     let text = &bytes[line.clone()];
-    let colon = text.iter().position(|byte| *byte == b':')?;
-    let (least, kinds) = text[..colon]
-        .iter()
-        .fold((TOKEN, 0), |(least, kinds), byte| {
-            let kind = NAME[usize::from(*byte)];
-            (least.min(kind), kinds | kind)
-        });
-    // Zero is no kind of token character.
-    if least == 0 || colon == 0 {
+    // The name ends at the first byte that is no token character, and that has to be the colon.
+    let mut kinds = 0;
+    let colon = text.iter().position(|byte| {
+        let kind = NAME[usize::from(*byte)];
+        kinds |= kind;
+        kind == 0
+    })?;
+    if text[colon] != b':' || colon == 0 {
         return None;
     }
     let (mut start, mut end) = (colon + 1, text.len());
@@ -383,7 +383,7 @@ fn field(bytes: &[u8], line: Range<usize>) -> Option<FieldSpan> {
     while end > start && matches!(text[end - 1], b' ' | b'\t') {
         end -= 1;
     }
-    if !is_value(&text[start..end]) {
+    if !is_field_value(&text[start..end]) {
         return None;
     }
     let at = line.start;
@@ -392,11 +392,6 @@ fn field(bytes: &[u8], line: Range<usize>) -> Option<FieldSpan> {
         value: at + start..at + end,
         is_odd: kinds & ODD != 0,
     })
-}
-
-// No control byte but the tab.
-fn is_value(bytes: &[u8]) -> bool {
-    !has_any(bytes, |byte| (byte < b' ' && byte != b'\t') || byte == 0x7f)
 }
 
 // Looks at every byte, whatever it has found, so that many are looked at at a time.

@@ -7,23 +7,15 @@ use std::task::{Context, Poll, ready};
 use ::h2::server::SendResponse;
 use ::h2::{Reason, RecvStream, SendStream};
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, DATE, HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONTENT_LENGTH, DATE, HeaderMap, HeaderValue};
 use twinplane_engine::exchange::{Exchange, Source};
 use twinplane_engine::headers::Headers;
 
 use crate::client_side::{ByteCounts, ClientFault, ClientSide, ResponseBody};
 use crate::h1::fault::RequestFault;
+use crate::h2::fields::{Turn, header_map};
 use crate::timers::Timer;
 use crate::worker::Worker;
-
-/// Fields that belong to one HTTP/1 connection.
-const OF_CONNECTION: [&str; 5] = [
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "transfer-encoding",
-    "upgrade",
-];
 
 /// One stream.
 #[derive(Debug)]
@@ -42,6 +34,7 @@ pub(crate) struct H2Client {
     // What came behind the body, and what goes with the end.
     trailers: Option<HeaderMap>,
     last: Option<HeaderMap>,
+    turn: Turn,
     timer: Timer,
     body_stall_ms: u64,
     send_stall_ms: u64,
@@ -54,6 +47,7 @@ impl H2Client {
         body: RecvStream,
         respond: SendResponse<Bytes>,
         head_bytes: u64,
+        turn: Turn,
     ) -> Self {
         let limits = worker.settings().start.limits;
         Self {
@@ -70,6 +64,7 @@ impl H2Client {
             is_over: false,
             trailers: None,
             last: None,
+            turn,
             timer: worker.timers.timer(),
             body_stall_ms: limits.body_timeout_ms,
             send_stall_ms: limits.send_timeout_ms,
@@ -203,7 +198,7 @@ impl ClientSide for H2Client {
         };
         let mut response = http::Response::new(());
         *response.status_mut() = status;
-        *response.headers_mut() = header_map(headers);
+        *response.headers_mut() = header_map(headers, Turn::Later);
         // A stream that is gone is noticed by the next step that waits.
         let _gone = self.respond.send_informational(response);
     }
@@ -212,7 +207,7 @@ impl ClientSide for H2Client {
         let mut response = http::Response::new(());
         *response.status_mut() =
             http::StatusCode::from_u16(x.response.status).unwrap_or(http::StatusCode::BAD_GATEWAY);
-        *response.headers_mut() = header_map(&x.response.headers);
+        *response.headers_mut() = header_map(&x.response.headers, self.turn);
         let length = match body {
             ResponseBody::None { length } => length,
             ResponseBody::Length(length) => Some(length),
@@ -311,23 +306,4 @@ impl ClientSide for H2Client {
     fn counts(&self) -> ByteCounts {
         self.counts
     }
-}
-
-/// The fields as HTTP/2 carries them: names in lower case, nothing that belongs to a connection.
-fn header_map(headers: &Headers) -> HeaderMap {
-    let mut map = HeaderMap::with_capacity(headers.len() + 1);
-    for (name, value) in headers.iter() {
-        if OF_CONNECTION
-            .iter()
-            .any(|own| name.eq_ignore_ascii_case(own.as_bytes()))
-        {
-            continue;
-        }
-        if let (Ok(name), Ok(value)) =
-            (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
-        {
-            map.append(name, value);
-        }
-    }
-    map
 }

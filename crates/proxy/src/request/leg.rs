@@ -50,10 +50,10 @@ pub(super) enum Piece {
 pub(super) struct Broken(pub(super) Option<::h2::Reason>);
 
 impl Leg {
-    /// Whether more of the body is at hand without a further read.
+    /// Whether more of the body, or its end, is at hand without a further read.
     pub(super) fn has_more(&self) -> bool {
         match self {
-            Self::H1(leg) => !leg.connection.buffer.is_empty(),
+            Self::H1(leg) => !leg.connection.buffer.is_empty() || leg.body.is_ended(),
             Self::H2(_) => false,
         }
     }

@@ -1,5 +1,6 @@
 //! Takes the head of an upstream's response into the exchange, without what concerns one hop only.
 use bytes::Bytes;
+use twinplane_engine::ascii::same_name;
 use twinplane_engine::exchange::{Exchange, HttpVersion, Source};
 use twinplane_engine::text::Text;
 
@@ -50,7 +51,7 @@ pub(super) fn clean(x: &mut Exchange, head: &[u8], line: &StatusLine) {
     let response = &mut x.response;
     let is_usual = |option: &[u8]| {
         let usual = [&b"keep-alive"[..], b"close", b"upgrade", b""];
-        usual.iter().any(|usual| option.eq_ignore_ascii_case(usual))
+        usual.iter().any(|usual| same_name(option, usual))
     };
     if !options(head, line).all(is_usual) {
         let is_nominated =
@@ -84,7 +85,5 @@ pub(super) fn gets_charset(content_type: &[u8]) -> bool {
         b"application/rss+xml",
     ];
     matches!(content_type.first(), Some(b't' | b'a' | b'T' | b'A'))
-        && TYPES
-            .iter()
-            .any(|one| content_type.eq_ignore_ascii_case(one))
+        && TYPES.iter().any(|one| same_name(content_type, one))
 }

@@ -84,7 +84,7 @@ impl<C: ClientSide> Relay<'_, C> {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Stop>> {
         loop {
             if self.client.queued() > 0 {
-                // What is at hand goes out together with what is queued.
+                // What is at hand goes out together with what is queued; so does the end, once it is known.
                 let is_urgent = self.relayed.as_ref().is_none_or(|relayed| {
                     !relayed.leg.has_more() || self.client.queued() >= 16_384
                 });
