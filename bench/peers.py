@@ -29,7 +29,8 @@ from twinplane.node.authority import self_signed
 # The upstream block keeps connections; Connection must be cleared in the same place as the other headers, or nginx
 # drops the line and opens a connection for each request.
 _NGINX = """
-{user} worker_processes 1; daemon off; pid {dir}/nginx.pid; error_log /dev/null crit; worker_rlimit_nofile 19000;
+{user} {alone}
+worker_processes 1; daemon off; pid {dir}/nginx.pid; error_log /dev/null crit; worker_rlimit_nofile 19000;
 events {{ worker_connections 16384; }}
 http {{ access_log off; keepalive_requests 100000000; keepalive_timeout 300s; client_max_body_size 0;
   client_body_temp_path {dir}/b2; proxy_temp_path {dir}/p2; fastcgi_temp_path {dir}/f2; uwsgi_temp_path {dir}/u2;
@@ -160,7 +161,8 @@ def _entered(stack: ExitStack, start: _Start, directory: Path, upstream: Upstrea
 def nginx_proxy(
     directory: Path, upstream: Upstream, *, full_with_key: str = "", wrapped: tuple[str, ...] = ()
 ) -> Iterator[Proxy]:
-    """nginx: the peer of every comparison; with a key it does what comes closest to the full set of plugins."""
+    """nginx: the peer of every comparison; with a key it does what comes closest to the full set of plugins.
+    Under another command it is one process, so that the command sees what it does."""
     home, ports = _home(directory, "nginx-full" if full_with_key else "nginx")
     extra_http = _NGINX_FULL_HTTP.format(key=full_with_key, dir=home) if full_with_key else ""
     extra_location = _NGINX_FULL_LOCATION.format() if full_with_key else ""
@@ -168,6 +170,7 @@ def nginx_proxy(
     conf.write_text(
         _NGINX.format(
             user=nginx_user(),
+            alone="master_process off;" if wrapped else "",
             dir=home,
             upstream=upstream,
             extra_http=extra_http,

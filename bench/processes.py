@@ -122,7 +122,8 @@ def node(
     )
     command = pinned(PROXY_CPU, *wrapped, sys.executable, "-m", "twinplane", "data-plane", "-c", str(conf))
     with started_process(command, prefix, "node", environ) as process:
-        wait_ready(status, process)
+        # What counts instructions makes everything slow.
+        wait_ready(status, process, 600 if wrapped else 120)
         yield Proxy("twinplane", {**ports, "h2": ports["tls"], "grpc": ports["h2c"]}, [process.pid])
 
 

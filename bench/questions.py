@@ -13,11 +13,12 @@ from bench.effort import Effort
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One question: the module that answers it, by which function, and whether it is about requests."""
+    """One question: the module that answers it, by which function, and what it is given."""
 
     module: str
     function: str = "run"
     is_about_requests: bool = False
+    takes_effort: bool = False
 
     @property
     def says(self) -> str:
@@ -27,7 +28,7 @@ class Question:
     def ask(self, directory: Path, effort: Effort) -> list[str]:
         """The rows of a Markdown table."""
         found = getattr(importlib.import_module(f"bench.{self.module}"), self.function)
-        if self.is_about_requests:
+        if self.is_about_requests or self.takes_effort:
             return cast("Callable[[Path, Effort], list[str]]", found)(directory, effort)
         return cast("Callable[[Path], list[str]]", found)(directory)
 
@@ -42,6 +43,7 @@ QUESTIONS = {
     "consumers": Question("consumers", is_about_requests=True),
     "swaps": Question("swaps", is_about_requests=True),
     "idle": Question("idle", is_about_requests=True),
+    "instructions": Question("instructions", takes_effort=True),
     "matching": Question("matching"),
     "propagation": Question("propagation"),
     "deltas": Question("deltas"),
