@@ -52,10 +52,14 @@ def install(directory: Path, name: str, code: str) -> dict[str, str]:
     return {"PYTHONPATH": path}
 
 
+WRITTEN_FOR_KONG = Path(__file__).parents[1] / "conformance/kong_pdk/plugins"
+
+
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     environ = install(tmp_path_factory.mktemp("site"), "stamp", CODE)
-    with installation(tmp_path_factory.mktemp("up"), "--plugins", "bundled,stamp", environ=environ) as found:
+    names = ("--plugins", "bundled,stamp,tell-and-guard", "--python-plugin-directory", str(WRITTEN_FOR_KONG))
+    with installation(tmp_path_factory.mktemp("up"), *names, environ=environ) as found:
         yield found
 
 
@@ -90,6 +94,21 @@ def test_its_configuration_is_checked_and_run(up: Installation) -> None:
             return bool(upstream.seen) and upstream.seen[-1][2].get("X-Stamp") == "stampstamp"
 
         eventually(is_stamped)
+
+
+def test_one_that_is_written_for_kong_is_declared_there_and_run_here(up: Installation) -> None:
+    assert up.admin("GET", "/schemas/plugins/tell-and-guard").status == 200
+    with Upstream() as upstream:
+        up.admin("PUT", "/services/k", {"url": f"http://127.0.0.1:{upstream.port}/"})
+        up.admin("PUT", "/services/k/routes/k", {"paths": ["/told"]})
+        made = up.admin("POST", "/services/k/plugins", {"name": "tell-and-guard", "config": {"message": "good day"}})
+        assert made.json()["config"]["limits"] == {"bytes": 10}
+
+        def is_told() -> bool:
+            said = up.proxy("GET", "/told").headers.get("x-hello-from-python") or ""
+            return said.startswith("Python says good day")
+
+        eventually(is_told)
 
 
 def test_a_plugin_that_is_not_installed_keeps_a_node_from_starting(tmp_path: Path) -> None:
