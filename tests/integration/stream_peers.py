@@ -137,6 +137,7 @@ class StreamNode:
     process: subprocess.Popen[bytes] | None = None
     proxy: int = 0
     status: int = 0
+    is_stopping: bool = False
 
     def start(self) -> None:
         """Returns when it is ready."""
@@ -169,11 +170,17 @@ class StreamNode:
         self.declare(document)
         self.process.send_signal(signal.SIGHUP)
 
-    def end(self) -> str:
-        """Stops it at once; what it has said."""
+    def stop(self) -> None:
+        """Asks it to stop."""
         assert self.process is not None
-        if self.process.poll() is None:
-            self.process.terminate()
+        self.is_stopping = True
+        self.process.terminate()
+
+    def end(self) -> str:
+        """Stops it, and waits; what it has said."""
+        assert self.process is not None
+        if self.process.poll() is None and not self.is_stopping:
+            self.stop()
         try:
             return self.process.communicate(timeout=60)[0].decode()
         except subprocess.TimeoutExpired:
@@ -213,3 +220,54 @@ def route(name: str, port: int | str | None = None, protocol: str = "tcp", **mor
     """A route by the port of the listener (a number, or its place as in `port#0`)."""
     place: dict[str, Any] = {} if port is None else {"destinations": [{"port": port}]}
     return {"name": name, "protocols": [protocol], **place, **more}
+
+
+class UdpPeer:
+    """A server of datagrams: sends each back, or each letter of as many as it names (`3:abc`)."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind(("127.0.0.1", 0))
+        self.port: int = self._socket.getsockname()[1]
+        self.seen: list[bytes] = []
+        self.clients: set[tuple[str, int]] = set()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                data, client = self._socket.recvfrom(65_536)
+            except OSError:
+                return
+            if data == b"end":
+                return
+            self.seen.append(data)
+            self.clients.add(client)
+            head, colon, rest = data.partition(b":")
+            parts = [rest[at : at + 1] for at in range(int(head))] if colon else [data]
+            for part in parts:
+                self._socket.sendto(part, client)
+
+    def close(self) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+            other.sendto(b"end", ("127.0.0.1", self.port))
+        self._socket.close()
+
+
+def datagram_client(port: int, source: str = "127.0.0.1") -> socket.socket:
+    """A client of datagrams of the node."""
+    client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    client.bind((source, 0))
+    client.connect(("127.0.0.1", port))
+    client.settimeout(WAIT_S)
+    return client
+
+
+def exchange(client: socket.socket, data: bytes) -> bytes:
+    """The first answer; asks again where one was lost on the way."""
+    client.settimeout(2)
+    for _ in range(int(WAIT_S / 2)):
+        client.send(data)
+        with contextlib.suppress(TimeoutError, ConnectionRefusedError):
+            return client.recv(65_536)
+    raise AssertionError("no answer")

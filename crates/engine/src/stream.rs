@@ -155,17 +155,29 @@ mod tests {
 
     use super::*;
     use crate::build::{BuildInput, build};
+    use crate::chain::{self, Step};
+    use crate::plugin::PluginSpec;
     use crate::router::Rules;
     use crate::snapshot::NodeState;
 
+    const PLUGINS: [PluginSpec; 1] = [PluginSpec {
+        name: "jwt",
+        priority: 1450,
+        version: "3.9.3",
+        observes_only: false,
+        build: None,
+    }];
+
     fn exchange(routes: &[Value], sni: Option<&str>, listener_port: u16) -> Exchange {
+        let plugin = |id: &str, route: &str, protocol: &str| json!({"id": id, "name": "jwt", "route": route, "protocols": [protocol], "enabled": true, "config": {}});
         let table = json!({
             "services": [{"id": "s", "protocol": "tls", "host": "127.0.0.1", "port": 9, "enabled": true}],
             "routes": routes,
+            "plugins": [plugin("p", "a", "http"), plugin("q", "c", "tcp")],
         });
         let node = Arc::new(NodeState::default());
         let input = BuildInput {
-            plugins: &[],
+            plugins: &PLUGINS,
             node: &node,
             rules: Rules::default(),
             previous: None,
@@ -223,15 +235,28 @@ mod tests {
     }
 
     #[test]
+    fn a_plugin_that_cannot_run_closes_streams_of_its_protocols_alone() {
+        let to = |port: u16| json!({"destinations": [{"port": port}]});
+        let routes = [route("a", &["tcp"], &to(1)), route("c", &["tcp"], &to(2))];
+        let mut x = exchange(&routes, None, 1);
+        assert_eq!(find(&mut x, Offered::Clear), Ok(Transport::Tcp));
+        assert!(matches!(chain::preread(&mut x), Step::Done));
+        let mut x = exchange(&routes, None, 2);
+        assert_eq!(find(&mut x, Offered::Clear), Ok(Transport::Tcp));
+        assert!(matches!(chain::preread(&mut x), Step::Answered(_)));
+    }
+
+    #[test]
     fn routes_of_requests_are_none_of_streams() {
         let routes = [
             route("a", &["http"], &json!({"paths": ["/"]})),
             route("b", &["udp"], &json!({"destinations": [{"port": 53}]})),
+            route("c", &["http"], &json!({"paths": ["/c"]})),
         ];
         let mut x = exchange(&routes, None, 53);
         assert_eq!(find(&mut x, Offered::Datagrams), Ok(Transport::Udp));
         assert_eq!(x.route, Some(1));
-        let mut x = exchange(&routes[..1], None, 53);
+        let mut x = exchange(&[routes[0].clone(), routes[2].clone()], None, 53);
         assert_eq!(find(&mut x, Offered::Clear), Err(Refusal::NoRoute));
     }
 }

@@ -2,7 +2,7 @@
 //! worker that took it. A port that somebody else answers on is refused at start: the kernel would share it silently.
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener as StdListener};
+use std::net::{IpAddr, SocketAddr, TcpListener as StdListener, UdpSocket};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -41,7 +41,16 @@ pub struct Bound {
     /// What is open.
     pub open: OpenListener,
     /// One per worker.
-    pub sockets: Vec<StdListener>,
+    pub sockets: Vec<Bare>,
+}
+
+/// A socket that is bound and that nobody takes from yet.
+#[derive(Debug)]
+pub enum Bare {
+    /// For connections.
+    Connections(StdListener),
+    /// For datagrams.
+    Datagrams(UdpSocket),
 }
 
 /// Opens a listener for so many workers. An error is a sentence for the operator.
@@ -57,6 +66,27 @@ pub fn bind(settings: &ListenerSettings, workers: usize) -> Result<Bound, String
         .local_addr()
         .and_then(|address| address.as_socket().ok_or(io::ErrorKind::Unsupported.into()));
     let address = address.map_err(|error| failed(&error))?;
+    let opened = OpenListener {
+        address: settings.address.clone(),
+        port: address.port(),
+        tls: settings.tls,
+        stream: settings.stream,
+        udp: settings.udp,
+    };
+    if settings.udp {
+        // Each worker has its own: the kernel gives all datagrams of one client to one of them.
+        drop(probe);
+        let own = (0..workers).map(|_| {
+            let socket = open(address, settings, true)?;
+            socket.set_nonblocking(true)?;
+            Ok(Bare::Datagrams(socket.into()))
+        });
+        let own = own.collect::<io::Result<Vec<_>>>();
+        return Ok(Bound {
+            open: opened,
+            sockets: own.map_err(|error| failed(&error))?,
+        });
+    }
     let sockets = if settings.reuseport {
         drop(probe);
         let own = (0..workers).map(|_| listen(open(address, settings, true)?, settings.backlog));
@@ -69,16 +99,13 @@ pub fn bind(settings: &ListenerSettings, workers: usize) -> Result<Bound, String
             Ok(std::iter::once(first).chain(others).collect())
         })
     };
-    let open = OpenListener {
-        address: settings.address.clone(),
-        port: address.port(),
-        tls: settings.tls,
-        stream: settings.stream,
-        udp: settings.udp,
-    };
     Ok(Bound {
-        open,
-        sockets: sockets.map_err(|error| failed(&error))?,
+        open: opened,
+        sockets: sockets
+            .map_err(|error| failed(&error))?
+            .into_iter()
+            .map(Bare::Connections)
+            .collect(),
     })
 }
 
@@ -105,15 +132,17 @@ fn refusal(settings: &ListenerSettings, error: &io::Error) -> String {
 
 /// A bound socket. Without `is_shared` this fails where anybody listens on the port, whoever they share it with.
 fn open(address: SocketAddr, settings: &ListenerSettings, is_shared: bool) -> io::Result<Socket> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
+    let (kind, protocol) = if settings.udp {
+        (Type::DGRAM, Protocol::UDP)
+    } else {
+        (Type::STREAM, Protocol::TCP)
+    };
+    let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
     if address.is_ipv6() {
         socket.set_only_v6(settings.ipv6only)?;
     }
-    socket.set_reuse_address(true)?;
+    // Of datagrams it would let others have the port as well.
+    socket.set_reuse_address(!settings.udp)?;
     if let Some(keepalive) = settings.keepalive {
         // Connections have what the listening socket has.
         socket.set_tcp_keepalive(&probes(keepalive))?;
@@ -159,12 +188,13 @@ impl Closing {
         self.is_asked.get()
     }
 
-    fn ask(&self) {
+    /// Asks for it.
+    pub(crate) fn ask(&self) {
         self.is_asked.set(true);
         self.asked.notify_waiters();
     }
 
-    async fn wait(&self) {
+    pub(crate) async fn wait(&self) {
         let asked = self.asked.notified();
         if !self.is_asked.get() {
             asked.await;
@@ -336,6 +366,13 @@ mod tests {
         serde_json::from_str(&json).unwrap()
     }
 
+    fn of(bare: &Bare) -> &StdListener {
+        match bare {
+            Bare::Connections(socket) => socket,
+            Bare::Datagrams(_) => panic!("asked for connections"),
+        }
+    }
+
     #[test]
     fn any_free_port_is_the_same_for_all_workers() {
         for reuseport in [true, false] {
@@ -346,7 +383,7 @@ mod tests {
                 bound
                     .sockets
                     .iter()
-                    .all(|socket| socket.local_addr().unwrap().port() == bound.open.port)
+                    .all(|socket| of(socket).local_addr().unwrap().port() == bound.open.port)
             );
         }
     }
@@ -368,7 +405,7 @@ mod tests {
         let Ok(bound) = bind(&settings, 2) else {
             return; // No IPv6 here.
         };
-        let socket = socket2::SockRef::from(&bound.sockets[1]);
+        let socket = socket2::SockRef::from(of(&bound.sockets[1]));
         assert!(!socket.only_v6().unwrap() && socket.keepalive().unwrap());
         assert_eq!(
             socket.tcp_keepalive_time().unwrap(),

@@ -38,6 +38,8 @@ pub struct Node {
     pub dns: Arc<DnsCounts>,
     /// Open connections of all workers.
     pub connections: AtomicUsize,
+    /// Open sessions of datagrams of all workers.
+    pub udp_sessions: AtomicUsize,
 }
 
 impl Node {

@@ -399,6 +399,7 @@ fn node(
             .map(|_| Arc::new(Ledger::new(limits)))
             .collect(),
         connections: AtomicUsize::new(0),
+        udp_sessions: AtomicUsize::new(0),
         dns: Arc::default(),
         settings: ArcSwap::new(settings),
     }))

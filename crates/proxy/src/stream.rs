@@ -1,6 +1,7 @@
 //! The walk of a stream: what it begins with, route, plugins, upstream, bytes both ways, record. Only forward, with one
 //! bounded loop; every way out ends in the log phase and the record.
 mod begin;
+pub(crate) mod datagrams;
 mod hello;
 mod pump;
 mod reach;

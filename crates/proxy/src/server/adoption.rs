@@ -79,7 +79,8 @@ impl Listeners {
         let (mut kept, mut added) = (Vec::new(), Vec::new());
         for (at, listener) in wanted.iter().enumerate() {
             let same = |one: &&Standing| {
-                one.settings.address == listener.address && one.settings.port == listener.port
+                let place = |of: &ListenerSettings| (of.port, of.stream, of.udp);
+                one.settings.address == listener.address && place(&one.settings) == place(listener)
             };
             match left.iter().position(same) {
                 Some(place) => kept.push((at, left.remove(place).number)),

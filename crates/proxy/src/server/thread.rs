@@ -1,6 +1,5 @@
 //! One worker thread: its runtime, its listeners, its life from the first command to the last connection.
 use std::io;
-use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -12,10 +11,11 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::LocalSet;
 
 use crate::explain::{self, Asked};
-use crate::listener::{self, Door};
+use crate::listener::{self, Bare, Closing, Door};
 use crate::node::Node;
 use crate::recorder::Counter;
 use crate::settings::{ListenerSettings, Settings};
+use crate::stream::datagrams;
 use crate::upstream::balancers;
 use crate::worker::Worker;
 
@@ -58,7 +58,7 @@ pub(super) struct Opening {
     /// Its flags.
     pub(super) settings: ListenerSettings,
     /// The socket.
-    pub(super) socket: TcpListener,
+    pub(super) socket: Bare,
 }
 
 /// Starts a worker on a thread of its own.
@@ -114,7 +114,9 @@ async fn live(
     };
     worker.drain();
     let finished = async {
-        for (_, task) in doors.0 {
+        let datagrams = doors.datagrams.into_iter().map(|(.., task)| task);
+        let connections = doors.connections.into_iter().map(|(_, task)| task);
+        for task in connections.chain(datagrams) {
             // A panic of the accepting task has been printed; the stop goes on.
             let _panicked = task.await;
         }
@@ -125,17 +127,34 @@ async fn live(
 
 /// The open listeners of one worker, each with the task that accepts.
 #[derive(Default)]
-struct Doors(Vec<(Rc<Door>, JoinTask)>);
+struct Doors {
+    connections: Vec<(Rc<Door>, JoinTask)>,
+    datagrams: Vec<(u64, Rc<Closing>, JoinTask)>,
+}
 
 type JoinTask = tokio::task::JoinHandle<()>;
 
 impl Doors {
     fn open(&mut self, openings: Vec<Opening>, worker: &Rc<Worker>) {
         for opening in openings {
-            match Door::open(opening.number, opening.settings, opening.socket) {
+            let Opening {
+                number, settings, ..
+            } = opening;
+            let socket = match opening.socket {
+                Bare::Connections(socket) => socket,
+                Bare::Datagrams(socket) => {
+                    let closing = Rc::new(Closing::default());
+                    let taking = datagrams::receive(socket, Rc::clone(&closing), Rc::clone(worker));
+                    let task = tokio::task::spawn_local(taking);
+                    self.datagrams.push((number, closing, task));
+                    continue;
+                }
+            };
+            match Door::open(number, settings, socket) {
                 Ok(door) => {
                     let accepting = listener::accept(Rc::clone(&door), Rc::clone(worker));
-                    self.0.push((door, tokio::task::spawn_local(accepting)));
+                    let task = tokio::task::spawn_local(accepting);
+                    self.connections.push((door, task));
                 }
                 Err(_) => worker.recorder.count(Counter::InvariantBroken, 1),
             }
@@ -147,19 +166,28 @@ impl Doors {
         worker.adopt(&adoption.settings);
         self.open(adoption.opened, worker);
         for (number, settings) in &adoption.changed {
-            for (door, _) in self.0.iter().filter(|(door, _)| door.number == *number) {
+            let doors = self.connections.iter();
+            for (door, _) in doors.filter(|(door, _)| door.number == *number) {
                 door.change(settings);
             }
         }
-        let is_closed = |door: &Door| adoption.closed.contains(&door.number);
-        let (closed, kept) = std::mem::take(&mut self.0)
+        let is_closed = |number: u64| adoption.closed.contains(&number);
+        let (closed, kept) = std::mem::take(&mut self.connections)
             .into_iter()
-            .partition::<Vec<_>, _>(|(door, _)| is_closed(door));
-        self.0 = kept;
+            .partition::<Vec<_>, _>(|(door, _)| is_closed(door.number));
+        self.connections = kept;
+        let (deaf, kept) = std::mem::take(&mut self.datagrams)
+            .into_iter()
+            .partition::<Vec<_>, _>(|(number, ..)| is_closed(*number));
+        self.datagrams = kept;
         tokio::task::spawn_local(async move {
             for (door, task) in closed {
                 door.close();
                 drop(door);
+                let _panicked = task.await;
+            }
+            for (_, closing, task) in deaf {
+                closing.ask();
                 let _panicked = task.await;
             }
             // Nobody may be waiting any more.

@@ -76,7 +76,7 @@ impl ListenerSettings {
             }
         };
         forbid("http2", self.stream && self.http2, "not for streams");
-        forbid("udp", self.udp, "datagrams are not taken");
+        forbid("udp", self.udp && !self.stream, "for streams alone");
         forbid("tls", self.udp && self.tls, "not for datagrams");
         forbid(
             "proxy_protocol",

@@ -19,6 +19,11 @@ thread_local! {
     static PIECE: RefCell<Box<[u8]>> = RefCell::new(vec![0; PIECE_BYTES].into());
 }
 
+/// Lends what all sessions of a worker read into. Not to be held across an await.
+pub(super) fn with_piece<T>(act: impl FnOnce(&mut [u8]) -> T) -> T {
+    PIECE.with_borrow_mut(|piece| act(piece))
+}
+
 /// What has passed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Passed {
@@ -106,7 +111,7 @@ impl Way {
                 self.is_done = true;
                 return Poll::Ready(Ok(()));
             }
-            let piece = PIECE.with_borrow_mut(|piece| self.piece(source, sink, context, piece));
+            let piece = with_piece(|piece| self.piece(source, sink, context, piece));
             if piece?.is_pending() {
                 // TLS holds back what it was given until it is flushed.
                 ready!(Pin::new(&mut *sink).poll_flush(context))?;

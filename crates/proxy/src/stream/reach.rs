@@ -8,7 +8,7 @@ use std::time::Duration;
 use twinplane_engine::balancer::{Ask, Outcome};
 use twinplane_engine::exchange::{Exchange, Try};
 use twinplane_engine::retry::{self, Attempt, Decision, Failure};
-use twinplane_engine::stream::{NOT_REACHED, NOT_SERVED};
+use twinplane_engine::stream::{NOT_REACHED, NOT_SERVED, Transport};
 
 use super::session::Session;
 use crate::request::proxy;
@@ -16,7 +16,7 @@ use crate::timers::Timer;
 use crate::tls::upstream::UpstreamTls;
 use crate::upstream::connection::UpstreamConnection;
 use crate::upstream::io::UpstreamIo;
-use crate::upstream::peers::{self, Destination, NoDestination, PeerInUse};
+use crate::upstream::peers::{self, Destination, NoDestination};
 
 /// Status where no peer or no address is there.
 const NOWHERE: u16 = 503;
@@ -26,8 +26,8 @@ const NOWHERE: u16 = 503;
 pub(super) struct Reached<T> {
     /// The connection.
     pub(super) io: T,
-    /// The peer, busy until the stream has ended.
-    pub(super) _peer: Option<PeerInUse>,
+    /// Where it leads; its peer is busy until the stream has ended.
+    pub(super) destination: Destination,
     /// Silence after which the stream is closed.
     pub(super) idle_ms: u64,
 }
@@ -90,15 +90,17 @@ pub(super) async fn attempts<T>(
         worker.touch(x);
         let failure = match opened {
             Ok(Ok(io)) => {
-                peers::report(x, &destination, Outcome::Status(200));
-                let mut peer = destination.peer.take();
-                if let Some(peer) = &mut peer {
-                    peer.answered(x.now_us - began_us, x.now_us);
+                // Of datagrams nobody knows before a reply has come.
+                if !is_udp(x) {
+                    peers::report(x, &destination, Outcome::Status(200));
+                    if let Some(peer) = &mut destination.peer {
+                        peer.answered(x.now_us - began_us, x.now_us);
+                    }
                 }
                 session.reached();
                 return Some(Reached {
                     io,
-                    _peer: peer,
+                    destination,
                     idle_ms,
                 });
             }
@@ -113,6 +115,11 @@ pub(super) async fn attempts<T>(
         retries_left -= 1;
         tried.extend(destination.tried);
     }
+}
+
+fn is_udp(x: &Exchange) -> bool {
+    let stream = x.stream.as_ref();
+    stream.is_some_and(|stream| stream.transport == Transport::Udp)
 }
 
 fn decide(failure: Failure, retries_left: u32) -> Decision {
