@@ -6,6 +6,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -86,9 +87,10 @@ class Connection:
 
     def run(self) -> None:
         """Read to the end."""
-        with self._peer, contextlib.suppress(OSError, h2.exceptions.ProtocolError):
+        with self._peer, contextlib.suppress(OSError):
             while data := self._peer.recv(65_536):
-                with self.lock:
+                # What comes after it was called off is read all the same: closing over it would be a reset.
+                with self.lock, contextlib.suppress(h2.exceptions.ProtocolError):
                     for event in self.state.receive_data(data):
                         self._take(event)
                     self.flush()
@@ -269,6 +271,22 @@ def test_a_connection_that_is_called_off_serves_what_runs_on_it(gateway: Gateway
     assert len(gateway.upstream.connections) == 2
     stream.answer(b"late")
     assert pending.result(WAIT_S) == b"late"
+
+
+def test_no_more_streams_than_the_upstream_allows(gateway: Gateway) -> None:
+    gateway.upstream.begin(streams_max=2)
+    # What the upstream allows is known once its settings have come.
+    assert gateway.stub.echo(b"x", timeout=WAIT_S) == b"ok"
+    gateway.upstream.act = lambda stream: None
+    with ThreadPoolExecutor(5) as pool:
+        calls = [pool.submit(gateway.stub.echo, b"x", timeout=WAIT_S) for _ in range(5)]
+        awaited(lambda: len(gateway.upstream.streams) == 6)
+        waiting = gateway.upstream.streams[1:]
+        first = gateway.upstream.connections[0]
+        assert sum(stream.connection is first for stream in waiting) == 2
+        for stream in waiting:
+            stream.answer()
+        assert [call.result(WAIT_S) for call in calls] == [b"ok"] * 5
 
 
 def test_a_connection_is_worn_after_so_many_calls(gateway: Gateway) -> None:

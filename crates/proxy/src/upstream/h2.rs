@@ -5,11 +5,12 @@ pub mod head;
 pub mod stream;
 
 use std::cell::{Cell, RefCell};
-use std::pin::pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use ::h2::client::{Builder, SendRequest};
+use ::h2::client::{Builder, Connection, SendRequest};
 use ahash::AHashMap;
 use bytes::Bytes;
 use tokio::sync::Notify;
@@ -210,9 +211,13 @@ impl H2Pool {
             let opening = pin!(connect(&key, tls.as_ref()));
             let opened = timer.within(within_ms, opening).await;
             let made = match opened {
-                Ok(Ok(io)) => pool.shake_hands(io, &key).await,
-                _ => Err(NoConnection),
+                Ok(Ok(io)) => {
+                    let shaking = pin!(pool.shake_hands(io, &key));
+                    timer.within(within_ms, shaking).await
+                }
+                _ => Ok(Err(NoConnection)),
             };
+            let made = made.unwrap_or(Err(NoConnection));
             if let Some(place) = pool.places.borrow_mut().get_mut(&key) {
                 place.connecting.retain(|other| !Rc::ptr_eq(other, &begun));
             }
@@ -222,11 +227,13 @@ impl H2Pool {
         connecting
     }
 
-    // The preface is written and not waited for: a peer that speaks no HTTP/2 is found out by the first request.
+    // Waits for the settings of the upstream: before them nobody knows how many streams it takes, and a peer that speaks
+    // no HTTP/2 is found out.
     async fn shake_hands(&self, io: UpstreamIo, key: &PoolKey) -> Result<(), NoConnection> {
         let mut builder = Builder::new();
         builder
             .enable_push(false)
+            .initial_max_send_streams(0)
             .initial_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .max_send_buffer_size(SEND_BUFFER_BYTES)
@@ -241,11 +248,12 @@ impl H2Pool {
             idle_since_ms: Cell::new(self.clock.now_ms()),
             is_retired: Rc::clone(&is_retired),
         };
-        tokio::task::spawn_local(async move {
-            // How it ended, each of its streams is told.
-            let _ended = connection.await;
-            is_retired.set(true);
-        });
+        let settled = Rc::new(Notify::new());
+        tokio::task::spawn_local(drive(connection, Rc::clone(&settled), is_retired));
+        settled.notified().await;
+        if shared.is_retired.get() {
+            return Err(NoConnection);
+        }
         let mut places = self.places.borrow_mut();
         let place = places.entry(key.clone()).or_default();
         place.open.push(Rc::new(shared));
@@ -271,6 +279,27 @@ impl H2Pool {
             .position(|one| one.streams.get() == 0 && one.idle_since_ms.get() == first);
         found.map(|at| place.open.remove(at));
     }
+}
+
+// Runs a connection to its end; tells when its upstream's settings have come, or will not.
+async fn drive(
+    mut connection: Connection<UpstreamIo, Bytes>,
+    settled: Rc<Notify>,
+    is_retired: Rc<Cell<bool>>,
+) {
+    let mut has_settings = false;
+    poll_fn(|context| {
+        // How it ends, each of its streams is told.
+        let ended = Pin::new(&mut connection).poll(context).map(drop);
+        if !has_settings && connection.max_concurrent_send_streams() != 0 {
+            has_settings = true;
+            settled.notify_one();
+        }
+        ended
+    })
+    .await;
+    is_retired.set(true);
+    settled.notify_one();
 }
 
 impl Connecting {
