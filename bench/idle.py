@@ -20,14 +20,17 @@ ANSWER_BYTES_LEAST = 1024
 def run(directory: Path, effort: Effort) -> list[str]:
     """Each connection has had one answer of 1 KiB and waits. What the process has more than before is divided by them;
     *still open* shows that none was given up to save room."""
-    count = effort.idle_connections
     rows = ["| connections | of | KiB each | still open |", "|---|---|---|---|"]
-    with (
-        upstream(directory) as up,
-        peers(directory, up) as others,
-        processes.node(directory, configurations.plain(up.http)) as ours,
-    ):
-        for protocol, shown in (("http", "HTTP/1.1"), ("tls", "TLS")):
+    asked = (("http", "HTTP/1.1", effort.idle_connections), ("tls", "TLS", effort.idle_tls_connections))
+    for protocol, shown, count in asked:
+        # Started anew, as what one kind of connection has left free would be taken by the next.
+        home = directory / protocol
+        home.mkdir()
+        with (
+            upstream(home) as up,
+            peers(home, up) as others,
+            processes.node(home, configurations.plain(up.http)) as ours,
+        ):
             for name, proxy in [*others.items(), ("twinplane", ours)]:
                 if proxy is None:
                     rows.append(f"| {shown} | {name} | not installed | |")
@@ -63,7 +66,10 @@ def _open(proxy: processes.Proxy, protocol: str, count: int) -> list[socket.sock
         connection.sendall(REQUEST)
         received = 0
         while received < ANSWER_BYTES_LEAST:
-            received += len(connection.recv(8192))
+            data = connection.recv(8192)
+            if not data:
+                raise ConnectionError(f"{proxy.name} closed a connection after {len(connections)}")
+            received += len(data)
         connections.append(connection)
     return connections
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
@@ -181,6 +182,9 @@ def nginx_proxy(
     command = pinned(PROXY_CPU, *wrapped, nginx(), "-c", str(conf), "-p", str(home))
     with started_process(command, home, "nginx") as process:
         wait_for_port(ports["http"])
+        # The port is open before the process that serves it is there.
+        while not wrapped and not children(process.pid):
+            time.sleep(0.02)
         yield _proxy("nginx", ports, children(process.pid) or [process.pid])
 
 
