@@ -18,7 +18,7 @@ use twinplane_engine::stream::{NOT_REACHED, Offered};
 use super::pump;
 use super::reach::{self, Reached};
 use super::session::Session;
-use crate::conn_info::ConnInfo;
+use crate::conn_info::{ConnInfo, Serial};
 use crate::listener::Closing;
 use crate::recorder::Counter;
 use crate::timers::Timer;
@@ -101,6 +101,7 @@ impl Datagrams {
             tls: None,
             identity: None,
             closing: Rc::clone(&self.closing),
+            serial: Serial::next(),
         };
         tokio::task::spawn_local(async move { serve(&open, receiver, info).await });
     }
