@@ -133,7 +133,8 @@ class Core:
         """
 
     def drain(
-        self, kind: Literal["records", "usage", "logs", "metrics", "probes", "health", "troubles", "upstreams"]
+        self,
+        kind: Literal["records", "usage", "logs", "access", "metrics", "probes", "health", "troubles", "upstreams"],
     ) -> bytes:
         """Take away what has gathered: JSON lines, for metrics one JSON object, for the others a JSON list.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import re
 import socket
 import socketserver
 import ssl
@@ -12,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from tests.integration.installation import Answer, Client, eventually, free_ports, run_twinplane
@@ -75,6 +77,7 @@ class Peer:
 class Running:
     """A node with many settings."""
 
+    access_log: Path
     plain: int
     secure: int
     peer: Peer
@@ -120,6 +123,7 @@ allow_debug_header = on
 upstream_keepalive_max_requests = 2
 trusted_ips = 127.0.0.1
 nginx_http_gzip = on
+proxy_access_log = logs/access.log combined
 """
 
 
@@ -156,7 +160,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     process = run_twinplane("data-plane", "-c", str(directory / "kong.conf"), environ=environ)
     try:
         eventually(lambda: Client(status)("GET", "/status/ready").status == 200, seconds=60)
-        yield Running(plain, secure, peer)
+        yield Running(directory / "prefix/logs/access.log", plain, secure, peer)
     finally:
         process.terminate()
         output = process.communicate(timeout=60)[0].decode()
@@ -274,3 +278,28 @@ def test_a_trusted_peer_names_the_client_in_the_header_of_the_environment(node: 
     assert node("/real", {"X-Own-Ip": "192.0.2.7", "X-Real-IP": "192.0.2.8"}).status == 200
     (sent,) = node.peer.seen("/real")
     assert sent["X-Real-IP"] == "192.0.2.7"
+
+
+def test_each_request_has_a_line_that_no_client_can_forge(node: Running) -> None:
+    assert node("/logged?a=1", {"User-Agent": 'x" 200 0 "', "X-Own-Ip": "192.0.2.9"}).status == 200
+    line = eventually(lambda: next((each for each in lines(node) if "/logged" in each), None), seconds=30)
+    found = re.fullmatch(
+        r'192\.0\.2\.9 - - \[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d \+0000\] "GET /logged\?a=1 HTTP/1\.1" 200 2 "-" '
+        r'"x\\x22 200 0 \\x22" kong_request_id: "[0-9a-f]{32}"',
+        line,
+    )
+    assert found is not None, line
+
+
+def test_a_log_that_was_moved_away_begins_anew(node: Running) -> None:
+    assert node("/before-move").status == 200
+    eventually(lambda: any("/before-move" in line for line in lines(node)), seconds=30)
+    moved = node.access_log.rename(node.access_log.with_suffix(".1"))
+    assert node("/after-move").status == 200
+    eventually(lambda: any("/after-move" in line for line in lines(node)), seconds=30)
+    assert "/after-move" not in moved.read_text()
+
+
+def lines(node: Running) -> list[str]:
+    """The access log so far."""
+    return node.access_log.read_text().splitlines()

@@ -22,6 +22,8 @@ pub enum Kind {
     Usage,
     /// Entries of log plugins.
     Logs,
+    /// The access log.
+    Access,
     /// Everything that is counted, since the start.
     Metrics,
     /// Whom to probe.
@@ -42,6 +44,7 @@ impl FromStr for Kind {
             "records" => Ok(Self::Records),
             "usage" => Ok(Self::Usage),
             "logs" => Ok(Self::Logs),
+            "access" => Ok(Self::Access),
             "metrics" => Ok(Self::Metrics),
             "probes" => Ok(Self::Probes),
             "health" => Ok(Self::Health),
@@ -59,6 +62,10 @@ impl Server {
         match kind {
             Kind::Records => self.lines(|pages| pages.records.take().collect()),
             Kind::Logs => self.lines(|pages| pages.logs.take().collect()),
+            Kind::Access => self.lines(|pages| {
+                let access = pages.access.as_mut();
+                access.map_or_else(Vec::new, |access| access.take().collect())
+            }),
             Kind::Usage => self.usage(),
             Kind::Metrics => self.metrics().to_string().into_bytes(),
             Kind::Probes => self.of_targets(upstream_health::probes),

@@ -1,5 +1,6 @@
 //! What requests leave behind: records, usage, log entries, metrics. Each worker writes its own ledger; a drain takes the
 //! contents away in one move. Everything is bounded, and what is lost is counted.
+mod access_line;
 mod ledger;
 mod metrics;
 mod ring;
@@ -78,6 +79,9 @@ impl Entry<'_> {
             Counter::Requests
         };
         self.recorder.ledger.add(over, 1);
+        if let Some(access) = self.pages.access.as_mut().filter(|_| x.stream.is_none()) {
+            access.push(|line| access_line::write(x, line));
+        }
         if !self.pages.is_recording() {
             return;
         }

@@ -363,6 +363,7 @@ fn node(
     let limits = LedgerLimits {
         records: settings.start.records_max.div_ceil(workers),
         logs: settings.start.log_entries_max.div_ceil(workers),
+        access_lines: settings.start.access_lines_max.div_ceil(workers),
         is_recording: settings.start.edge.is_none(),
     };
     let state = NodeState {

@@ -117,6 +117,9 @@ pub struct StartSettings {
     /// Access records kept until drained; over that, the oldest are lost and counted.
     #[serde(default = "records_max")]
     pub records_max: usize,
+    /// Lines of the access log kept until drained; 0: none is written.
+    #[serde(default)]
+    pub access_lines_max: usize,
     /// Log entries kept until drained.
     #[serde(default = "log_entries_max")]
     pub log_entries_max: usize,

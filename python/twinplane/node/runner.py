@@ -24,6 +24,7 @@ from twinplane._dataplane import ApplyError, Core, StartError  # noqa: TID251 - 
 from twinplane.hybrid.client import LinkClient, LinkFacts, LinkTimes
 from twinplane.hybrid.dial import Dialer
 from twinplane.hybrid.wire import BasicInfo, Issue, NodeQuery
+from twinplane.node.access_log import AccessLog
 from twinplane.node.admin_part import AdminDoor, AdminFace, AdminPart
 from twinplane.node.audit_part import NodeAudit
 from twinplane.node.authority import write_whole
@@ -152,6 +153,9 @@ class Node:
             stack.push_async_callback(telemetry.close, TELEMETRY_GRACE_SECONDS)
             # The core ends before these: what its last requests measured and logged still leaves.
             stack.push_async_callback(asyncio.to_thread, self.plugins.close, LOGS_GRACE_SECONDS)
+            access = _access_log(settings, self._prefix, core)
+            if access is not None:
+                stack.push_async_callback(asyncio.to_thread, access.flush)
             stack.push_async_callback(self._stop_core, core)
             link = self._link(keeper, dialers, audit)
             prober = Prober(core, lambda: _tls_context(settings), probes_max=settings["probes_max"])
@@ -211,6 +215,8 @@ class Node:
                 self.conditions.watch(in_loop(link.announce))
                 resumed = functools.partial(_hurry, dialers)
                 tasks += [link.run, *self._fallback_tasks(keeper, link.facts), lambda: watch_pauses(resumed)]
+            if access is not None:
+                tasks.append(access.run)
             for task in tasks:
                 await run_beside(stack, task)
             await audit.start(stack, lambda: link is not None and link.facts.is_connected, keeper.config_hash)
@@ -479,6 +485,11 @@ class Node:
                 problems.append(f"status_listen {listener.shown}: cannot be listened on: {error.strerror}")
         if problems:
             raise NodeStartError(*problems)
+
+
+def _access_log(settings: NodeSettings, prefix: Path, core: Core) -> AccessLog | None:
+    place = settings["proxy_access_log"]
+    return None if place is None else AccessLog(lambda: core.drain("access"), prefix / place)
 
 
 def _host_limits(settings: NodeSettings) -> HostLimits:

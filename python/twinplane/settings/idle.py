@@ -55,7 +55,7 @@ IDLE: tuple[Setting, ...] = (
     *_idle("lua_max_resp_headers lua_max_uri_args lua_max_post_args", _ARGUMENTS),
     *_idle("ssl_dhparam", "Key exchange over finite fields is not spoken."),
     *_idle("ssl_session_timeout ssl_session_cache_size", _TICKETS),
-    *_idle("proxy_access_log status_access_log", "Requests are reported as telemetry and by log plugins."),
+    *_idle("status_access_log", "Requests are reported as telemetry and by log plugins."),
     *_idle("admin_access_log", "Calls that change something are audit lines."),
     *_idle("admin_error_log status_error_log", "A node has one log: see proxy_error_log."),
     *_idle("anonymous_reports", "Nothing is ever reported."),

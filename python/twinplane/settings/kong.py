@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 IN_KONG: Mapping[str, str] = {
     "prefix": "`/usr/local/kong` whoever starts it.",
+    "proxy_access_log": "`logs/access.log` below the prefix; formats of one's own can be named.",
     "proxy_error_log": "`logs/error.log` below the prefix; a level may follow, which is ignored here: see `log_level`.",
     "role": "`traditional` by default, with a database.",
     "database": "`postgres` by default.",

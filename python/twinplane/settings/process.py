@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twinplane.settings.setting import LIST, LOG_PLACE, PATH, SWITCH, TEXT, WORKERS, Setting, one_of
+from twinplane.settings.setting import ACCESS_PLACE, LIST, LOG_PLACE, PATH, SWITCH, TEXT, WORKERS, Setting, one_of
 
 PROCESS: tuple[Setting, ...] = (
     Setting(
@@ -13,6 +13,14 @@ PROCESS: tuple[Setting, ...] = (
         one_of("debug", "info", "notice", "warn", "error", "crit", "alert", "emerg"),
         "notice",
         "Least severe level that is logged.",
+    ),
+    Setting(
+        "proxy_access_log",
+        ACCESS_PLACE,
+        "off",
+        "Where a line goes for each request that was proxied: off, /dev/stdout, or a file, below the prefix unless its "
+        "path is absolute. The line is the `combined` one of nginx with the request's id. It may be moved away at any "
+        "time.",
     ),
     Setting(
         "proxy_error_log",

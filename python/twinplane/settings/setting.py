@@ -232,6 +232,15 @@ def _read_log_place(text: str) -> Path | None:
     return None if place == "/dev/stderr" else Path(place)
 
 
+def _read_access_place(text: str) -> Path | None:
+    place, *formats = text.split()
+    if place.startswith("syslog:"):
+        raise ValueError("expected off, /dev/stdout or a file; the syslog plugin writes to the system log")
+    if formats not in ([], ["combined"], ["kong_log_format"]):
+        raise ValueError(f"expected no format of one's own, got '{' '.join(formats)}'")
+    return None if place == "off" else Path(place)
+
+
 def _read_seconds(text: str) -> int:
     return duration(0, 86_400_000).read(text) // 1000
 
@@ -249,6 +258,7 @@ PORT_OR_OFF: Kind[int | None] = Kind("port|off", _read_port_or_off)
 LISTEN_OR_OFF: Kind[tuple[str, int] | None] = Kind("address:port|off", _read_listen_or_off)
 DOMAIN: Kind[str] = Kind("domain", _read_domain)
 LOG_PLACE: Kind[Path | None] = Kind("/dev/stderr or path", _read_log_place)
+ACCESS_PLACE: Kind[Path | None] = Kind("off or path", _read_access_place)
 SECONDS: Kind[int] = Kind("seconds, or time 0..1d", _read_seconds)
 WORKERS: Kind[int | None] = Kind("auto|integer 1..256", _read_workers)
 

@@ -12,6 +12,7 @@ from twinplane.settings.directives import IDLE_DIRECTIVES
 ACTED_ON = """
 prefix -
 log_level notice
+proxy_access_log off
 proxy_error_log /dev/stderr
 role data_plane
 database off
@@ -120,6 +121,7 @@ OTHERWISE = {
     "prefix": "/usr/local/kong for root, the user's state directory for others",
     "role": "the program is a node: traditional is what has to be asked for",
     "database": "a node has none",
+    "proxy_access_log": "logs/access.log",
     "proxy_error_log": "logs/error.log",
     "nginx_http_client_body_buffer_size": "8k, and files for more",
     "nginx_http_client_header_timeout": "60s",
@@ -249,6 +251,7 @@ def test_strict_conf_refuses_what_is_unknown_all_at_once_and_nothing_else() -> N
         ("vaults", "aws"),
         ("proxy_error_log", "syslog:server=h"),
         ("proxy_error_log", "off"),
+        ("proxy_access_log", "logs/a.log own_format"),
     ],
 )
 def test_a_value_that_a_setting_cannot_have_is_refused_by_name(name: str, text: str) -> None:

@@ -18,6 +18,8 @@ pub struct LedgerLimits {
     pub records: usize,
     /// Log entries.
     pub logs: usize,
+    /// Lines of the access log; 0: none is written.
+    pub access_lines: usize,
     /// Whether records and usage are kept at all.
     pub is_recording: bool,
 }
@@ -73,6 +75,7 @@ impl Ledger {
         let pages = Pages {
             records: Ring::new(limits.records),
             logs: Ring::new(limits.logs),
+            access: (limits.access_lines != 0).then(|| Ring::new(limits.access_lines)),
             metrics: Metrics::default(),
             is_recording: limits.is_recording,
             slots: AHashMap::new(),
@@ -120,6 +123,8 @@ pub(crate) struct Pages {
     pub(crate) records: Ring,
     /// Log entries, as lines.
     pub(crate) logs: Ring,
+    /// Lines of the access log, where there is one.
+    pub(crate) access: Option<Ring>,
     /// Differences of the scrape's series since the last drain.
     pub(crate) metrics: Metrics,
     is_recording: bool,
