@@ -115,15 +115,16 @@ class FrameWire:
     def reply(self, stream: int) -> Reply:
         """What came on a stream, once it has ended, was reset, or the connection is over."""
         with self._changed:
-            self._changed.wait_for(lambda: self._is_over(stream), _PATIENCE_S)
-            assert self._is_over(stream), "nothing came"
+            self._changed.wait_for(lambda: self.is_over(stream), _PATIENCE_S)
+            assert self.is_over(stream), "nothing came"
             return self._replies.get(stream, Reply())
 
     def ended(self) -> bool:
         """Whether the gateway ends the connection."""
         return self.is_closed.wait(_PATIENCE_S)
 
-    def _is_over(self, stream: int) -> bool:
+    def is_over(self, stream: int) -> bool:
+        """Whether nothing more comes on a stream."""
         reply = self._replies.get(stream)
         return self.is_closed.is_set() or (reply is not None and (reply.is_ended or reply.reset is not None))
 

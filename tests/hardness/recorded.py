@@ -47,14 +47,24 @@ class Forwarded:
     @property
     def content(self) -> bytes:
         """The body without its framing."""
+        return self._unframed()[0]
+
+    @property
+    def trailers(self) -> list[tuple[str, str]]:
+        """The fields behind the body."""
+        lines = self._unframed()[1].decode("latin-1").split("\r\n")
+        return [(name, value) for name, _, value in (line.partition(": ") for line in lines) if name]
+
+    def _unframed(self) -> tuple[bytes, bytes]:
         if not self.values("transfer-encoding"):
-            return self.body
+            return self.body, b""
         content, rest = b"", self.body
-        while rest:
+        while True:
             size, _, rest = rest.partition(b"\r\n")
             length = int(size, 16)
+            if length == 0:
+                return content, rest
             content, rest = content + rest[:length], rest[length + 2 :]
-        return content
 
 
 @dataclass(frozen=True)
@@ -203,9 +213,19 @@ class _Stream:
             line = self.until(b"\r\n")
             if line is None:
                 raise ConnectionError("the body was cut")
-            piece = self._exactly(int(line, 16) + 2)
-            found += line + b"\r\n" + piece
+            found += line + b"\r\n"
             if int(line, 16) == 0:
+                return found + self._trailers()
+            found += self._exactly(int(line, 16) + 2)
+
+    def _trailers(self) -> bytes:
+        found = b""
+        while True:
+            line = self.until(b"\r\n")
+            if line is None:
+                raise ConnectionError("the body was cut")
+            found += line + b"\r\n"
+            if not line:
                 return found
 
     def _exactly(self, count: int) -> bytes:

@@ -139,7 +139,8 @@ def test_a_flood_is_ended(gateway: Gateway, name: str) -> None:
     # Requests that reached the upstream: no more than the streams that may be open and those the budget pays for.
     assert len(gateway.settled()) <= 200
     if FLOODS[name].is_counted:
-        assert wire.goaway or gateway.wait_for("limits_broken", broken + 1) > broken
+        # A breach of the protocol itself ends the connection with a code of its own.
+        assert wire.goaway not in {None, 0, 11} or gateway.wait_for("limits_broken", broken + 1) > broken
     assert gateway.counts()["invariant_broken"] == 0
 
 
@@ -202,7 +203,7 @@ def test_streams_beyond_the_limit_reach_nobody(upstream: RecordingUpstream) -> N
 
 def test_a_client_that_opens_no_window_is_let_go(upstream: RecordingUpstream) -> None:
     large = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 1_000_000
-    with serving(upstream, limits={"idle_timeout_ms": 500}) as gateway:
+    with serving(upstream, limits={"idle_timeout_ms": 500, "send_timeout_ms": 500}) as gateway:
         before = memory()
         with FrameWire(gateway.port, settings=b"\0\x04\0\0\0\0") as wire:
             upstream.reply(*[large] * 20)

@@ -300,7 +300,8 @@ def test_what_is_let_in_leaves_in_one_form(gateway: Gateway, name: str) -> None:
         assert (len(lengths), codings) in ((1, []), (0, ["chunked"]))
         assert lengths in ([], [str(len(content))])
         assert forwarded.content == content
-    assert b"X-T" not in forwarded.head + forwarded.body[-100:]
+    # Of trailers only those that say nothing of the framing.
+    assert {name for name, _ in forwarded.trailers} <= {"X-T", "x-t"}
 
 
 def test_requests_that_follow_each_other_stay_apart(gateway: Gateway) -> None:

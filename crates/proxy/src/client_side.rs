@@ -51,6 +51,9 @@ pub trait ClientSide {
     /// No more than this of the body is taken; a body that is longer is at fault.
     fn limit_body(&mut self, bytes_max: u64);
 
+    /// The body may come as slowly as it likes: on this route it streams as it is made.
+    fn release_pace(&mut self);
+
     /// Whether the body has come whole.
     fn is_body_ended(&self) -> bool;
 

@@ -22,8 +22,9 @@ use crate::h1::framing;
 use crate::h1::names::Known;
 use crate::h1::output::Output;
 use crate::h1::scan::{self, HeadLimits, RequestLine};
+use crate::pace::Pace;
 use crate::recorder::Counter;
-use crate::request::{self, Handled, Opening};
+use crate::request::{self, Active, Handled, Opening};
 use crate::timers::Timer;
 use crate::upgrade;
 use crate::upstream::connection::poll_fill;
@@ -50,6 +51,7 @@ struct Connection<S> {
     body: IncomingBody,
     body_taken: u64,
     body_bytes_max: u64,
+    pace: Pace,
     counts: ByteCounts,
     reply: Reply,
     trailers: Option<Box<HeaderMap>>,
@@ -97,6 +99,7 @@ pub async fn serve_h1<S: AsyncRead + AsyncWrite + Unpin>(
         body: IncomingBody::Length(0),
         body_taken: 0,
         body_bytes_max: u64::MAX,
+        pace: Pace::default(),
         counts: ByteCounts::default(),
         reply: Reply::default(),
         trailers: None,
@@ -245,8 +248,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     && self.drain_body().await
                     && self.reply.keeps_alive
             }
-            Handled::Tunnel(tunnel) => {
-                self.tunnel(&mut x, tunnel).await;
+            Handled::Tunnel(tunnel, active) => {
+                self.tunnel(&mut x, tunnel, active).await;
                 false
             }
         }
@@ -276,7 +279,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.body = IncomingBody::of_request(body);
         self.trailers = None;
         self.body_taken = 0;
-        self.body_bytes_max = self.worker.settings().start.limits.body_most();
+        let limits = self.worker.settings().start.limits;
+        self.body_bytes_max = limits.body_most();
+        self.pace = Pace::new(&limits);
     }
 
     fn body_fault(&mut self, x: &Exchange) -> Option<RequestFault> {
@@ -326,7 +331,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         request::refuse(&worker, &mut x, self, fault).await;
     }
 
-    async fn tunnel(&mut self, x: &mut Exchange, tunnel: upgrade::Tunnel) {
+    async fn tunnel(&mut self, x: &mut Exchange, tunnel: upgrade::Tunnel, active: Active) {
         let flushed =
             std::future::poll_fn(|context| self.output.poll_write_all(&mut self.io, context));
         if flushed.await.is_ok() {
@@ -338,6 +343,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         let worker = Rc::clone(&self.worker);
         request::finish(&worker, x, self);
+        drop(active);
     }
 
     // Reads what is left of a body that was not wanted, so that the next head is found behind it.

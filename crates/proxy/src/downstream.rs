@@ -1,6 +1,7 @@
 //! From an accepted socket to a protocol: PROXY header, TLS, then HTTP/1 or HTTP/2. Each step within its time.
 use std::pin::pin;
 use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
@@ -11,6 +12,10 @@ use crate::recorder::Counter;
 use crate::settings::ListenerSettings;
 use crate::worker::Worker;
 use crate::{connection, h2, proxy_protocol};
+
+/// Between looks at a first part, ever longer; many clients that send no more than that cost little.
+pub(crate) const PAUSE_MS: u64 = 5;
+pub(crate) const PAUSE_MS_MAX: u64 = 320;
 
 /// Start of a connection that speaks HTTP/2 without having agreed on it.
 const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -111,6 +116,7 @@ enum Start {
 /// What the first bytes are; they stay where they are.
 async fn start_of(stream: &TcpStream) -> Start {
     let mut start = [0; START_BYTES];
+    let mut pause_ms = PAUSE_MS;
     loop {
         match stream.peek(&mut start).await {
             Ok(0) | Err(_) => return Start::Http1,
@@ -121,7 +127,8 @@ async fn start_of(stream: &TcpStream) -> Start {
             }
         }
         // A part of it: the socket stays readable, so waiting for it would spin.
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+        pause_ms = (pause_ms * 2).min(PAUSE_MS_MAX);
     }
 }
 

@@ -74,7 +74,7 @@ where
         ended_ms: Cell::new(0),
     });
     let clock = shared.worker.clock;
-    let (mut requests, mut is_closing) = (0, false);
+    let (mut requests, mut is_closing, mut is_flood) = (0, false, false);
     timer.arm_idle(limits.idle_timeout_ms);
     loop {
         let accepted = poll_fn(|context| connection.poll_accept(context));
@@ -92,7 +92,11 @@ where
                     timer.arm_idle(limits.idle_timeout_ms);
                 }
             }
-            Ok(Some(Err(_)) | None) => break,
+            Ok(Some(Err(error))) => {
+                is_flood = error.reason() == Some(Reason::ENHANCE_YOUR_CALM);
+                break;
+            }
+            Ok(None) => break,
             Err(Elapsed) if is_closing && shared.open.get() == 0 => break,
             Err(Elapsed) => {
                 let quiet_ms = clock.now_ms() - shared.ended_ms.get();
@@ -110,7 +114,7 @@ where
             }
         }
     }
-    if shared.budget.is_spent() {
+    if is_flood || shared.budget.is_spent() {
         shared.worker.recorder.count(Counter::LimitsBroken, 1);
     }
 }

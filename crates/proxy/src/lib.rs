@@ -17,6 +17,7 @@ mod h2;
 mod kept_answers;
 pub mod listener;
 pub mod node;
+mod pace;
 pub mod proxy_protocol;
 pub mod recorder;
 pub mod request;

@@ -1,8 +1,11 @@
 //! The PROXY protocol, versions 1 and 2: who a load balancer in front of us speaks for. Reads exactly the header.
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use tokio::net::TcpStream;
+
+use crate::downstream::{PAUSE_MS, PAUSE_MS_MAX};
 
 const V1_BYTES_MAX: usize = 107;
 const V2_SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
@@ -12,6 +15,7 @@ const V2_BYTES_MAX: usize = 16 + 2_048;
 /// Reads the header off a connection. None: the balancer speaks for itself, or of an address that is not IP.
 pub async fn read(stream: &TcpStream) -> io::Result<Option<SocketAddr>> {
     let mut head = vec![0; V2_BYTES_MAX];
+    let mut pause_ms = PAUSE_MS;
     loop {
         let seen = stream.peek(&mut head).await?;
         if seen == 0 {
@@ -25,7 +29,8 @@ pub async fn read(stream: &TcpStream) -> io::Result<Option<SocketAddr>> {
             return Err(wrong());
         }
         // A part of it: the socket stays readable, so waiting for it would spin.
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+        pause_ms = (pause_ms * 2).min(PAUSE_MS_MAX);
     }
 }
 

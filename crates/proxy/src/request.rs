@@ -36,7 +36,24 @@ pub enum Handled {
     /// Answered, or there was nobody left to answer.
     Done,
     /// The upstream agreed to another protocol; after the tunnel [`finish`] ends the request.
-    Tunnel(Tunnel),
+    Tunnel(Tunnel, Active),
+}
+
+/// A request under way: counted as long as this is held, whatever ends it.
+#[derive(Debug)]
+pub struct Active(Rc<Worker>);
+
+impl Active {
+    fn begin(worker: &Rc<Worker>) -> Self {
+        worker.recorder.count(Counter::RequestsActive, 1);
+        Self(Rc::clone(worker))
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.0.recorder.uncount(Counter::RequestsActive, 1);
+    }
 }
 
 /// Why the walk stops before the upstream has answered.
@@ -76,19 +93,14 @@ pub async fn handle<C: ClientSide>(
     client: &mut C,
     timer: &Timer,
 ) -> Handled {
-    worker.recorder.count(Counter::RequestsActive, 1);
-    let walked = walk(worker, x, client, timer).await;
-    let handled = match walked {
-        Ok(handled) => handled,
-        Err(stop) => {
-            stopped(worker, x, client, stop).await;
-            Handled::Done
-        }
-    };
-    if matches!(handled, Handled::Done) {
-        finish(worker, x, client);
+    let active = Active::begin(worker);
+    match walk(worker, x, client, timer).await {
+        Ok(Some(tunnel)) => return Handled::Tunnel(tunnel, active),
+        Ok(None) => {}
+        Err(stop) => stopped(worker, x, client, stop).await,
     }
-    handled
+    finish(worker, x, client);
+    Handled::Done
 }
 
 /// Answers a request that could not even be opened.
@@ -98,7 +110,7 @@ pub async fn refuse<C: ClientSide>(
     client: &mut C,
     fault: RequestFault,
 ) {
-    worker.recorder.count(Counter::RequestsActive, 1);
+    let _active = Active::begin(worker);
     phases::skip_to_response(x);
     stopped(worker, x, client, Stop::Error(GatewayError::Request(fault))).await;
     finish(worker, x, client);
@@ -109,7 +121,7 @@ async fn walk<C: ClientSide>(
     x: &mut Exchange,
     client: &mut C,
     timer: &Timer,
-) -> Result<Handled, Stop> {
+) -> Result<Option<Tunnel>, Stop> {
     let mut body = body::Collected::default();
     let step = phases::run(worker, x, client, &mut body, phases::Before::Rewrite).await;
     step?;
@@ -125,12 +137,12 @@ async fn walk<C: ClientSide>(
     let relayed = match answered.via {
         Via::H1(answer) if answer.status_line.status == 101 => {
             let tunnel = respond::tunnel(worker, x, client, answer).await;
-            return Ok(Handled::Tunnel(tunnel));
+            return Ok(Some(tunnel));
         }
         via => respond::upstream(worker, x, client, via, answered.peer).await?,
     };
     relay::run(worker, x, client, relayed, timer).await?;
-    Ok(Handled::Done)
+    Ok(None)
 }
 
 // Ends a request that the upstream did not answer.
@@ -168,5 +180,4 @@ pub fn finish<C: ClientSide>(worker: &Rc<Worker>, x: &mut Exchange, client: &C) 
     x.response.bytes = counts.sent;
     x.response.body_bytes = counts.sent_body;
     phases::log(worker, x);
-    worker.recorder.uncount(Counter::RequestsActive, 1);
 }

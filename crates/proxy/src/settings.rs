@@ -205,6 +205,10 @@ pub struct Limits {
     pub idle_timeout_ms: u64,
     /// Silence of a client within a request's body.
     pub body_timeout_ms: u64,
+    /// Least pace of a request's body that is waited for, bytes a second; 0: no bound.
+    pub body_bytes_per_s_min: u64,
+    /// What a body may take beyond that.
+    pub body_grace_ms: u64,
     /// Silence of a client that takes nothing of a response.
     pub send_timeout_ms: u64,
     /// Requests served on one connection; 0: no bound.
@@ -254,6 +258,8 @@ impl Default for Limits {
             head_timeout_ms: 10_000,
             idle_timeout_ms: 60_000,
             body_timeout_ms: 60_000,
+            body_bytes_per_s_min: 240,
+            body_grace_ms: 10_000,
             send_timeout_ms: 60_000,
             requests_max: 10_000,
             h2_streams_max: 100,

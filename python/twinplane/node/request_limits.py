@@ -23,6 +23,7 @@ def request_limits(settings: NodeSettings, workers: int) -> dict[str, int]:
         "fields_max": settings["lua_max_req_headers"],
         "head_timeout_ms": settings["nginx_http_client_header_timeout"],
         "body_timeout_ms": settings["nginx_http_client_body_timeout"],
+        "body_bytes_per_s_min": settings["client_body_min_rate"],
         "send_timeout_ms": settings["nginx_http_send_timeout"],
         "idle_timeout_ms": settings["nginx_http_keepalive_timeout"],
         # No time to wait for a second request: none is taken.

@@ -70,6 +70,13 @@ ANSWERS: tuple[Setting, ...] = (
         "Windows of rate limits that a node keeps, one for each caller and period; over that, those that end first go.",
     ),
     Setting(
+        "client_body_min_rate",
+        SIZE,
+        "240",
+        "Least pace of a request's body in bytes a second, from the tenth second of waiting on; 0 is no bound. "
+        "A slower one is answered with 408. Routes of gRPC and those without request buffering are left out.",
+    ),
+    Setting(
         "lua_max_req_headers",
         integer(1, 1000),
         "100",

@@ -11,6 +11,7 @@ use super::{Connection, respond};
 use crate::client_side::{ByteCounts, ClientFault, ClientSide, ResponseBody};
 use crate::h1::chunked::Decoded;
 use crate::h1::fault::RequestFault;
+use crate::recorder::Counter;
 use crate::trailers;
 use crate::upstream::connection::poll_fill;
 
@@ -40,11 +41,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientSide for Connection<S> {
                 Err(fault) => return self.fault(fault),
             }
             match poll_fill(&mut self.io, &mut self.buffer, true, context) {
-                Poll::Ready(Ok(1..)) => self.timer.disarm(),
+                Poll::Ready(Ok(read @ 1..)) => {
+                    self.timer.disarm();
+                    let clock = self.worker.clock;
+                    self.pace.moved(read as u64, || clock.now_ms());
+                }
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(ClientFault::Gone)),
                 Poll::Pending => {
                     let silence_ms = self.worker.settings().start.limits.body_timeout_ms;
-                    return self.poll_slow(context, silence_ms);
+                    return self.poll_slow_body(context, silence_ms);
                 }
             }
         }
@@ -60,6 +65,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientSide for Connection<S> {
 
     fn limit_body(&mut self, bytes_max: u64) {
         self.body_bytes_max = self.body_bytes_max.min(bytes_max);
+    }
+
+    fn release_pace(&mut self) {
+        self.pace.release();
     }
 
     fn is_body_ended(&self) -> bool {
@@ -178,6 +187,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn fault<T>(&mut self, fault: RequestFault) -> Poll<Result<T, ClientFault>> {
         self.reply.keeps_alive = false;
         Poll::Ready(Err(ClientFault::Request(fault)))
+    }
+
+    // As [`Self::poll_slow`], and a body that comes too slowly is not waited for either.
+    fn poll_slow_body<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        silence_ms: u64,
+    ) -> Poll<Result<T, ClientFault>> {
+        let clock = self.worker.clock;
+        let patience_ms = if self.timer.is_armed() {
+            None
+        } else {
+            self.pace.patience_ms(clock.now_ms())
+        };
+        let patience_ms = patience_ms.map_or(silence_ms, |ms| ms.min(silence_ms));
+        let slow = self.poll_slow(context, patience_ms);
+        if slow.is_ready() && self.pace.is_broken(clock.now_ms()) {
+            self.worker.recorder.count(Counter::LimitsBroken, 1);
+        }
+        slow
     }
 
     // Nothing moves: the client's silence is timed from here on.

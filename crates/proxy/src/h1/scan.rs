@@ -344,7 +344,7 @@ fn status_line(bytes: &[u8], end: usize) -> Option<(u16, Option<Range<usize>>, H
         _ => return None,
     };
     let digits = bytes[..end].get(9..12)?;
-    if !digits.iter().all(u8::is_ascii_digit) {
+    if !digits.iter().all(u8::is_ascii_digit) || digits[0] == b'0' {
         return None;
     }
     let status = digits

@@ -14,6 +14,8 @@ use twinplane_engine::headers::Headers;
 use crate::client_side::{ByteCounts, ClientFault, ClientSide, ResponseBody};
 use crate::h1::fault::RequestFault;
 use crate::h2::fields::{Turn, header_map};
+use crate::pace::Pace;
+use crate::recorder::Counter;
 use crate::timers::Timer;
 use crate::worker::Worker;
 
@@ -37,6 +39,7 @@ pub(crate) struct H2Client {
     turn: Turn,
     timer: Timer,
     body_stall_ms: u64,
+    pace: Pace,
     send_stall_ms: u64,
     counts: ByteCounts,
 }
@@ -67,6 +70,7 @@ impl H2Client {
             turn,
             timer: worker.timers.timer(),
             body_stall_ms: limits.body_timeout_ms,
+            pace: Pace::new(&limits),
             send_stall_ms: limits.send_timeout_ms,
             counts: ByteCounts {
                 received: head_bytes,
@@ -127,6 +131,8 @@ impl ClientSide for H2Client {
         match self.body.poll_data(context) {
             Poll::Ready(Some(Ok(data))) => {
                 self.timer.disarm();
+                let clock = self.worker.clock;
+                self.pace.moved(data.len() as u64, || clock.now_ms());
                 self.counts.received += data.len() as u64;
                 self.body_taken += data.len() as u64;
                 // The window is given back as the bytes are taken on, so that a slow upstream slows its client.
@@ -156,10 +162,17 @@ impl ClientSide for H2Client {
                 Poll::Pending => Poll::Pending,
             },
             Poll::Pending => {
+                let clock = self.worker.clock;
                 if !self.timer.is_armed() {
-                    self.timer.arm(self.body_stall_ms);
+                    let patience_ms = self.pace.patience_ms(clock.now_ms());
+                    self.timer.arm(
+                        patience_ms.map_or(self.body_stall_ms, |ms| ms.min(self.body_stall_ms)),
+                    );
                 }
                 ready!(self.timer.poll_elapsed(context));
+                if self.pace.is_broken(clock.now_ms()) {
+                    self.worker.recorder.count(Counter::LimitsBroken, 1);
+                }
                 Poll::Ready(Err(ClientFault::Request(RequestFault::TimedOut)))
             }
         }
@@ -175,6 +188,10 @@ impl ClientSide for H2Client {
 
     fn limit_body(&mut self, bytes_max: u64) {
         self.body_bytes_max = self.body_bytes_max.min(bytes_max);
+    }
+
+    fn release_pace(&mut self) {
+        self.pace.release();
     }
 
     fn is_body_ended(&self) -> bool {

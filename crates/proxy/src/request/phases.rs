@@ -94,6 +94,11 @@ pub(super) fn limit_body<C: ClientSide>(x: &Exchange, client: &mut C) {
     if let Some(limit) = &x.request.body_limit {
         client.limit_body(limit.bytes);
     }
+    if x.route()
+        .is_some_and(|route| route.is_grpc || !route.model.request_buffering)
+    {
+        client.release_pace();
+    }
 }
 
 /// The request ends before its plugins ran: the global ones take part in what is left.

@@ -114,13 +114,14 @@ fn a_response_head_is_taken_apart() {
         (404, None, head.len() - 4)
     );
     assert!(line.seen.has(Known::Connection));
-    let line = response(b"HTTP/1.0 099 so so\r\n\r\n", 1_000, &mut headers)
+    let line = response(b"HTTP/1.0 299 so so\r\n\r\n", 1_000, &mut headers)
         .unwrap()
         .unwrap();
     assert_eq!(
         (line.status, line.reason, line.version),
-        (99, Some(13..18), HttpVersion::Http10)
+        (299, Some(13..18), HttpVersion::Http10)
     );
+    assert!(response(b"HTTP/1.1 099 no\r\n\r\n", 1_000, &mut headers).is_err());
     for cut in 0..head.len() - 4 {
         assert_eq!(
             response(&head[..cut], 1_000, &mut headers),

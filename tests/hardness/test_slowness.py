@@ -1,0 +1,175 @@
+"""Slow heads, bodies and readers by the hundred: each is ended at its limit, counted, logged; others notice nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.hardness.frames import DATA, END_HEADERS, HEADERS, FrameWire, block, frame, request
+from tests.hardness.gateway import Gateway, one_route, serving
+from tests.hardness.recorded import OK, RecordingUpstream
+from tests.hardness.wire import ask
+
+CLIENTS = 300
+LIMITS = {"head_timeout_ms": 1_500, "body_timeout_ms": 1_500, "send_timeout_ms": 1_500, "idle_timeout_ms": 1_500}
+GET = b"GET /other HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+POST = b"POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n"
+_WAIT_S = 60.0
+
+
+@pytest.fixture(scope="module")
+def gateway(upstream: RecordingUpstream) -> Iterator[Gateway]:
+    with serving(upstream, limits=LIMITS) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def crowd(port: int, first: bytes, *, buffer_bytes: int = 0, clients: int = CLIENTS) -> Iterator[list[socket.socket]]:
+    """Connections that have each said the same."""
+    with contextlib.ExitStack() as stack:
+        sockets = []
+        for _ in range(clients):
+            sock = stack.enter_context(socket.socket())
+            if buffer_bytes:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
+            sock.settimeout(_WAIT_S)
+            sock.connect(("127.0.0.1", port))
+            sock.sendall(first)
+            sockets.append(sock)
+        yield sockets
+
+
+def answers_of(sockets: list[socket.socket], *, dribble: bytes = b"") -> list[bytes]:
+    """What each was told before it was closed; meanwhile each sends a little again and again."""
+    told = dict.fromkeys(sockets, b"")
+    left = set(sockets)
+    end = time.monotonic() + _WAIT_S
+    while left and time.monotonic() < end:
+        ready, _, _ = select.select(list(left), [], [], 0.1)
+        for sock in ready:
+            try:
+                data = sock.recv(65536)
+            except ConnectionError:
+                data = b""
+            told[sock] += data
+            if not data:
+                left.discard(sock)
+        for sock in left if dribble else ():
+            with contextlib.suppress(OSError):
+                sock.send(dribble)
+    assert not left, f"{len(left)} were never closed"
+    return list(told.values())
+
+
+def others_are_served(gateway: Gateway) -> None:
+    """Requests of other clients, while the crowd is there."""
+    assert [ask(gateway.port, GET).status for _ in range(20)] == [200] * 20
+
+
+def test_heads_that_never_come_are_not_waited_for(gateway: Gateway) -> None:
+    gateway.forget()
+    with crowd(gateway.port, b"") as sockets:
+        others_are_served(gateway)
+        assert set(answers_of(sockets)) == {b""}
+    assert {each.target for each in gateway.settled()} == {"/other"}
+
+
+def test_heads_that_come_slowly_are_ended(gateway: Gateway) -> None:
+    gateway.forget()
+    with crowd(gateway.port, b"GET /slow HTTP/1.1\r\nHost: a\r\n") as sockets:
+        others_are_served(gateway)
+        told = answers_of(sockets, dribble=b"X")
+    assert all(each.startswith(b"HTTP/1.1 408 ") for each in told)
+    assert {each.target for each in gateway.settled()} == {"/other"}
+    records = [record for record in gateway.records(CLIENTS + 21) if record.status != 200]
+    assert {(record.status, record.source) for record in records} == {(408, "kong")}
+    assert len(records) == CLIENTS
+    assert gateway.counts()["connections"]["active"] <= 1
+
+
+def test_bodies_that_stop_are_ended(gateway: Gateway) -> None:
+    gateway.forget()
+    with crowd(gateway.port, POST + b"x") as sockets:
+        others_are_served(gateway)
+        told = answers_of(sockets)
+    assert all(each.startswith(b"HTTP/1.1 408 ") for each in told)
+    assert {each.target for each in gateway.settled()} == {"/other"}
+    assert len([record for record in gateway.records(CLIENTS + 21) if record.status == 408]) == CLIENTS
+
+
+def test_bodies_that_come_too_slowly_are_ended_and_counted(upstream: RecordingUpstream) -> None:
+    pace = {"body_bytes_per_s_min": 1_000, "body_grace_ms": 1_000}
+    with serving(upstream, limits=pace) as gateway:
+        with crowd(gateway.port, POST) as sockets:
+            others_are_served(gateway)
+            told = answers_of(sockets, dribble=b"x")
+        assert all(each.startswith(b"HTTP/1.1 408 ") for each in told)
+        assert gateway.wait_for("limits_broken", CLIENTS) == CLIENTS
+        assert {each.target for each in gateway.settled()} == {"/other"}
+        with FrameWire(gateway.port) as wire:
+            wire.send(frame(HEADERS, END_HEADERS, 1, block(request(method=b"POST"))))
+            end = time.monotonic() + _WAIT_S
+            while not wire.is_over(1) and time.monotonic() < end:
+                wire.send(frame(DATA, 0, 1, b"x"))
+                time.sleep(0.02)
+            assert wire.reply(1).status == 408
+        assert gateway.wait_for("limits_broken", CLIENTS + 1) == CLIENTS + 1
+
+
+def test_a_route_that_streams_lets_bodies_take_their_time(upstream: RecordingUpstream) -> None:
+    config = one_route(upstream)
+    config["services"][0]["routes"][0]["request_buffering"] = False
+    with serving(upstream, config, limits={"body_bytes_per_s_min": 1_000_000, "body_grace_ms": 1}) as gateway:
+        with gateway.connect() as wire:
+            wire.send(POST.replace(b"100000", b"40"))
+            for _ in range(40):
+                wire.send(b"x")
+                time.sleep(0.005)
+            assert wire.read().status == 200
+        assert [each.content for each in gateway.settled()] == [b"x" * 40]
+        assert gateway.counts()["limits_broken"] == 0
+
+
+def test_readers_that_stop_are_let_go_and_cost_little(gateway: Gateway, upstream: RecordingUpstream) -> None:
+    gateway.forget()
+    large = b"HTTP/1.1 200 OK\r\nContent-Length: 4000000\r\n\r\n" + b"x" * 4_000_000
+    upstream.answer = lambda forwarded: large if forwarded.target == "/large" else OK
+    before = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * 4096
+    with crowd(gateway.port, b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n", buffer_bytes=4_096, clients=60):
+        others_are_served(gateway)
+        found = [record for record in gateway.records(60 + 20) if record.path == "/large"]
+        after = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * 4096
+    upstream.answer = lambda _: OK
+    # Each was given up, and none of the bodies was taken in whole: what is held is a piece for each.
+    assert len(found) == 60
+    assert after - before <= 60 * 1024 * 1024
+    assert gateway.counts()["requests_active"] == 0
+
+
+def test_connections_beyond_the_limit_are_refused_and_counted(upstream: RecordingUpstream) -> None:
+    with serving(upstream, limits={"connections_max": 50}) as gateway:
+        with crowd(gateway.port, b"GET /held HTTP/1.1\r\n") as sockets:
+            end = time.monotonic() + _WAIT_S
+            refused, left = 0, list(sockets)
+            while refused < CLIENTS - 50 and time.monotonic() < end:
+                ready, _, _ = select.select(left, [], [], 0.1)
+                closed = set()
+                for sock in ready:
+                    with contextlib.suppress(ConnectionError):
+                        sock.recv(65536)
+                    closed.add(sock)
+                left = [sock for sock in left if sock not in closed]
+                refused += len(closed)
+            assert refused == CLIENTS - 50
+        end = time.monotonic() + _WAIT_S
+        status = 0
+        while not status and time.monotonic() < end:
+            with contextlib.suppress(ConnectionError):
+                status = ask(gateway.port, GET).status
+        assert status == 200
+        assert gateway.counts()["connections"]["refused"] >= CLIENTS - 50
