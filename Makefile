@@ -43,6 +43,9 @@ bench: $(VENV)/core-release ## answer the questions of bench/ and print the tabl
 	@sh tools/install_bench_tools
 	$(BIN)/python -m bench $(ARGS)
 
+soak: $(VENV)/core-dev ## mixed traffic on a node for three minutes, everything compared (options: ARGS="--seconds 1800")
+	PYTHONPATH=python:. $(BIN)/python -m tests.hardness.soak $(ARGS)
+
 screenshots: $(VENV)/core-dev ## pictures of every page of the console into build/screenshots (options: ARGS="overview 'node*' --formats dark")
 	$(BIN)/python -m tools.screenshots $(ARGS)
 
@@ -84,4 +87,4 @@ $(VENV)/core-release: $(VENV)/python pyproject.toml $(RUST)
 	$(MATURIN) develop --quiet --release
 	@rm -f $(VENV)/core-dev; touch $@
 
-.PHONY: help lock up test check test-rust test-python generate bench screenshots guide-pictures loc new-plugin setup test-tools clean
+.PHONY: help lock up test check test-rust test-python generate bench soak screenshots guide-pictures loc new-plugin setup test-tools clean

@@ -84,7 +84,8 @@ Reply = bytes | Then | Callable[[socket.socket, bytes], None]
 class RecordingUpstream:
     """Listens until it is closed. A reply that is a function takes the connection over."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, keeps_all: bool = True) -> None:
+        self._keeps_all = keeps_all
         self._lock = threading.Lock()
         self._forwarded: list[Forwarded] = []
         self._replies: deque[Reply] = deque()
@@ -139,7 +140,7 @@ class RecordingUpstream:
     def _serve(self, connection: socket.socket) -> None:
         connection.settimeout(_IDLE_S)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        stream = _Stream(connection)
+        stream = _Stream(connection, keeps_all=self._keeps_all)
         with self._lock:
             self.raw.append(stream.all)
             self._open.add(connection)
@@ -185,8 +186,9 @@ class RecordingUpstream:
 
 
 class _Stream:
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, *, keeps_all: bool) -> None:
         self._connection = connection
+        self._keeps_all = keeps_all
         self._buffer = b""
         self.all = bytearray()
 
@@ -238,7 +240,8 @@ class _Stream:
     def _more(self) -> bool:
         data = self._connection.recv(65536)
         self._buffer += data
-        self.all += data
+        if self._keeps_all:
+            self.all += data
         return bool(data)
 
 
