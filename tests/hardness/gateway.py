@@ -21,7 +21,7 @@ from twinplane.settings import load_node_settings
 
 _NODE_ID = "7a0a7d1a-0a51-4f0e-9a3c-5d2a6a0f4c11"
 _WAIT_S = 20.0
-_LISTENERS = "127.0.0.1:0 http2, 127.0.0.1:0 http2 ssl"
+_LISTENERS = "127.0.0.1:0, 127.0.0.1:0 http2 ssl, 127.0.0.1:0 http2"
 # The columns of an access record that are looked at.
 _METHOD, _PATH, _STATUS, _SOURCE = 7, 8, 12, 14
 
@@ -43,6 +43,8 @@ class Gateway:
     core: _dataplane.Core
     port: int
     tls_port: int
+    h2_port: int
+    """HTTP/2, or HTTP/1, without TLS."""
     upstream: RecordingUpstream
     leaf: Leaf
     table: bytes = b""
@@ -135,8 +137,8 @@ def serving(
     try:
         table = declared(config or one_route(upstream))
         core.apply(table)
-        (_, port, _), (_, tls_port, _) = core.status().listeners
-        gateway = Gateway(core, port, tls_port, upstream, leaf, table)
+        port, tls_port, *more = (port for _, port, _ in core.status().listeners)
+        gateway = Gateway(core, port, tls_port, more[0] if more else 0, upstream, leaf, table)
         yield gateway
         assert core.status().invariant_broken == 0
     finally:

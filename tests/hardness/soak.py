@@ -73,7 +73,7 @@ def http1(gateway: Gateway, tally: Tally, number: int, context: ssl.SSLContext |
 
 def http2(gateway: Gateway, tally: Tally, number: int) -> None:
     """Streams beside each other on a connection."""
-    with FrameWire(gateway.port) as wire:
+    with FrameWire(gateway.h2_port) as wire:
         streams = range(1, 41, 2)
         for stream in streams:
             wire.ask(stream, request(path=f"/h2/{number}/{stream}".encode(), method=b"POST"), b"y" * stream)

@@ -116,7 +116,7 @@ def test_http1(gateway: Gateway, number: int, seed: int) -> None:
 @FIXED
 @given(st.sampled_from(range(len(H2_SEEDS))), st.integers(0, 1 << 30))
 def test_http2(gateway: Gateway, number: int, seed: int) -> None:
-    answer_to(gateway.port, mutated(H2_SEEDS[number], seed))
+    answer_to(gateway.h2_port, mutated(H2_SEEDS[number], seed))
     check(gateway)
 
 
@@ -130,7 +130,7 @@ def test_tls(gateway: Gateway, number: int, seed: int) -> None:
 @FIXED
 @given(st.binary(max_size=400))
 def test_anything(gateway: Gateway, data: bytes) -> None:
-    for port in (gateway.port, gateway.tls_port):
+    for port in (gateway.port, gateway.tls_port, gateway.h2_port):
         told = answer_to(port, data)
         assert not told.startswith(b"HTTP/1.1 500")
     check(gateway)

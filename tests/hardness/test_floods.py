@@ -130,7 +130,7 @@ def flooded(wire: FrameWire, flood: Flood) -> tuple[int, int]:
 def test_a_flood_is_ended(gateway: Gateway, name: str) -> None:
     gateway.forget()
     before, broken = memory(), gateway.counts()["limits_broken"]
-    with FrameWire(gateway.port) as wire:
+    with FrameWire(gateway.h2_port) as wire:
         frames, sent = flooded(wire, FLOODS[name])
         assert wire.ended()
         assert frames < _NUMBER
@@ -148,7 +148,7 @@ def test_a_flood_is_ended(gateway: Gateway, name: str) -> None:
 def test_a_flood_gets_no_further_than_its_bound(gateway: Gateway, name: str) -> None:
     """Written in one go below the bound it is borne; beyond, the connection is over whatever else follows."""
     flood = FLOODS[name]
-    with FrameWire(gateway.port) as wire:
+    with FrameWire(gateway.h2_port) as wire:
         wire.send(flood.once + b"".join(flood.again(number) for number in range(FRAMES_MAX + 200)))
         assert wire.ended()
         wire.send(frame(HEADERS, END_HEADERS | END_STREAM, 999_999, block(request(path=b"/behind"))))
@@ -161,7 +161,7 @@ def test_a_table_bomb_costs_no_more_than_the_limit(gateway: Gateway) -> None:
     cookie = b"\x40" + integer(6, 7) + b"cookie" + integer(3_900, 7) + b"c" * 3_900
     for entry in (large, cookie):
         before = memory()
-        with FrameWire(gateway.port) as wire:
+        with FrameWire(gateway.h2_port) as wire:
             wire.send(frame(HEADERS, END_HEADERS | END_STREAM, 1, HEAD + entry))
             wire.reply(1)
             for number in range(1, 60):
@@ -177,7 +177,7 @@ def test_a_table_bomb_costs_no_more_than_the_limit(gateway: Gateway) -> None:
 def test_crumbs_without_end_are_refused(gateway: Gateway) -> None:
     gateway.forget()
     crumbs = b"".join(b"\x60" + integer(1, 7) + b"a" for _ in range(4_000))
-    with FrameWire(gateway.port) as wire:
+    with FrameWire(gateway.h2_port) as wire:
         wire.send(frame(HEADERS, END_HEADERS | END_STREAM, 1, HEAD + crumbs))
         reply = wire.reply(1)
         assert reply.status in {0, 400, 431}
@@ -188,7 +188,7 @@ def test_streams_beyond_the_limit_reach_nobody(upstream: RecordingUpstream) -> N
     held = threading.Event()
     upstream.answer = lambda _: (held.wait(20) and b"") or b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
     try:
-        with serving(upstream) as gateway, FrameWire(gateway.port) as wire:
+        with serving(upstream) as gateway, FrameWire(gateway.h2_port) as wire:
             for number in range(150):
                 wire.ask(stream(number), request(path=b"/held"))
             refused = [wire.reply(stream(number)) for number in range(100, 150)]
@@ -205,7 +205,7 @@ def test_a_client_that_opens_no_window_is_let_go(upstream: RecordingUpstream) ->
     large = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 1_000_000
     with serving(upstream, limits={"idle_timeout_ms": 500, "send_timeout_ms": 500}) as gateway:
         before = memory()
-        with FrameWire(gateway.port, settings=b"\0\x04\0\0\0\0") as wire:
+        with FrameWire(gateway.h2_port, settings=b"\0\x04\0\0\0\0") as wire:
             upstream.reply(*[large] * 20)
             for number in range(20):
                 wire.ask(stream(number), request())
@@ -223,7 +223,7 @@ def test_others_are_served_during_a_flood(gateway: Gateway, name: str) -> None:
 
     def go_on() -> None:
         while not stop.is_set():
-            with FrameWire(gateway.port) as wire:
+            with FrameWire(gateway.h2_port) as wire:
                 flooded(wire, FLOODS[name])
 
     attacker = threading.Thread(target=go_on)

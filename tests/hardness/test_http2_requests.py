@@ -132,7 +132,7 @@ def gateway(upstream: RecordingUpstream) -> Iterator[Gateway]:
 @pytest.mark.parametrize("name", BAD)
 def test_what_cannot_be_said_in_one_way_reaches_nobody(gateway: Gateway, name: str) -> None:
     gateway.forget()
-    with FrameWire(gateway.port) as wire:
+    with FrameWire(gateway.h2_port) as wire:
         payload = block(BAD[name])
         pieces = [payload[at : at + 16_000] for at in range(0, len(payload), 16_000)]
         for at, piece in enumerate(pieces):
@@ -149,7 +149,7 @@ def test_what_cannot_be_said_in_one_way_reaches_nobody(gateway: Gateway, name: s
 @pytest.mark.parametrize("name", GOOD)
 def test_what_is_let_in_becomes_one_clean_request(gateway: Gateway, name: str) -> None:
     gateway.forget()
-    with FrameWire(gateway.port) as wire:
+    with FrameWire(gateway.h2_port) as wire:
         wire.ask(1, GOOD[name])
         reply = wire.reply(1)
         assert (reply.status, reply.body) == (200, b"ok")
@@ -175,7 +175,7 @@ def test_what_is_let_in_becomes_one_clean_request(gateway: Gateway, name: str) -
 )
 def test_data_that_belies_its_length_is_no_request(gateway: Gateway, length: int, frames: list[bytes]) -> None:
     gateway.forget()
-    with FrameWire(gateway.port) as wire:
+    with FrameWire(gateway.h2_port) as wire:
         wire.send(frame(HEADERS, END_HEADERS, 1, block(request((b"content-length", b"%d" % length), method=b"POST"))))
         for at, data in enumerate(frames):
             wire.send(frame(DATA, END_STREAM if at + 1 == len(frames) else 0, 1, data))
@@ -201,7 +201,7 @@ def test_data_that_belies_its_length_is_no_request(gateway: Gateway, length: int
 )
 def test_trailers_change_nothing(gateway: Gateway, trailers: Fields) -> None:
     gateway.forget()
-    with FrameWire(gateway.port) as wire:
+    with FrameWire(gateway.h2_port) as wire:
         wire.send(frame(HEADERS, END_HEADERS, 1, block(request(method=b"POST"))))
         wire.send(frame(DATA, 0, 1, b"abc"))
         wire.send(frame(HEADERS, END_HEADERS | END_STREAM, 1, block(trailers)))
@@ -217,7 +217,7 @@ def test_trailers_change_nothing(gateway: Gateway, trailers: Fields) -> None:
 
 def test_a_body_leaves_in_one_framing(gateway: Gateway) -> None:
     gateway.forget()
-    with FrameWire(gateway.port) as wire:
+    with FrameWire(gateway.h2_port) as wire:
         wire.ask(1, request((b"content-length", b"3"), method=b"POST"), b"abc")
         wire.ask(3, request(method=b"POST"), b"abcd")
         wire.ask(5, request(method=b"POST"), b"")
@@ -230,7 +230,7 @@ def test_a_body_leaves_in_one_framing(gateway: Gateway) -> None:
 
 def test_one_bad_stream_costs_the_others_nothing(gateway: Gateway) -> None:
     gateway.forget()
-    with FrameWire(gateway.port) as wire:
+    with FrameWire(gateway.h2_port) as wire:
         wire.ask(1, request((b"connection", b"close")))
         wire.ask(3, request())
         wire.ask(5, request(path=b"/../x"))

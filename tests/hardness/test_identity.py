@@ -167,7 +167,7 @@ def test_http2_tells_no_more(gateway: Gateway) -> None:
     gateway.forget()
     claims = [(name.lower().encode(), FORGED.encode()) for name in [*NAMES, *OURS]]
     claims += [(name.lower().replace("-", "_").encode(), FORGED.encode()) for name in [*NAMES, *OURS]]
-    with FrameWire(gateway.port) as wire:
+    with FrameWire(gateway.h2_port) as wire:
         wire.ask(1, request((b"apikey", b"right"), *claims, path=b"/key-auth/x"))
         assert wire.reply(1).status == 200
     (forwarded,) = gateway.settled()

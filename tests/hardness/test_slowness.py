@@ -111,7 +111,7 @@ def test_bodies_that_come_too_slowly_are_ended_and_counted(upstream: RecordingUp
         assert all(each.startswith(b"HTTP/1.1 408 ") for each in told)
         assert gateway.wait_for("limits_broken", CLIENTS) == CLIENTS
         assert {each.target for each in gateway.settled()} == {"/other"}
-        with FrameWire(gateway.port) as wire:
+        with FrameWire(gateway.h2_port) as wire:
             wire.send(frame(HEADERS, END_HEADERS, 1, block(request(method=b"POST"))))
             end = time.monotonic() + _WAIT_S
             while not wire.is_over(1) and time.monotonic() < end:

@@ -114,7 +114,7 @@ def test_what_is_no_answer_is_502(gateway: Gateway, upstream: RecordingUpstream,
         assert wire.read().body == b"ok"
     upstream.hang_up()
     upstream.reply(Then(MALFORMED[name], act="close"))
-    with FrameWire(gateway.port) as frames:
+    with FrameWire(gateway.h2_port) as frames:
         frames.ask(1, request())
         assert frames.reply(1).status == 502
     records = [record for record in gateway.records(3) if record.status == 502]
@@ -135,7 +135,7 @@ def test_what_is_cut_shows_that_it_is(gateway: Gateway, upstream: RecordingUpstr
         if answer.status != 502:
             assert wire.is_closed()
     upstream.reply(Then(CUT[name], act="close"))
-    with FrameWire(gateway.port) as frames:
+    with FrameWire(gateway.h2_port) as frames:
         frames.ask(1, request())
         reply = frames.reply(1)
         assert reply.reset is not None or reply.status == 502
