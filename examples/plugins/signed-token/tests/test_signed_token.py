@@ -49,7 +49,9 @@ def test_a_signed_token_says_who_asks(gw: Gateway) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", ["", "nonsense", token("nobody"), token("shop-7", seconds=-60), token("shop-7", secret="other")]
+    "given",
+    ["", "nonsense", token("nobody"), token("shop-7", seconds=-60), token("shop-7", secret="other")],
+    ids=["none", "nonsense", "nobody", "spent", "forged"],
 )
 def test_anything_else_is_refused(gw: Gateway, given: str) -> None:
     refused = gw.get("/", X_Token=given)
