@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, unquote
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CHUNK_LINE_BYTES_MAX = 128
 _PIECE_BYTES = 65_536
+_ARGUMENTS_MAX = 100
 # Two of these would leave open which one is meant.
 _SINGLE = frozenset({"host", "content-length", "transfer-encoding", "content-type", "authorization"})
 
@@ -81,9 +82,12 @@ class Head:
         return "transfer-encoding" in self.headers
 
     def whole(self, body: bytes, peer: str) -> HttpRequest:
-        """The request with its body."""
+        """The request with its body. Raises Malformed."""
         path, _, arguments = self.target.partition("#")[0].partition("?")
-        query = dict(parse_qsl(arguments, keep_blank_values=True, max_num_fields=100))
+        try:
+            query = dict(parse_qsl(arguments, keep_blank_values=True, max_num_fields=_ARGUMENTS_MAX))
+        except ValueError:
+            raise Malformed(400) from None
         return HttpRequest(self.method, unquote(path), query, self.headers, body, self.target, peer)
 
 

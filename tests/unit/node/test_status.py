@@ -214,6 +214,7 @@ async def test_a_failing_source_is_an_error_not_an_end(running: Running, client:
         (b"POST /status/ready HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", 400),
         (b"POST /status/ready HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n", 413),
         (b"GET /" + b"x" * 40_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 431),
+        (b"GET /status?" + b"&".join([b"a=1"] * 101) + b" HTTP/1.1\r\nHost: a\r\n\r\n", 400),
     ],
 )
 async def test_malformed_requests_are_refused(running: Running, sent: bytes, status: int) -> None:
