@@ -54,6 +54,16 @@ impl Transport {
             Self::Udp => "udp",
         }
     }
+
+    /// As conditions of plugins see it.
+    pub const fn protocol(self) -> Protocol {
+        match self {
+            Self::Tcp => Protocol::Tcp,
+            Self::Tls => Protocol::Tls,
+            Self::TlsPassthrough => Protocol::TlsPassthrough,
+            Self::Udp => Protocol::Udp,
+        }
+    }
 }
 
 /// What an exchange holds where it is a stream.
@@ -168,12 +178,25 @@ mod tests {
         build: None,
     }];
 
+    fn plugin(id: &str, route: &str, protocol: &str) -> Value {
+        json!({"id": id, "name": "jwt", "route": route, "protocols": [protocol], "enabled": true, "config": {}})
+    }
+
     fn exchange(routes: &[Value], sni: Option<&str>, listener_port: u16) -> Exchange {
-        let plugin = |id: &str, route: &str, protocol: &str| json!({"id": id, "name": "jwt", "route": route, "protocols": [protocol], "enabled": true, "config": {}});
+        let plugins = [plugin("p", "a", "http"), plugin("q", "c", "tcp")];
+        exchange_with(routes, &plugins, sni, listener_port)
+    }
+
+    fn exchange_with(
+        routes: &[Value],
+        plugins: &[Value],
+        sni: Option<&str>,
+        listener_port: u16,
+    ) -> Exchange {
         let table = json!({
             "services": [{"id": "s", "protocol": "tls", "host": "127.0.0.1", "port": 9, "enabled": true}],
             "routes": routes,
-            "plugins": [plugin("p", "a", "http"), plugin("q", "c", "tcp")],
+            "plugins": plugins,
         });
         let node = Arc::new(NodeState::default());
         let input = BuildInput {
@@ -244,6 +267,53 @@ mod tests {
         let mut x = exchange(&routes, None, 2);
         assert_eq!(find(&mut x, Offered::Clear), Ok(Transport::Tcp));
         assert!(matches!(chain::preread(&mut x), Step::Answered(_)));
+    }
+
+    #[test]
+    fn a_condition_knows_how_a_stream_is_carried() {
+        let routes = [
+            route("a", &["tls"], &json!({"snis": ["ended.example"]})),
+            route(
+                "b",
+                &["tls_passthrough"],
+                &json!({"snis": ["passed.example"]}),
+            ),
+            route(
+                "c",
+                &["tcp", "udp"],
+                &json!({"destinations": [{"port": 7}]}),
+            ),
+        ];
+        let is_asked = |condition: &str, sni, port, offered| {
+            let mut asked = plugin("q", "", "tcp");
+            asked["route"] = Value::Null;
+            asked["condition"] = condition.into();
+            let mut x = exchange_with(&routes, &[asked], sni, port);
+            assert!(find(&mut x, offered).is_ok());
+            // The plugin cannot run, so it answers where its condition holds.
+            matches!(chain::preread(&mut x), Step::Answered(_))
+        };
+        let streams = [
+            ("tcp", None, 7, Offered::Clear),
+            ("tls", Some("ended.example"), 1, Offered::Tls),
+            ("tls_passthrough", Some("passed.example"), 1, Offered::Tls),
+            ("udp", None, 7, Offered::Datagrams),
+        ];
+        for (own, sni, port, offered) in streams {
+            for name in ["tcp", "tls", "tls_passthrough", "udp", "http", "https"] {
+                let condition = format!("net.protocol == \"{name}\"");
+                assert_eq!(
+                    is_asked(&condition, sni, port, offered),
+                    name == own,
+                    "{own} {name}"
+                );
+            }
+            assert_eq!(
+                is_asked("tls.sni =^ \".example\"", sni, port, offered),
+                sni.is_some()
+            );
+            assert!(!is_asked("http.path ^= \"/\"", sni, port, offered));
+        }
     }
 
     #[test]

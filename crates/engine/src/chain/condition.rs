@@ -26,6 +26,10 @@ pub fn unmet<'a>(x: &Exchange, instance: &'a PluginInstance) -> Option<&'a str> 
 
 fn with_input<T>(x: &Exchange, ask: impl FnOnce(&MatchInput<'_>) -> T) -> T {
     let mut input = MatchInput::of(&x.request, &x.client);
+    if let Some(stream) = &x.stream {
+        input.protocol = stream.transport.protocol();
+        return ask(&input);
+    }
     if !input.path.is_empty() {
         return ask(&input);
     }

@@ -18,6 +18,8 @@ pub enum Protocol {
     Tls,
     /// Datagrams.
     Udp,
+    /// A stream whose TLS ends at the upstream: to routes it is one over TLS, conditions of plugins tell it apart.
+    TlsPassthrough,
 }
 
 impl Protocol {
@@ -29,12 +31,13 @@ impl Protocol {
             Self::Tcp => "tcp",
             Self::Tls => "tls",
             Self::Udp => "udp",
+            Self::TlsPassthrough => "tls_passthrough",
         }
     }
 
     /// Whether there is a TLS handshake, and so perhaps a server name.
     pub const fn is_tls(self) -> bool {
-        matches!(self, Self::Https | Self::Tls)
+        matches!(self, Self::Https | Self::Tls | Self::TlsPassthrough)
     }
 }
 
