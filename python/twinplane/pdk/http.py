@@ -7,6 +7,7 @@ import ssl
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -72,7 +73,9 @@ class HttpPool:
             limits = httpx.Limits(max_connections=self.limits.connections_max, keepalive_expiry=_KEPT_S)
             # The request's own time is the limit; nothing comes from the environment.
             unlimited = httpx.Timeout(None)
-            self._client = httpx.AsyncClient(verify=self._trust(), limits=limits, timeout=unlimited, trust_env=False)
+            self._client = httpx.AsyncClient(
+                verify=self._trust(), limits=limits, timeout=unlimited, trust_env=False, cookies=_no_cookies()
+            )
         return self._client
 
     async def close(self) -> None:
@@ -162,3 +165,8 @@ class Http:
                 return HttpResponse(response.status_code, dict(response.headers), b"".join(pieces))
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
             raise HttpFailed(f"{method} {url}: {error or type(error).__name__}") from error
+
+
+def _no_cookies() -> CookieJar:
+    # What a server tells one plugin on behalf of one caller is nothing for the next request.
+    return CookieJar(DefaultCookiePolicy(allowed_domains=()))
