@@ -35,9 +35,13 @@ _KIB = 1024
 _INJECTED = re.compile(rf"nginx_({'|'.join(sorted(BLOCKS, key=len, reverse=True))})_(\w+)")
 
 
-def in_proxy(directive: str) -> tuple[str, ...]:
-    """The name of a directive where it is injected into the server of the proxy: there it counts more."""
-    return (f"nginx_proxy_{directive}",)
+def _injected(directive: str) -> tuple[str, ...]:
+    """The names of a directive in the blocks that it may be injected into: in the inner one it counts more."""
+    return (f"nginx_http_{directive}", f"nginx_proxy_{directive}")
+
+
+def _injected_deep(directive: str) -> tuple[str, ...]:
+    return (*_injected(directive), f"nginx_location_{directive}")
 
 
 def _read_buffers(text: str) -> tuple[int, int]:
@@ -109,7 +113,7 @@ def _timeout(name: str, verb: str) -> Setting:
         duration(1, 24 * 86_400_000),
         "60s",
         f"How long {verb} where its service keeps the usual 60000 ms. A service with another time keeps that.",
-        aliases=(f"nginx_http_{name}", f"nginx_location_{name}"),
+        names=_injected_deep(name),
     )
 
 
@@ -119,7 +123,7 @@ DIRECTIVES: tuple[Setting, ...] = (
         SIZE,
         "0",
         "Largest request body; 0 is no limit. More is answered with 413.",
-        aliases=("client_max_body_size", *in_proxy("client_max_body_size")),
+        names=("client_max_body_size", *_injected("client_max_body_size")),
     ),
     Setting(
         "nginx_http_client_body_buffer_size",
@@ -127,7 +131,7 @@ DIRECTIVES: tuple[Setting, ...] = (
         "8m",
         "Longest request body that is held in memory for a plugin that reads it, 8m at least. There is no file for"
         " more: where a plugin needs a longer one the request is answered with 413.",
-        aliases=("client_body_buffer_size", *in_proxy("client_body_buffer_size")),
+        names=("client_body_buffer_size", *_injected("client_body_buffer_size")),
     ),
     Setting(
         "nginx_http_large_client_header_buffers",
@@ -135,49 +139,49 @@ DIRECTIVES: tuple[Setting, ...] = (
         "4 8k",
         "Longest request head, as number and size: a line may be as long as one of them, the head as all together."
         " More is answered with 414 (the first line) or 400.",
-        aliases=in_proxy("large_client_header_buffers"),
+        names=_injected("large_client_header_buffers"),
     ),
     Setting(
         "nginx_http_client_header_buffer_size",
         sized(1, 1024 * _KIB),
         "1k",
         "Longest line of a request head, where that is more than large_client_header_buffers says.",
-        aliases=in_proxy("client_header_buffer_size"),
+        names=_injected("client_header_buffer_size"),
     ),
     Setting(
         "nginx_http_client_header_timeout",
         duration(1, _DAY_MS),
         "10s",
         "How long a client may take for the TLS handshake and, again, for a request's head; then 408. nginx has 60s.",
-        aliases=in_proxy("client_header_timeout"),
+        names=_injected("client_header_timeout"),
     ),
     Setting(
         "nginx_http_client_body_timeout",
         duration(1, _DAY_MS),
         "60s",
         "How long a client may be silent within a request's body; then 408.",
-        aliases=in_proxy("client_body_timeout"),
+        names=_injected("client_body_timeout"),
     ),
     Setting(
         "nginx_http_send_timeout",
         duration(1, _DAY_MS),
         "60s",
         "How long a client may take nothing of a response; then the connection is closed.",
-        aliases=in_proxy("send_timeout"),
+        names=_injected("send_timeout"),
     ),
     Setting(
         "nginx_http_keepalive_timeout",
         _KEEPALIVE,
         "60s",
         "How long a connection of a client is kept without a request; 0 closes it after each. nginx has 75s.",
-        aliases=in_proxy("keepalive_timeout"),
+        names=_injected("keepalive_timeout"),
     ),
     Setting(
         "nginx_http_keepalive_requests",
         integer(1, 10**9),
         "10000",
         "Requests taken from one client connection.",
-        aliases=in_proxy("keepalive_requests"),
+        names=_injected("keepalive_requests"),
     ),
     _timeout("proxy_connect_timeout", "a connection to an upstream may take"),
     _timeout("proxy_send_timeout", "an upstream may take nothing of a request"),
@@ -187,7 +191,7 @@ DIRECTIVES: tuple[Setting, ...] = (
         sized(_KIB, 1024 * _KIB),
         "",
         "Longest head of an upstream's response; more is answered with 502. Default: as long as a request's may be.",
-        aliases=("nginx_http_proxy_buffer_size", "nginx_location_proxy_buffer_size"),
+        names=_injected_deep("proxy_buffer_size"),
     ),
     Setting(
         "nginx_proxy_proxy_next_upstream",
@@ -195,14 +199,14 @@ DIRECTIVES: tuple[Setting, ...] = (
         "error timeout",
         "After which failures another attempt is made, within the retries of the service; off for none. What could act"
         " twice is never sent twice, and answers are passed on whatever their status.",
-        aliases=("nginx_http_proxy_next_upstream", "nginx_location_proxy_next_upstream"),
+        names=_injected_deep("proxy_next_upstream"),
     ),
     Setting(
         "nginx_proxy_proxy_next_upstream_tries",
         integer(0, 65_535),
         "0",
         "Attempts at one request, the first included; 0: as many as its service allows.",
-        aliases=("nginx_http_proxy_next_upstream_tries", "nginx_location_proxy_next_upstream_tries"),
+        names=_injected_deep("proxy_next_upstream_tries"),
     ),
     Setting(
         "nginx_events_worker_connections",

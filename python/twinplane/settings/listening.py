@@ -40,7 +40,8 @@ LISTENING: tuple[Setting, ...] = (
         TEXT,
         "",
         "Suites of ssl_cipher_suite = custom, as OpenSSL writes them. Those that are not spoken are told in a warning.",
-        aliases=(
+        names=(
+            "ssl_ciphers",
             "nginx_http_ssl_ciphers",
             "nginx_proxy_ssl_ciphers",
         ),
@@ -50,7 +51,8 @@ LISTENING: tuple[Setting, ...] = (
         SWITCH,
         "on",
         "With custom suites: their order counts, not the client's.",
-        aliases=(
+        names=(
+            "ssl_prefer_server_ciphers",
             "nginx_http_ssl_prefer_server_ciphers",
             "nginx_proxy_ssl_prefer_server_ciphers",
         ),
@@ -60,7 +62,8 @@ LISTENING: tuple[Setting, ...] = (
         TLS_VERSIONS,
         "TLSv1.2 TLSv1.3",
         "TLS versions taken from clients; ssl_cipher_suite may narrow them further.",
-        aliases=(
+        names=(
+            "ssl_protocols",
             "nginx_http_ssl_protocols",
             "nginx_proxy_ssl_protocols",
         ),
@@ -70,7 +73,8 @@ LISTENING: tuple[Setting, ...] = (
         SWITCH,
         "on",
         "Let clients take TLS sessions up again by a ticket.",
-        aliases=(
+        names=(
+            "ssl_session_tickets",
             "nginx_http_ssl_session_tickets",
             "nginx_proxy_ssl_session_tickets",
         ),
@@ -95,7 +99,8 @@ LISTENING: tuple[Setting, ...] = (
         NETWORKS,
         "",
         "Peers whose X-Forwarded-* and X-Real-IP headers are believed.",
-        aliases=(
+        names=(
+            "trusted_ips",
             "nginx_http_set_real_ip_from",
             "nginx_proxy_set_real_ip_from",
         ),
@@ -105,7 +110,8 @@ LISTENING: tuple[Setting, ...] = (
         TEXT,
         "X-Real-IP",
         "Header that a trusted peer names the client in.",
-        aliases=(
+        names=(
+            "real_ip_header",
             "nginx_http_real_ip_header",
             "nginx_proxy_real_ip_header",
         ),
@@ -115,7 +121,8 @@ LISTENING: tuple[Setting, ...] = (
         SWITCH,
         "off",
         "Skip trusted addresses in that header, from the right.",
-        aliases=(
+        names=(
+            "real_ip_recursive",
             "nginx_http_real_ip_recursive",
             "nginx_proxy_real_ip_recursive",
         ),

@@ -25,10 +25,10 @@ from twinplane.settings.listening import LISTENING
 from twinplane.settings.logs import LOGS
 from twinplane.settings.process import PROCESS
 from twinplane.settings.python_plugins import PYTHON_PLUGINS
-from twinplane.settings.references import resolved_references
+from twinplane.settings.references import is_reference, resolved_references
 from twinplane.settings.reloading import merged
 from twinplane.settings.serving import port_maps, serving_mistakes, serving_warnings, tls_choice
-from twinplane.settings.setting import Mistake, Setting, SettingsError, read_values
+from twinplane.settings.setting import UNUSABLE, Mistake, Setting, SettingsError, read_values
 from twinplane.settings.tls import TlsChoice
 from twinplane.settings.upstreams import UPSTREAMS
 
@@ -50,10 +50,11 @@ GROUPS: Mapping[str, tuple[Setting, ...]] = {
 
 SETTINGS: tuple[Setting, ...] = tuple(setting for group in GROUPS.values() for setting in group)
 
-_BY_NAME = {name: setting for setting in SETTINGS for name in (setting.name, *setting.aliases)}
+_BY_NAME = {name: setting for setting in SETTINGS for name in setting.given_by}
 _LABEL = re.compile(r"[a-z0-9]([\w.:-]{0,61}[a-z0-9])?", re.IGNORECASE)
 _RESERVED_LABELS = ("kong", "konnect", "insomnia", "mesh", "kic")
 LABELS_MAX = 10
+MASK = "******"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,8 @@ class NodeSettings:
     values: Mapping[str, Any]
     warnings: tuple[str, ...]
     path: Path | None
+    hidden: frozenset[str] = frozenset()
+    """Names of settings that a reference was given for: what it leads to is a secret."""
 
     def __getitem__(self, name: str) -> Any:
         return self.values[name]
@@ -89,16 +92,21 @@ class NodeSettings:
 
     def taking(self, found: NodeSettings) -> NodeSettings:
         """These settings with what of others can be taken into use while a node serves."""
-        return NodeSettings(merged(self.values, found.values), found.warnings, found.path)
+        hidden = self.hidden | found.hidden
+        return NodeSettings(merged(self.values, found.values), found.warnings, found.path, hidden)
 
     def masked(self) -> dict[str, Any]:
         """Every value as it may be shown to others: secrets as asterisks."""
-        return {name: _shown(_BY_NAME[name], value) for name, value in self.values.items() if value is not None}
+        return {
+            name: MASK if name in self.hidden else _shown(_BY_NAME[name], value)
+            for name, value in self.values.items()
+            if value is not None
+        }
 
 
 def _shown(setting: Setting, value: Any) -> Any:
     if setting.secret:
-        return "******"
+        return MASK
     if setting.kind is LISTENERS:
         return ", ".join(each.shown for each in value) or "off"
     if setting.kind is PORT_MAPS:
@@ -117,7 +125,10 @@ def load_node_settings(path: Path | None, environ: Mapping[str, str]) -> NodeSet
     given = read_conf_file(found, mistakes) if found else {}
     given.update(read_environment(environ))
     warnings: list[str] = []
-    strict = given.get("strict_conf", ("", ""))[0].lower() in {"on", "true"}
+    own = _under_own_names(given)
+    hidden = frozenset(name for name, (text, _) in own.items() if is_reference(text))
+    own = resolved_references(own, environ, mistakes)
+    strict = own.get("strict_conf", ("", ""))[0].lower() in {"on", "true"}
     for name, (text, place) in given.items():
         problem = _oddity(name, text)
         if problem is None:
@@ -126,32 +137,33 @@ def load_node_settings(path: Path | None, environ: Mapping[str, str]) -> NodeSet
             mistakes.append(Mistake(place, name, problem))
         else:
             warnings.append(f"{place}: {name}: {problem}")
-    given = _under_own_names(given)
-    given = resolved_references(given, environ, mistakes)
-    values = read_values(SETTINGS, given, mistakes)
-    places = {name: place for name, (_, place) in given.items()}
-    mistakes.extend(_contradictions(values, places))
+    values = read_values(SETTINGS, own, mistakes, hidden=hidden)
+    places = {name: place for name, (_, place) in own.items()}
+    mistakes.extend(
+        Mistake(each.place, each.name, UNUSABLE) if each.name in hidden else each
+        for each in _contradictions(values, places)
+    )
     if mistakes:
         raise SettingsError(mistakes)
     warnings += serving_warnings(values)
-    if values["role"] == "data_plane" and given.get("admin_listen", ("off", ""))[0] not in ("", "off"):
-        place = given["admin_listen"][1]
+    if values["role"] == "data_plane" and own.get("admin_listen", ("off", ""))[0] not in ("", "off"):
+        place = own["admin_listen"][1]
         warnings.append(
             f"{place}: admin_listen: has no effect: the Admin API of this node is that of its control plane"
         )
     name = "nginx_proxy_proxy_next_upstream"
-    if name in given:
-        warnings += [f"{given[name][1]}: {name}: {warning}" for warning in next_warnings(given[name][0])]
-    return NodeSettings(values, tuple(warnings), found)
+    if name in own and name not in hidden:
+        warnings += [f"{own[name][1]}: {name}: {warning}" for warning in next_warnings(own[name][0])]
+    return NodeSettings(values, tuple(warnings), found, hidden)
 
 
 def _under_own_names(given: Mapping[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
-    """What was given, each by the one name of its setting: the last of the aliases counts before the name itself."""
-    found = dict(given)
+    """What was given, each by the one name of its setting; of several of its names the last one counts."""
+    found = {name: text for name, text in given.items() if name not in _BY_NAME}
     for setting in SETTINGS:
-        for alias in setting.aliases:
-            if alias in found:
-                found[setting.name] = found.pop(alias)
+        for name in setting.given_by:
+            if name in given:
+                found[setting.name] = given[name]
     return found
 
 

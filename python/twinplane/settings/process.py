@@ -48,7 +48,7 @@ PROCESS: tuple[Setting, ...] = (
         WORKERS,
         "auto",
         "Worker threads that proxy; auto is one for each processor.",
-        aliases=("nginx_main_worker_processes",),
+        names=("nginx_worker_processes", "nginx_main_worker_processes"),
     ),
     Setting(
         "strict_conf",
@@ -62,7 +62,7 @@ PROCESS: tuple[Setting, ...] = (
         "",
         "File to take the configuration from. With role = data_plane only where the cache is empty.",
     ),
-    Setting("declarative_config_string", TEXT, "", "Configuration as text, instead of a file."),
+    Setting("declarative_config_string", TEXT, "", "Configuration as text, instead of a file.", secret=True),
     Setting(
         "vaults",
         LIST,

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 from urllib.parse import unquote, urlsplit
 
 T = TypeVar("T")
+UNUSABLE = "the value is not usable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,8 @@ class Setting:
     """One setting of a process.
 
     `default` is written as a user would write it. `acted_on` is false for names that are accepted so that files written
-    for Kong load unchanged, and that change nothing here. `aliases` are further names, the last one given counts.
+    for Kong load unchanged, and that change nothing here. `names` are all that it may be given by where its own is not
+    the only one, in order: of those that are given the last one counts.
     """
 
     name: str
@@ -40,7 +42,17 @@ class Setting:
     since: str = "0.1"
     secret: bool = False
     acted_on: bool = True
-    aliases: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+
+    @property
+    def given_by(self) -> tuple[str, ...]:
+        """Every name that it may be given by, the one that counts most last."""
+        return self.names or (self.name,)
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """Its names but its own."""
+        return tuple(name for name in self.names if name != self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +138,8 @@ def _read_networks(text: str) -> tuple[str, ...]:
 
 
 _SIZE = re.compile(r"(\d+)([kKmMgG]?)")
+_SIZE_MAX = 2**63 - 1
+_SIZE_DIGITS_MAX = 40
 _SIZE_FACTOR = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 
 
@@ -133,7 +147,10 @@ def _read_size(text: str) -> int:
     match = _SIZE.fullmatch(text)
     if match is None:
         raise ValueError(f"expected a size such as 8k, 16m or 0, got '{text}'")
-    return int(match[1]) * _SIZE_FACTOR[match[2].lower()]
+    size = int(match[1]) * _SIZE_FACTOR[match[2].lower()] if len(match[1]) <= _SIZE_DIGITS_MAX else _SIZE_MAX + 1
+    if size > _SIZE_MAX:
+        raise ValueError(f"expected a size of at most {_SIZE_MAX} bytes, got '{text}'")
+    return size
 
 
 def _read_file_url(text: str) -> Path:
@@ -264,11 +281,16 @@ WORKERS: Kind[int | None] = Kind("auto|integer 1..256", _read_workers)
 
 
 def read_values(
-    table: Iterable[Setting], given: Mapping[str, tuple[str, str]], mistakes: list[Mistake]
+    table: Iterable[Setting],
+    given: Mapping[str, tuple[str, str]],
+    mistakes: list[Mistake],
+    *,
+    hidden: Set[str] = frozenset(),
 ) -> dict[str, Any]:
     """The value of every setting of `table`; `given` maps a name to (text, place it was written in).
 
-    An empty text means the default. What cannot be read is added to `mistakes`, and its default stands in.
+    An empty text means the default. What cannot be read is added to `mistakes`, and its default stands in; the texts of
+    `hidden` names are not shown there, as those of secrets are not.
     """
     values: dict[str, Any] = {}
     for setting in table:
@@ -278,7 +300,8 @@ def read_values(
                 values[setting.name] = setting.kind.read(text)
                 continue
             except ValueError as error:
-                problem = "the value is not usable" if setting.secret else str(error)
+                is_shown = not setting.secret and setting.name not in hidden
+                problem = str(error) if is_shown else UNUSABLE
                 mistakes.append(Mistake(place, setting.name, problem))
         values[setting.name] = setting.kind.read(setting.default) if setting.default else None
     return values

@@ -10,7 +10,8 @@ UPSTREAMS: tuple[Setting, ...] = (
         integer(0, 65535),
         "512",
         "Idle upstream connections kept by each worker.",
-        aliases=(
+        names=(
+            "upstream_keepalive_pool_size",
             "upstream_keepalive",
             "nginx_http_upstream_keepalive",
             "nginx_upstream_keepalive",
@@ -21,7 +22,8 @@ UPSTREAMS: tuple[Setting, ...] = (
         integer(0, 10**9),
         "10000",
         "Requests sent over one upstream connection.",
-        aliases=(
+        names=(
+            "upstream_keepalive_max_requests",
             "nginx_http_upstream_keepalive_requests",
             "nginx_upstream_keepalive_requests",
         ),
@@ -31,7 +33,8 @@ UPSTREAMS: tuple[Setting, ...] = (
         SECONDS,
         "60",
         "How long an idle upstream connection is kept.",
-        aliases=(
+        names=(
+            "upstream_keepalive_idle_timeout",
             "nginx_http_upstream_keepalive_timeout",
             "nginx_upstream_keepalive_timeout",
         ),

@@ -170,6 +170,7 @@ def test_a_property_that_means_nothing_here_is_warned_of_by_name_and_reason(name
 def test_names_are_one_settings_each() -> None:
     names = [name for setting in NODE for name in (setting.name, *setting.aliases)]
     assert len(names) == len(set(names))
+    assert all(setting.name in setting.given_by for setting in NODE)
     assert set(OTHERWISE) <= set(BY_NAME)
 
 
@@ -179,7 +180,38 @@ def test_each_default_is_a_value_of_its_kind() -> None:
             setting.kind.read(setting.default)
 
 
-def test_an_alias_counts_before_the_name_and_the_last_one_most() -> None:
+@pytest.mark.parametrize(
+    ("name", "weaker", "stronger"),
+    [
+        ("nginx_proxy_proxy_read_timeout", "nginx_http_proxy_read_timeout", "nginx_proxy_proxy_read_timeout"),
+        ("nginx_proxy_proxy_connect_timeout", "nginx_http_proxy_connect_timeout", "nginx_proxy_proxy_connect_timeout"),
+        ("nginx_proxy_proxy_send_timeout", "nginx_proxy_proxy_send_timeout", "nginx_location_proxy_send_timeout"),
+        ("nginx_http_client_max_body_size", "client_max_body_size", "nginx_http_client_max_body_size"),
+        ("nginx_http_client_max_body_size", "nginx_http_client_max_body_size", "nginx_proxy_client_max_body_size"),
+        ("nginx_http_client_body_buffer_size", "client_body_buffer_size", "nginx_http_client_body_buffer_size"),
+        ("nginx_proxy_proxy_buffer_size", "nginx_http_proxy_buffer_size", "nginx_proxy_proxy_buffer_size"),
+        (
+            "nginx_proxy_proxy_next_upstream_tries",
+            "nginx_http_proxy_next_upstream_tries",
+            "nginx_proxy_proxy_next_upstream_tries",
+        ),
+        ("upstream_keepalive_pool_size", "upstream_keepalive_pool_size", "nginx_upstream_keepalive"),
+        ("real_ip_header", "real_ip_header", "nginx_http_real_ip_header"),
+        ("nginx_worker_processes", "nginx_worker_processes", "nginx_main_worker_processes"),
+    ],
+)
+def test_the_inner_block_counts_before_the_outer_one_and_that_before_the_property(
+    name: str, weaker: str, stronger: str
+) -> None:
+    for order in ((weaker, stronger), (stronger, weaker)):
+        text = {weaker: "3000", stronger: "2000"} if "worker" not in name else {weaker: "3", stronger: "2"}
+        given = {f"KONG_{each.upper()}": text[each] for each in order}
+        alone = load_node_settings(None, {**MINIMAL, f"KONG_{stronger.upper()}": text[stronger]})
+        assert load_node_settings(None, {**MINIMAL, **given})[name] == alone[name]
+        assert load_node_settings(None, {**MINIMAL, f"KONG_{weaker.upper()}": text[weaker]})[name] != alone[name]
+
+
+def test_of_several_names_that_of_the_inner_block_counts() -> None:
     given = {
         "KONG_NGINX_HTTP_KEEPALIVE_REQUESTS": "5",
         "KONG_NGINX_PROXY_KEEPALIVE_REQUESTS": "7",
@@ -235,6 +267,9 @@ def test_strict_conf_refuses_what_is_unknown_all_at_once_and_nothing_else() -> N
     ("name", "text"),
     [
         ("nginx_http_client_max_body_size", "8 k"),
+        ("nginx_http_client_max_body_size", "99999999999999999999"),
+        ("nginx_http_client_max_body_size", "9" * 5000),
+        ("mem_cache_size", "99999999999g"),
         ("nginx_http_large_client_header_buffers", "8k"),
         ("nginx_http_large_client_header_buffers", "4 8"),
         ("nginx_http_large_client_header_buffers", "900 8k"),
@@ -272,6 +307,36 @@ def test_a_setting_may_refer_to_a_secret() -> None:
     settings = load_node_settings(None, given)
     assert (settings["proxy_server"], settings["log_level"]) == ("http://proxy:3128", "warn")
     assert settings.vault_env_prefix == "MY_"
+
+
+def test_what_a_reference_leads_to_is_shown_to_nobody() -> None:
+    given = {
+        **MINIMAL,
+        "KONG_REAL_IP_HEADER": "{vault://env/x}",
+        "KONG_NGINX_PROXY_SSL_CIPHERS": "{vault://env/x}",
+        "X": "topsecret",
+    }
+    settings = load_node_settings(None, given)
+    assert settings["real_ip_header"] == "topsecret"
+    masked = settings.masked()
+    assert (masked["real_ip_header"], masked["ssl_ciphers"], masked["log_level"]) == ("******", "******", "notice")
+    assert "topsecret" not in str(settings.taking(load_node_settings(None, MINIMAL)).masked())
+    assert "topsecret" not in str(load_node_settings(None, MINIMAL).taking(settings).masked())
+
+
+def test_what_a_reference_leads_to_is_not_repeated_in_a_mistake() -> None:
+    names = ("log_level", "nginx_http_keepalive_requests", "cluster_dp_labels", "database")
+    given = {f"KONG_{name.upper()}": "{vault://env/x}" for name in names}
+    with pytest.raises(SettingsError) as refused:
+        load_node_settings(None, {**MINIMAL, **given, "X": "top_secret!"})
+    assert {mistake.name for mistake in refused.value.mistakes} == set(names)
+    assert "top_secret" not in str(refused.value)
+
+
+def test_strict_conf_may_be_given_by_reference() -> None:
+    given = {**MINIMAL, "KONG_STRICT_CONF": "{vault://env/x}", "X": "on", "KONG_PORXY_LISTEN": "0.0.0.0:1"}
+    with pytest.raises(SettingsError, match="porxy_listen: unknown setting"):
+        load_node_settings(None, given)
 
 
 @pytest.mark.parametrize("vaults", ["bundled", "off"])

@@ -69,6 +69,11 @@ def test_secrets_are_masked_for_others() -> None:
     assert masked["cluster_cert"] == "/c.pem"
 
 
+def test_a_configuration_given_as_text_is_a_secret() -> None:
+    given = {**MINIMAL, "KONG_DECLARATIVE_CONFIG_STRING": '{"consumers":[{"username":"a"}]}'}
+    assert load_node_settings(None, given).masked()["declarative_config_string"] == "******"
+
+
 def test_the_value_of_a_secret_is_not_repeated_in_a_mistake() -> None:
     with pytest.raises(SettingsError) as caught:
         load_node_settings(Path("/nowhere/kong.conf"), {"KONG_DATABASE": "mysql", **MINIMAL})
