@@ -7,28 +7,17 @@ from typing import Any
 import orjson
 import yaml
 
+from twinplane.control.declarative.plain_yaml import load_plain
 from twinplane.control.errors import DeclarativeViolation, LimitExceeded
 
 DEPTH_MAX = 64
 VALUES_MAX = 20_000_000
 
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-class _PlainLoader(_Loader):  # type: ignore[misc]  # the C loader where it is there
-    """YAML without dates: what looks like one stays the text that it is."""
-
-
-_PlainLoader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in _Loader.yaml_implicit_resolvers.items()
-}
-
 
 def parse(text: bytes) -> dict[str, Any]:
     """The document. Raises DeclarativeViolation where it is none, LimitExceeded where it unfolds without end."""
     try:
-        document = orjson.loads(text) if text.lstrip()[:1] in (b"{", b"[") else _yaml(text)
+        document = orjson.loads(text) if text.lstrip()[:1] in (b"{", b"[") else load_plain(text)
     except (orjson.JSONDecodeError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise DeclarativeViolation({"error": f"failed parsing declarative configuration: {_reason(error)}"}) from error
     except RecursionError as error:
@@ -37,16 +26,6 @@ def parse(text: bytes) -> dict[str, Any]:
         raise DeclarativeViolation({"error": "failed parsing declarative configuration: expected an object"})
     _check_extent(document)
     return document
-
-
-def _yaml(text: bytes) -> Any:
-    try:
-        # A subclass of the safe loader.
-        return yaml.load(text, Loader=_PlainLoader)  # noqa: S506
-    except yaml.YAMLError:
-        raise
-    except ValueError as error:
-        raise yaml.YAMLError(str(error)) from error
 
 
 def _reason(error: Exception) -> str:

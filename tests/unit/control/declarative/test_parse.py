@@ -39,6 +39,46 @@ def test_a_text_that_unfolds_without_end_is_refused() -> None:
         parse("\n".join(lines).encode())
 
 
+def test_merges_put_pairs_before_those_of_the_mapping() -> None:
+    text = b"""
+    a: &a {host: a, port: 1, path: /a}
+    b: &b {<<: *a, host: b}
+    c: {<<: [*b, {port: 3, retries: 3}], <<: {name: c}, path: /c, =: d}
+    """
+    assert parse(text)["c"] == {"host": "b", "port": 1, "path": "/c", "retries": 3, "name": "c", "=": "d"}
+    assert parse(b"a: &a {<<: *a, k: v}") == {"a": {"k": "v"}}
+
+
+@pytest.mark.parametrize("merge", [b"<<: 5", b"<<: [{k: v}, 5]", b"<<: [[{k: v}]]"])
+def test_what_is_no_mapping_is_not_merged(merge: bytes) -> None:
+    with pytest.raises(DeclarativeViolation) as refusal:
+        parse(b"a: {" + merge + b"}")
+    assert "expected a mapping or a list of mappings for merging" in refusal.value.fields["error"]
+
+
+_MULTIPLYING = [f"a{n}: &a{n}\n  <<: [{', '.join([f'*a{n - 1}'] * 30)}]" for n in range(1, 12)]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        pytest.param(["a0: &a0 {k: v}", *_MULTIPLYING], id="merges of merges"),
+        pytest.param([f"a: &a [{', '.join(['{}'] * 1500)}]", "b:", *["  <<: *a"] * 1000], id="merges of nothing"),
+    ],
+)
+def test_merges_that_multiply_are_refused(lines: list[str]) -> None:
+    with pytest.raises(LimitExceeded) as refusal:
+        parse("\n".join(lines).encode())
+    assert str(refusal.value) == "pairs merged by << in a declarative document: more than 1000000"
+
+
+@pytest.mark.parametrize("number", ["1" + ":59" * 200, "1" + ":59" * 200 + ".5", "0x" + "f" * 400, "9" * 5000])
+def test_a_number_without_end_is_refused(number: str) -> None:
+    with pytest.raises(DeclarativeViolation) as refusal:
+        parse(f"a: {number}".encode())
+    assert refusal.value.fields["error"].endswith("1:4: a number has at most 400 characters")
+
+
 def test_deep_nesting_is_refused() -> None:
     with pytest.raises((LimitExceeded, DeclarativeViolation)):
         parse(b'{"a":' + b"[" * 5000 + b"]" * 5000 + b"}")
