@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import os
 import re
 import socket
 import socketserver
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,12 +79,18 @@ class Running:
     """A node with many settings."""
 
     access_log: Path
+    status: int
     plain: int
     secure: int
     peer: Peer
 
     def __call__(self, path: str, headers: dict[str, str] | None = None, body: bytes | None = None) -> Answer:
         return Client(self.plain)("GET" if body is None else "POST", path, body, headers)
+
+    def metric(self, name: str) -> float:
+        """A figure without labels, as a scrape sees it."""
+        told = Client(self.status)("GET", "/metrics").body.decode()
+        return float(next(line.split()[1] for line in told.splitlines() if line.startswith(f"{name} ")))
 
     def raw(self, text: str) -> bytes:
         """All that comes back for some bytes, up to the end of the connection."""
@@ -124,6 +131,7 @@ upstream_keepalive_max_requests = 2
 trusted_ips = 127.0.0.1
 nginx_http_gzip = on
 proxy_access_log = logs/access.log combined
+proxy_access_log_lines = 128
 """
 
 
@@ -160,7 +168,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     process = run_twinplane("data-plane", "-c", str(directory / "kong.conf"), environ=environ)
     try:
         eventually(lambda: Client(status)("GET", "/status/ready").status == 200, seconds=60)
-        yield Running(directory / "prefix/logs/access.log", plain, secure, peer)
+        yield Running(directory / "prefix/logs/access.log", status, plain, secure, peer)
     finally:
         process.terminate()
         output = process.communicate(timeout=60)[0].decode()
@@ -298,6 +306,51 @@ def test_a_log_that_was_moved_away_begins_anew(node: Running) -> None:
     assert node("/after-move").status == 200
     eventually(lambda: any("/after-move" in line for line in lines(node)), seconds=30)
     assert "/after-move" not in moved.read_text()
+
+
+def test_what_the_log_cannot_hold_or_write_is_counted(node: Running) -> None:
+    lines_lost, bytes_lost = "twinplane_access_log_lines_lost_total", "twinplane_access_log_bytes_lost_total"
+    before = node.metric(bytes_lost)
+    in_place_of_log(node, node.access_log.mkdir)
+    try:
+        assert node("/unwritable").status == 200
+        eventually(lambda: node.metric(bytes_lost) > before, seconds=30)
+    finally:
+        node.access_log.rmdir()
+    assert node.metric(lines_lost) == 0
+    # A pipe that nobody reads holds up the one who writes, so that lines wait.
+    in_place_of_log(node, lambda: os.mkfifo(node.access_log))
+    try:
+        for _ in range(3 * 128):
+            assert node("/waiting").status == 200
+        assert node.metric(lines_lost) >= 128
+    finally:
+        reader = os.open(node.access_log, os.O_RDONLY | os.O_NONBLOCK)
+        eventually(lambda: b"/waiting" in read_some(reader), seconds=30)
+        node.access_log.unlink()
+        os.close(reader)
+
+
+def in_place_of_log(node: Running, make: Callable[[], object]) -> None:
+    """Make something else where the log was; a line of a request before may come in between and begin a new log."""
+
+    def made() -> bool:
+        with contextlib.suppress(FileNotFoundError):
+            node.access_log.unlink()
+        with contextlib.suppress(FileExistsError):
+            make()
+            return True
+        return False
+
+    eventually(made, seconds=30)
+
+
+def read_some(reader: int) -> bytes:
+    """What has come through a pipe; nothing where its other end was not opened yet."""
+    try:
+        return os.read(reader, 65_536)
+    except BlockingIOError:
+        return b""
 
 
 def lines(node: Running) -> list[str]:

@@ -9,7 +9,7 @@ use twinplane_engine::balancer::HealthBook;
 use twinplane_engine::record::{Usage, UsageKey};
 use twinplane_engine::snapshot::Snapshot;
 
-use crate::recorder::{Counter, Metric};
+use crate::recorder::{Counter, Metric, Ring};
 use crate::server::Server;
 use crate::upstream_health;
 
@@ -112,12 +112,13 @@ impl Server {
 
     fn metrics(&self) -> Value {
         let mut totals = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut records_lost, mut logs_lost) = (0, 0);
+        let (mut records_lost, mut logs_lost, mut access_lost) = (0, 0, 0);
         for ledger in &self.node.ledgers {
             let mut pages = ledger.pages();
             let differences = std::mem::take(&mut pages.metrics);
             records_lost += pages.records.lost();
             logs_lost += pages.logs.lost();
+            access_lost += pages.access.as_ref().map_or(0, Ring::lost);
             drop(pages);
             totals.add(differences);
         }
@@ -146,7 +147,13 @@ impl Server {
             "prometheus": totals.sorted().into_iter().map(series).collect::<Vec<_>>(),
             "upstream_health": upstream_health::rows(&snapshot, &self.node.state.health),
             "dns": self.node.dns.named().into_iter().collect::<std::collections::BTreeMap<_, _>>(),
-            "lost": {"records": records_lost, "logs": logs_lost, "metrics": totals.lost(), "limits": self.node.state.limiter.evicted()},
+            "lost": {
+                "records": records_lost,
+                "logs": logs_lost,
+                "access": access_lost,
+                "metrics": totals.lost(),
+                "limits": self.node.state.limiter.evicted(),
+            },
             "cache": {"entries": cache.entries, "bytes": cache.bytes, "evicted": cache.evicted, "refused": cache.refused},
             "snapshot": {
                 "generation": self.status().snapshots_total,

@@ -20,6 +20,7 @@ pub(crate) use ledger::Pages;
 use ledger::UsageSlot;
 pub use ledger::{Counter, Ledger, LedgerLimits};
 pub(crate) use metrics::{Metric, Metrics};
+pub(crate) use ring::Ring;
 
 /// A worker's end of its ledger.
 #[derive(Debug)]

@@ -22,7 +22,7 @@ class AccessLog:
         self._path = path
         self._is_failing = False
         self.bytes_lost = 0
-        """Bytes of lines that could not be written."""
+        """Bytes of lines that could not be written. Lines that found no room before are counted by the core."""
 
     async def run(self) -> None:
         """Write until cancelled."""

@@ -35,7 +35,6 @@ LIMITS: Mapping[str, int] = {
     "buffered_body_bytes_max": 8 * 1024 * 1024,
 }
 RECORDS_MAX = 100_000
-ACCESS_LINES_MAX = 100_000
 LOG_ENTRIES_MAX = 10_000
 _SECOND_MS = 1000
 
@@ -66,7 +65,7 @@ def node_core_settings(settings: NodeSettings, node_id: str, certificates: Seque
         },
         "slow_targets": _slow_targets(settings),
         "limits": {**LIMITS, **request_limits(settings, document["workers"])},
-        "access_lines_max": 0 if settings["proxy_access_log"] is None else ACCESS_LINES_MAX,
+        "access_lines_max": 0 if settings["proxy_access_log"] is None else settings["proxy_access_log_lines"],
         "attempts": attempts(settings),
         "error_templates": error_templates(settings),
         "cache_bytes_max": settings["mem_cache_size"],

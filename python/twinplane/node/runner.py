@@ -178,6 +178,7 @@ class Node:
                     plugins=self.plugins.counts,
                     plugin_series=self.plugins.series,
                     probes=prober.facts,
+                    access_bytes_lost=None if access is None else lambda: access.bytes_lost,
                     takes_target_health=settings["status_target_health"],
                     explains=settings["status_explain"],
                     counts_names=settings["new_dns_client"],

@@ -103,6 +103,8 @@ class StatusFacts:
     probes: ProbeFacts | None = None
     counts_names: bool = False
     """Whether the settings ask for the newer client of name servers, whose counters Kong shows."""
+    access_bytes_lost: Callable[[], int] | None = None
+    """Bytes of the access log that could not be written; None where there is none."""
     refused: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """What the ports of the node's own have not let in or not understood, by port and reason."""
     takes_target_health: bool = False
@@ -253,6 +255,7 @@ class StatusApi:
             Sample("twinplane_config_deltas_total", "counter", {}, counts.get("deltas", 0)),
             Sample("twinplane_config_resyncs_total", "counter", {}, counts.get("resyncs", 0)),
             Sample("twinplane_log_entries_lost_total", "counter", {}, lost.get("logs", 0)),
+            Sample("twinplane_access_log_lines_lost_total", "counter", {}, lost.get("access", 0)),
             Sample("twinplane_rate_limit_windows_lost_total", "counter", {}, lost.get("limits", 0)),
             *(Sample(f"twinplane_proxy_cache_{name}", kind, {}, cache.get(key, 0)) for name, kind, key in _CACHE),
             Sample("twinplane_limits_broken_total", "counter", {}, core.get("limits_broken", 0)),
@@ -284,6 +287,9 @@ class StatusApi:
             ]
         if facts.logs is not None:
             samples += facts.logs().samples()
+        if facts.access_bytes_lost is not None:
+            lost = facts.access_bytes_lost()
+            samples.append(Sample("twinplane_access_log_bytes_lost_total", "counter", {}, lost))
         if audit := facts.audit():
             samples += [
                 Sample("twinplane_audit_events_total", "counter", {"outcome": outcome}, audit[outcome])

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from twinplane.settings.setting import ACCESS_PLACE, LIST, LOG_PLACE, PATH, SWITCH, TEXT, WORKERS, Setting, one_of
+from twinplane.settings.setting import (
+    ACCESS_PLACE,
+    LIST,
+    LOG_PLACE,
+    PATH,
+    SWITCH,
+    TEXT,
+    WORKERS,
+    Setting,
+    integer,
+    one_of,
+)
 
 PROCESS: tuple[Setting, ...] = (
     Setting(
@@ -21,6 +32,13 @@ PROCESS: tuple[Setting, ...] = (
         "Where a line goes for each request that was proxied: off, /dev/stdout, or a file, below the prefix unless its "
         "path is absolute. The line is the `combined` one of nginx with the request's id. It may be moved away at any "
         "time.",
+    ),
+    Setting(
+        "proxy_access_log_lines",
+        integer(128, 10**7),
+        "100000",
+        "Lines of the access log that wait in memory for their file, all workers together. Beyond that the oldest are "
+        "dropped and counted (`twinplane_access_log_lines_lost_total`).",
     ),
     Setting(
         "proxy_error_log",
