@@ -329,7 +329,8 @@ def test_what_was_posted_outlives_the_node_and_what_is_damaged_does_not(tmp_path
 def test_a_token_is_asked_for_where_there_is_one(tmp_path: Path) -> None:
     token = "0123456789abcdef"
     (port,) = free_ports(1)
-    with dbless_node(tmp_path, admin_token=token, admin_listen=f"127.0.0.1:{port} ssl") as node:
+    page = "http://ui.test"
+    with dbless_node(tmp_path, admin_token=token, admin_listen=f"127.0.0.1:{port} ssl", admin_origins=page) as node:
         certificate = node.prefix / "ssl" / "admin-kong-default.crt"
         admin = Client(port, ca=certificate)
         for headers in ({}, {"Kong-Admin-Token": "wrong"}, {"Authorization": "Bearer 0"}):
@@ -338,6 +339,16 @@ def test_a_token_is_asked_for_where_there_is_one(tmp_path: Path) -> None:
         for headers in ({"Kong-Admin-Token": token}, {"Authorization": f"Bearer {token}", "Host": "kong-admin.svc"}):
             assert admin("GET", "/services", headers=headers).status == 200
         assert token not in json.dumps(admin("GET", "/", headers={"Kong-Admin-Token": token}).json())
+        # As a browser goes about it: a question first, without the token; then the request of the page.
+        question = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "kong-admin-token"}
+        asked = admin("OPTIONS", "/services", headers={"Origin": page, **question})
+        assert (asked.status, asked.headers["Access-Control-Allow-Headers"]) == (204, "kong-admin-token")
+        assert "GET" in asked.headers["Access-Control-Allow-Methods"]
+        for given, status in ((token, 200), ("wrong", 401)):
+            answer = admin("GET", "/services", headers={"Origin": page, "Kong-Admin-Token": given})
+            assert (answer.status, answer.headers["Access-Control-Allow-Origin"]) == (status, page)
+        foreign = admin("OPTIONS", "/services", headers={"Origin": "http://evil.test", **question})
+        assert (foreign.status, foreign.headers["Access-Control-Allow-Origin"]) == (403, None)
 
 
 def test_the_page_can_be_followed(tmp_path: Path) -> None:

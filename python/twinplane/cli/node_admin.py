@@ -26,7 +26,10 @@ class NodeAdmin:
 
     def __init__(self, settings: NodeSettings) -> None:
         self._admission = Admission(
-            tuple(settings["admin_origins"] or ()), settings["admin_token"], is_open=settings["admin_remote_access"]
+            tuple(settings["admin_origins"] or ()),
+            settings["admin_token"],
+            is_open=settings["admin_remote_access"],
+            hosts=tuple(settings["admin_hosts"] or ()),
         )
         self._body_bytes_max: int = settings["nginx_admin_client_max_body_size"] or settings["cluster_max_payload"]
         self._app: DblessApp | None = None

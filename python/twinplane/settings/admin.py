@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from twinplane.settings.listeners import LISTENERS, Listener
-from twinplane.settings.setting import LIST, SIZE, SWITCH, TEXT, Setting
+from twinplane.settings.setting import LIST, SIZE, SWITCH, TEXT, Kind, Setting
 
 ADMIN_LISTEN = "127.0.0.1:8001 reuseport backlog=16384, 127.0.0.1:8444 http2 ssl reuseport backlog=16384"
 _TOKEN_LETTERS_MIN = 16
+_HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?")
+
+
+def _read_hosts(text: str) -> tuple[str, ...]:
+    hosts = LIST.read(text)
+    for host in hosts:
+        if not _HOST.fullmatch(host):
+            raise ValueError(f"expected host names without port, got '{host}'")
+    return hosts
+
+
+_HOSTS: Kind[tuple[str, ...]] = Kind("list of host names", _read_hosts)
 
 ADMIN: tuple[Setting, ...] = (
     Setting(
@@ -34,6 +47,13 @@ ADMIN: tuple[Setting, ...] = (
         "off",
         "Serve the Admin API to other machines although no admin_token is asked for: whoever reaches the port can read "
         "every secret and replace the configuration.",
+    ),
+    Setting(
+        "admin_hosts",
+        _HOSTS,
+        "",
+        "Names by which the Admin API may be called where no admin_token is asked for, besides loopback names and, "
+        "with admin_remote_access, IP addresses. Others are refused: a web page can have its own name lead here.",
     ),
     Setting(
         "admin_origins",
