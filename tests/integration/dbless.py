@@ -17,7 +17,9 @@ READY_SECONDS = 90.0
 class DblessNode:
     """A node without control plane. `settings` are by the names of kong.conf."""
 
-    def __init__(self, directory: Path, **settings: object) -> None:
+    def __init__(self, directory: Path, environ: dict[str, str] | None = None, **settings: object) -> None:
+        self.environ = environ or {}
+        """More of its environment, from the next start on."""
         proxy, status, admin = free_ports(3)
         if "admin_listen" in settings:
             admin = int(str(settings["admin_listen"]).split()[0].rpartition(":")[2])
@@ -57,6 +59,7 @@ class DblessNode:
 
     def _start(self) -> subprocess.Popen[bytes]:
         environ = {f"KONG_{name.upper()}": str(value) for name, value in self._settings.items()}
+        environ |= self.environ
         process = run_twinplane("data-plane", "-c", str(self._conf), environ=environ)
         try:
             eventually(lambda: process.poll() is not None or self._is_up(), seconds=READY_SECONDS)
@@ -68,9 +71,9 @@ class DblessNode:
 
 
 @contextmanager
-def dbless_node(directory: Path, **settings: object) -> Iterator[DblessNode]:
+def dbless_node(directory: Path, environ: dict[str, str] | None = None, **settings: object) -> Iterator[DblessNode]:
     """A node for the length of the block."""
-    node = DblessNode(directory, **settings)
+    node = DblessNode(directory, environ, **settings)
     try:
         yield node
     finally:

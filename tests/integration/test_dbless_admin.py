@@ -326,6 +326,34 @@ def test_what_was_posted_outlives_the_node_and_what_is_damaged_does_not(tmp_path
         eventually(lambda: [row["paths"] for row in node.admin("GET", "/routes").json()["data"]] == [["/again"]])
 
 
+def test_what_was_posted_and_is_refused_at_the_next_start_gives_way(tmp_path: Path) -> None:
+    with dbless_node(tmp_path, {"MYKEY": "127.0.0.1"}) as node:
+        secret = {"name": "datadog", "config": {"host": "{vault://env/mykey}"}}
+        assert post(node, document("/good")).status == 201
+        assert post(node, document("/secret", plugins=[secret])).status == 201
+        assert node.proxy("GET", "/secret").status == 418
+        node.environ = {}
+        node.restart()
+        assert "{vault://env/mykey} leads nowhere" in _refusal(node)
+        assert (node.proxy("GET", "/good").status, node.proxy("GET", "/secret").status) == (418, 404)
+        assert [row["paths"] for row in node.admin("GET", "/routes").json()["data"]] == [["/good"]]
+        # Without one before it there is nothing to serve, but still somebody to post to.
+        (node.prefix / "declared.json.gz.1").unlink()
+        node.restart()
+        assert "starts without a configuration" in _refusal(node)
+        assert (node.status("GET", "/status/ready").status, node.proxy("GET", "/good").status) == (503, 404)
+        assert node.admin("GET", "/routes").json()["data"] == []
+        assert post(node, document("/mended")).status == 201
+        assert node.proxy("GET", "/mended").status == 418
+        assert node.status("GET", "/status").json()["conditions"] == []
+
+
+def _refusal(node: DblessNode) -> str:
+    (condition,) = node.status("GET", "/status").json()["conditions"]
+    assert condition["code"] == "declarative_config_refused"
+    return str(condition["message"])
+
+
 def test_a_token_is_asked_for_where_there_is_one(tmp_path: Path) -> None:
     token = "0123456789abcdef"
     (port,) = free_ports(1)

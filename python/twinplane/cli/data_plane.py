@@ -24,9 +24,9 @@ from twinplane.cli.process import (
 from twinplane.cli.signals import stop_on_signals
 from twinplane.node.admin_part import AdminFace
 from twinplane.node.cache import ConfigCache
-from twinplane.node.declared import POSTED_NAME, DeclaredConfig, read_declared, read_posted
+from twinplane.node.declared import DECLARED_REFUSED, POSTED_NAME, DeclaredConfig, read_declared, read_posted
 from twinplane.node.errors import LicenseExpired, NodeStartError
-from twinplane.node.runner import DECLARED_REFUSED, Node, node_keyring
+from twinplane.node.runner import Node, node_keyring
 from twinplane.settings import NodeSettings, SettingsError, left_out
 
 log = logging.getLogger("data_plane")

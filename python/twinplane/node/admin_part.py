@@ -23,7 +23,7 @@ from twinplane.node.cache import Stored
 from twinplane.node.certificates import NodeCertificates
 from twinplane.node.conditions import Conditions
 from twinplane.node.config import CACHE_UNWRITABLE, Cache, ConfigKeeper
-from twinplane.node.declared import DeclaredConfig
+from twinplane.node.declared import DECLARED_REFUSED, DeclaredConfig
 from twinplane.node.errors import CacheUnwritable, NodeStartError
 from twinplane.node.http import Answered, Handler, HttpAnswer, HttpServer
 from twinplane.node.http_request import HttpLimits, HttpRequest
@@ -99,6 +99,8 @@ class AdminDoor:
         """
         found = config_hash(orjson.loads(table))
         outcome, issues = self._keeper.replace(Stored(found, table))
+        if outcome.fault is None:
+            self._keeper.conditions.clear(DECLARED_REFUSED)
         if outcome.fault is None and self._posted is not None:
             self._keep(Stored(found, document))
         unkept = (issue for issue in self._keeper.conditions.issues() if issue.code == CACHE_UNWRITABLE)

@@ -6,7 +6,7 @@ What is posted is kept in the prefix and served again after a restart, unless th
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from twinplane.registry import RouterFlavor
 
 POSTED_NAME = "declared.json.gz"
+DECLARED_REFUSED = "declarative_config_refused"
 _NOTHING = Stored(EMPTY_HASH, b'{"_format_version":"3.0","_transform":false}')
 
 
@@ -39,6 +40,7 @@ class DeclaredConfig:
         """Where what is posted is kept; None where a restart reads the settings again."""
         self.damages: tuple[str, ...] = ()
         self.unsealed: tuple[str, ...] = ()
+        self._older: Iterator[DeclaredConfig] = iter(())
 
     @property
     def stored(self) -> Stored:
@@ -60,6 +62,19 @@ class DeclaredConfig:
     def withdraw(self) -> None:
         """Hold the one before."""
         self._stored = self._before
+
+    def step_back(self) -> bool:
+        """Hold what was posted before this one, in the end nothing at all. False where there is no step left."""
+        older = next(self._older, None)
+        if older is None:
+            return False
+        self._stored = self._before = older.stored
+        self.entities = older.entities
+        return True
+
+    def settle(self) -> None:
+        """What is held is served: free what else was posted from memory."""
+        self._older = iter(())
 
     def rekey(self, key: SealKey) -> None:
         """Seal what is posted with another key."""
@@ -85,20 +100,28 @@ def read_declared(
 def read_posted(
     cache: Cache, flavor: RouterFlavor = "traditional_compatible", *, is_shown: bool = False
 ) -> DeclaredConfig:
-    """What was posted last and can still be read, else nothing. What is posted from now on is kept there."""
-    found = DeclaredConfig(_NOTHING, _no_entities(flavor) if is_shown else None)
-    damages: list[str] = []
+    """What was posted last and can still be read, else nothing; what was posted before it is a step back.
+
+    What is posted from now on is kept in `cache`.
+    """
+    found = DeclaredConfig(_NOTHING)
     generations = cache.load()
-    damages += cache.damages
+    found.posted, found.damages, found.unsealed = cache, cache.damages, cache.unsealed
+    found._older = _readable(generations, found, flavor, is_shown=is_shown)
+    found.step_back()
+    return found
+
+
+def _readable(
+    generations: list[Stored], told: DeclaredConfig, flavor: RouterFlavor, *, is_shown: bool
+) -> Iterator[DeclaredConfig]:
+    """Each generation that can be read, read when it is asked for; then nothing. What cannot be read is told."""
     for generation in generations:
         try:
-            found = _read(generation.table, POSTED_NAME, flavor, is_shown=is_shown)
+            yield _read(generation.table, POSTED_NAME, flavor, is_shown=is_shown)
         except NodeStartError as error:
-            damages += error.problems
-            continue
-        break
-    found.posted, found.damages, found.unsealed = cache, tuple(damages), cache.unsealed
-    return found
+            told.damages += error.problems
+    yield DeclaredConfig(_NOTHING, _no_entities(flavor) if is_shown else None)
 
 
 def _read(data: bytes, place: str, flavor: RouterFlavor, *, is_shown: bool) -> DeclaredConfig:

@@ -13,7 +13,7 @@ import socket
 import ssl
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,7 @@ from twinplane.node.certificates import NodeCertificates
 from twinplane.node.conditions import Conditions
 from twinplane.node.config import ConfigKeeper
 from twinplane.node.core_settings import node_core_settings
-from twinplane.node.declared import DeclaredConfig, read_declared
+from twinplane.node.declared import DECLARED_REFUSED, DeclaredConfig, read_declared
 from twinplane.node.errors import NodeStartError, PayloadRefused
 from twinplane.node.fallback import FallbackExport, FallbackStore, import_when_alone
 from twinplane.node.http import HttpServer
@@ -72,7 +72,6 @@ TELEMETRY_GRACE_SECONDS = 3.0
 LOGS_GRACE_SECONDS = 3.0
 # Before a control plane has answered for the first time it may just be starting.
 FIRST_RETRY_SECONDS = 1.0
-DECLARED_REFUSED = "declarative_config_refused"
 _EMPTY_TABLE = b'{"_format_version":"3.0","_transform":false}'
 
 
@@ -344,17 +343,37 @@ class Node:
             takes_deltas=self._declared is None and settings["link_deltas"],
             on_published=self._export.note if self._export else lambda _: None,
         )
-        # A cached configuration that the core refuses gives way to the one before; a declared one has none before.
-        refusals = (ApplyError,) if self._declared is None else ()
-        try:
-            core = keeper.start(
-                start, refusals, issues=lambda core: _issues(core.status().issues), otherwise=self._declared_instead
-            )
-        except StartError as error:
-            raise NodeStartError(*map(str, error.args[0])) from error
-        except ApplyError as error:
-            raise NodeStartError(*(str(fault.get("message", fault)) for fault in _faults(error))) from error
-        return keeper, core, delivery
+        return keeper, self._start_keeper(keeper, start), delivery
+
+    def _start_keeper(self, keeper: ConfigKeeper, start: Callable[[bytes | None], Core]) -> Core:
+        """Start the core from what is kept. A configuration that it refuses gives way to the one before.
+
+        A declarative file has none before: there is somebody who can mend it.
+        """
+        declared = self._declared
+        refusals = (ApplyError,) if declared is None else ()
+        refused: list[str] = []
+        while True:
+            try:
+                core = keeper.start(
+                    start, refusals, issues=lambda core: _issues(core.status().issues), otherwise=self._declared_instead
+                )
+            except StartError as error:
+                raise NodeStartError(*map(str, error.args[0])) from error
+            except ApplyError as error:
+                problems = [str(fault.get("message", fault)) for fault in _faults(error)]
+                if declared is None or not declared.step_back():
+                    raise NodeStartError(*problems) from error
+                refused += problems
+                continue
+            if declared is not None:
+                declared.settle()
+            if refused:
+                follows = "the node starts without a configuration" if keeper.is_empty else "one before it is served"
+                text = f"what was posted last cannot be served: {'; '.join(refused)}: {follows}"
+                log.error("posted_config_refused detail=%s", text)
+                self.conditions.note(DECLARED_REFUSED, text)
+            return core
 
     def _cache(self) -> JournaledCache:
         settings = self._settings
