@@ -6,7 +6,7 @@ import itertools
 import json
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.reference import ordering
 from tests.reference.deciding import Engine
@@ -127,3 +127,39 @@ def test_plugins_run_as_the_plain_statement_says(
     assert not is_refused(plugins, by_name)
     wanted = ordering.course(BUNDLED, plugins, route, service, by_name)
     assert answer == {"ran": wanted.ran, "filtered": wanted.filtered}
+
+
+# Everywhere, and not in need of much: the plugins are about each other, all of them.
+EVERYWHERE: dict[str, str | None] = dict.fromkeys(["consumer", "consumer_group", "route", "service"])
+DENSE = st.lists(
+    st.tuples(st.sampled_from([name for name, _ in BUNDLED]), ORDERINGS), min_size=3, unique_by=lambda plugin: plugin[0]
+)
+
+
+def everywhere(name: str, asked: dict[str, Any], index: int = 0) -> dict[str, Any]:
+    """A plugin that applies to every request and only asks for a place."""
+    return row(index, name, EVERYWHERE, {"finds": None, "answers": False, "condition": None, "ordering": asked})
+
+
+@settings(settings.get_profile("reference"), max_examples=600)
+@given(DENSE)
+@example([("key-auth", {"after": {"access": ["limit"]}}), ("acl", {"after": {"access": ["limit"]}}), ("limit", {})])
+@example(
+    [
+        ("key-auth", {"after": {"access": ["log"]}}),
+        ("acl", {"after": {"access": ["limit"]}}),
+        ("limit", {}),
+        ("log", {}),
+    ]
+)
+def test_no_plugin_is_lost_where_many_are_set_against_each_other(
+    engine: Engine, asking: list[tuple[str, dict[str, Any]]]
+) -> None:
+    plugins = [everywhere(name, asked, index) for index, (name, asked) in enumerate(asking)]
+    answer = engine.decide("plugins", bundled=BUNDLED, table=table(plugins, {}), route="r1")
+    if "refused" in answer:
+        assert is_refused(plugins, {}), answer
+        return
+    wanted = ordering.course(BUNDLED, plugins, "r1", "s1", {})
+    assert answer == {"ran": wanted.ran, "filtered": wanted.filtered}
+    assert sorted(answer["ran"]) == sorted(plugin["id"] for plugin in plugins)

@@ -48,9 +48,12 @@ impl OutOfTurn {
                 None => break,
             }
         }
-        let passed = to_come[..=has_turn].iter().map(|link| link.order);
-        self.held = passed.filter(|order| *order != taken.order).collect();
         let turn = turn.max(to_come[has_turn].order);
+        // The turn may fall to one that was held before: what stands behind it has let its turn go by all the same.
+        let passed = to_come.iter().map(|link| link.order);
+        self.held = passed
+            .filter(|order| *order <= turn && *order != taken.order)
+            .collect();
         if taken.order > turn {
             self.early.push(taken.order);
         }
