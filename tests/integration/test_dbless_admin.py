@@ -56,6 +56,7 @@ def test_what_is_answered_with_201_is_served(node: DblessNode) -> None:
     ("bad", "told"),
     [
         ({"services": [{"name": "x"}]}, "required field missing"),
+        ({"services": [{"host": "x", "created_at": 10**23}]}, "value should be between"),
         ({"routes": [{"name": "x", "paths": ["~/("]}]}, "missing closing parenthesis"),
         ({"routes": [{"name": "x", "paths": ["/x"], "service": "nobody"}]}, "nobody"),
     ],

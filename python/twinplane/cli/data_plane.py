@@ -90,9 +90,10 @@ async def _reread_when(wanted: asyncio.Event, node: Node, load: Load) -> None:
             await _reread(node, load)
         except SettingsError as error:
             _refuse(node, map(str, error.mistakes))
-        except Exception:
+        except Exception as error:
             # Whatever it is, the node serves on and can be asked again.
             log.exception("settings_not_reread")
+            node.conditions.note(SETTINGS_REFUSED, f"not read again: {type(error).__name__}: {error}")
 
 
 async def _reread(node: Node, load: Load) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+import orjson
 from pydantic_core import PydanticUndefined
 
 from twinplane.schema import facts as said
@@ -22,6 +23,8 @@ _SCALARS: dict[Any, Kind] = {
     Any: "json",
     Reference: "foreign",
 }
+# What every reader of a configuration can hold, the core and its JSON among them.
+_INTEGER_MIN, _INTEGER_MAX = -(2**63), 2**63 - 1
 _ALPHABET = string.ascii_letters + string.digits
 
 
@@ -158,6 +161,11 @@ def _tester(field: Field) -> Callable[[Any], Violation]:
         return lambda _value: forbidden
     typed = _TYPE_TESTERS[field.kind](field)
     rules = tuple(rule.violation for rule in field.rules)
+    # Last: where a field has bounds of its own they are told.
+    if field.kind == "integer":
+        rules += (_beyond_64_bits,)
+    elif field.kind == "number":
+        rules += (lambda value: _beyond_64_bits(value) if type(value) is int else None,)
     if not rules and not field.referenceable:
         return typed
     error, referenceable = field.error, field.referenceable
@@ -175,6 +183,12 @@ def _tester(field: Field) -> Callable[[Any], Violation]:
         return None
 
     return violation
+
+
+def _beyond_64_bits(value: float) -> str | None:
+    if _INTEGER_MIN <= value <= _INTEGER_MAX:
+        return None
+    return f"value should be between {_INTEGER_MIN} and {_INTEGER_MAX}"
 
 
 def is_reference(value: Any) -> bool:
@@ -207,7 +221,14 @@ def _test_boolean(_field: Field) -> Callable[[Any], Violation]:
 
 
 def _test_json(_field: Field) -> Callable[[Any], Violation]:
-    return lambda _value: None
+    def violation(value: Any) -> Violation:
+        try:
+            orjson.dumps(value)
+        except TypeError as error:
+            return f"expected what can be written as JSON: {error}"
+        return None
+
+    return violation
 
 
 def _test_list(field: Field) -> Callable[[Any], Violation]:

@@ -34,7 +34,7 @@ def load_plain(text: bytes) -> Any:
 
 
 class _PlainLoader(_Loader):  # type: ignore[misc]  # the C loader where it is there
-    """YAML without dates: what looks like one stays the text that it is."""
+    """YAML without dates, bytes and sets: what looks like a date stays the text that it is."""
 
     merged = 0
     """Mappings and pairs that merge keys have copied so far."""
@@ -87,9 +87,17 @@ def _merged(node: yaml.MappingNode, merge: yaml.Node) -> list[yaml.MappingNode]:
     return named[::-1]
 
 
+def _refuse(_loader: Any, node: yaml.Node) -> Any:
+    raise ConstructorError(
+        None, None, f"a value of type {node.tag.rpartition(':')[2]} is none of JSON", node.start_mark
+    )
+
+
 _PlainLoader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for first, resolvers in _Loader.yaml_implicit_resolvers.items()
 }
 _PlainLoader.add_constructor("tag:yaml.org,2002:int", _PlainLoader.construct_short_int)
 _PlainLoader.add_constructor("tag:yaml.org,2002:float", _PlainLoader.construct_short_float)
+for _kind in ("binary", "omap", "pairs", "set", "timestamp"):
+    _PlainLoader.add_constructor(f"tag:yaml.org,2002:{_kind}", _refuse)

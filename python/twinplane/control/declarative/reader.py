@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ _TRANSFORMED = {
 }
 # A lifetime beyond this is the second in which it ends, as payloads of control planes have it.
 _LIFETIME_MAX = 1_000_000_000
+# The last second of the year 9999.
+_SECOND_MAX = 253_402_300_799
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,11 @@ def _check_top(document: Mapping[str, Any], types: Mapping[str, EntityType]) -> 
         wrong["_format_version"] = f"expected one of: {', '.join(FORMATS)}"
     if not isinstance(document.get("_transform", True), bool):
         wrong["_transform"] = "expected a boolean"
+    for name in _PASSED_ON:
+        try:
+            orjson.dumps(document.get(name))
+        except TypeError as error:
+            wrong[name] = f"expected what can be written as JSON: {error}"
     if wrong:
         raise DeclarativeViolation(wrong, rest=wrong)
 
@@ -164,6 +172,10 @@ class _Loading:
             else:
                 body[field] = {"id": reference}
         lifetime = body.pop("ttl", None) if item.entity.ttl else None
+        # Not a number is beyond any bound.
+        if isinstance(lifetime, int | float) and not -_SECOND_MAX <= lifetime <= _SECOND_MAX:
+            item.violations["ttl"] = f"value should be between 0 and {_SECOND_MAX}"
+            lifetime = None
         try:
             row = item.entity.prepare_insert(body, now=self._now)
         except SchemaViolation as violation:
@@ -199,7 +211,7 @@ class _Loading:
     def _raise_dangling(self) -> None:
         nested: dict[str, Any] = {}
         for item, field, given in self._dangling:
-            shown = given if isinstance(given, str) else orjson.dumps(given).decode()
+            shown = given if isinstance(given, str) else _plain_json(given)
             target = item.entity.foreign[field].target
             text = f"invalid reference '{field}: {shown}' (no such entry in '{target}')"
             nested.setdefault(item.entity.name, {}).setdefault(item.key, []).append(text)
@@ -228,6 +240,11 @@ class _Loading:
                 put(rest, (name, item.path[-1]), text)
         if nested:
             raise DeclarativeViolation(nested, flat, rest)
+
+
+def _plain_json(given: Any) -> str:
+    """JSON for people, whatever a document holds: integers of any size, keys of any type."""
+    return json.dumps(given, separators=(",", ":"), ensure_ascii=False, default=str)
 
 
 def _duplicate(item: Item, held: dict[tuple[str, ...], Item]) -> tuple[str, str] | None:

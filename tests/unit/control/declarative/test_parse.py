@@ -79,6 +79,16 @@ def test_a_number_without_end_is_refused(number: str) -> None:
     assert refusal.value.fields["error"].endswith("1:4: a number has at most 400 characters")
 
 
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [("!!binary aGVsbG8=", "binary"), ("!!set {a}", "set"), ("!!pairs [a: b]", "pairs"), ("!!omap [a: b]", "omap")],
+)
+def test_what_is_no_value_of_json_is_refused(value: str, kind: str) -> None:
+    with pytest.raises(DeclarativeViolation) as refusal:
+        parse(f"a: {value}".encode())
+    assert refusal.value.fields["error"].endswith(f"1:4: a value of type {kind} is none of JSON")
+
+
 def test_deep_nesting_is_refused() -> None:
     with pytest.raises((LimitExceeded, DeclarativeViolation)):
         parse(b'{"a":' + b"[" * 5000 + b"]" * 5000 + b"}")

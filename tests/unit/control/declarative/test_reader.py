@@ -196,3 +196,39 @@ def test_text_becomes_a_payload() -> None:
     declared = read(b'_format_version: "3.0"\nservices:\n- name: orders\n  url: http://h.test:81/p\n', now=NOW)
     (service,) = json.loads(declared.json())["services"]
     assert (service["host"], service["port"], service["path"]) == ("h.test", 81, "/p")
+
+
+_HUGE = 99999999999999999999999
+_BOUNDS = "value should be between -9223372036854775808 and 9223372036854775807"
+
+
+def test_integers_beyond_64_bits_are_told_with_all_the_rest() -> None:
+    told = _refused(
+        services=[{"host": "x", "created_at": _HUGE}, {"host": "x", "port": _HUGE}, {"host": "x", "updated_at": 1e23}],
+        plugins=[{"name": "rate-limiting", "config": {"minute": _HUGE, "policy": "local"}}],
+        keyauth_credentials=[
+            {"key": "a", "consumer": {"username": "c"}, "ttl": _HUGE},
+            {"key": "b", "consumer": {"username": "c"}, "ttl": float("inf")},
+            {"key": "c", "consumer": {"username": "c"}, "ttl": float("nan")},
+        ],
+    ).fields
+    assert told["services"][:2] == [{"created_at": _BOUNDS}, {"port": "value should be between 0 and 65535"}]
+    assert told["plugins"] == [{"config": {"minute": _BOUNDS}}]
+    lifetime = "value should be between 0 and 253402300799"
+    assert [each["ttl"] for each in told["keyauth_credentials"]] == [lifetime] * 3
+
+
+def test_what_no_json_can_hold_is_told_wherever_it_stands() -> None:
+    told = _refused(licenses=[{"payload": _HUGE}]).fields
+    assert told == {"licenses": "expected what can be written as JSON: Integer exceeds 64-bit range"}
+    chain = {"filters": [{"name": "f", "config": {"a": [_HUGE]}}]}
+    told = _refused(services=[{"name": "s", "host": "x", "filter_chains": [chain]}]).fields
+    assert "Integer exceeds 64-bit range" in json.dumps(told)
+    told = _refused(routes=[{"name": "r", "paths": ["/"], "service": {"id": "nobody", 5: _HUGE}}]).fields
+    assert f'"5":{_HUGE}' in told["routes"]["r"][0]
+
+
+@pytest.mark.parametrize("number", [2**63 - 1, 1])
+def test_integers_of_64_bits_are_kept(number: int) -> None:
+    text = json.dumps({"_format_version": "3.0", "services": [{"name": "s", "host": "x", "created_at": number}]})
+    assert json.loads(read(text.encode(), now=NOW).json())["services"][0]["created_at"] == number
