@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tests.certificates import Leaf
 from tests.integration.installation import eventually
+from tests.integration.ports import LEASE
 
 USER, PASSWORD = "node", "Spr0ck-et"
 
@@ -36,8 +37,7 @@ class RunningProxy:
 
 def free_port() -> int:
     """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    return LEASE.take(1)[0]
 
 
 @contextlib.contextmanager

@@ -7,7 +7,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import socketserver
 import ssl
 import subprocess
@@ -15,11 +14,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+from tests.integration.ports import LEASE
 
 PIPE_BYTES = 1_048_576
 READY_SECONDS = 60.0
@@ -131,10 +132,8 @@ class Installation:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody listens on."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [each.getsockname()[1] for each in sockets]
+    """Ports of loopback that nobody listens on, nor is given until all others were."""
+    return LEASE.take(count)
 
 
 def run_twinplane(

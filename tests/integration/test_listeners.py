@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 from tests.certificates import Leaf
-from tests.integration.installation import Client, Upstream, eventually, run_twinplane
+from tests.integration.installation import Client, Upstream, eventually, free_ports, run_twinplane
 
 from twinplane._dataplane import Core  # noqa: TID251 - the door itself is what is tried
 from twinplane.node.authority import Identity
@@ -30,12 +30,6 @@ from twinplane.node.core_settings import node_core_settings
 from twinplane.settings import load_node_settings
 
 HAS_IPV6 = socket.has_ipv6
-
-
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [each.getsockname()[1] for each in sockets]
 
 
 def rsa_leaf(name: str) -> Leaf:

@@ -202,6 +202,53 @@ def test_a_wrong_file_changes_nothing_and_all_of_it_is_told(tmp_path: Path) -> N
     assert needed == ["nginx_worker_processes", "router_flavor"]
 
 
+def test_files_behind_names_that_stay_are_read_again(tmp_path: Path) -> None:
+    form = tmp_path / "error.json"
+    client = {name: tmp_path / f"client.{name}" for name in ("crt", "key")}
+
+    def put(word: str) -> None:
+        form.write_text(f'{{"{word}": "%s"}}')
+
+    def refused() -> str:
+        answer = Client(node.plain)("POST", "/", b"x" * 2048, {"Accept": "application/json"})
+        assert answer.status == 413
+        return ",".join(answer.json())
+
+    with running(tmp_path) as node:
+        put("one")
+        leaf = Leaf.self_signed("client")
+        client["crt"].write_text(leaf.certificate)
+        client["key"].write_text(leaf.key)
+        node.write(
+            nginx_http_client_max_body_size="1k",
+            error_template_json=form,
+            client_ssl="on",
+            client_ssl_cert=client["crt"],
+            client_ssl_cert_key=client["key"],
+        )
+        node.reload()
+        eventually(lambda: Client(node.plain)("POST", "/", b"x" * 2048).status == 413, seconds=60)
+        assert refused() == "one"
+        put("two")
+        node.reload()
+        eventually(lambda: refused() == "two", seconds=60)
+        # What is wrong with such a file is told, and the one before serves on.
+        put("three")
+        client["key"].write_text(Leaf.self_signed("other").key)
+        node.reload()
+
+        def told() -> list[str]:
+            return [each["message"] for each in node.status("GET", "/status").json()["conditions"]]
+
+        eventually(lambda: any("client_ssl_cert_key" in each for each in told()), seconds=60)
+        assert refused() == "two"
+        client["key"].write_text(leaf.key)
+        node.reload()
+        eventually(lambda: refused() == "three", seconds=60)
+        eventually(lambda: told() == [], seconds=60)
+        assert "settings_not_reread" not in node.ended()
+
+
 def test_a_log_file_is_opened_anew_when_it_was_moved_away(tmp_path: Path) -> None:
     with running(tmp_path) as node:
         node.write(proxy_error_log="logs/node.log notice")

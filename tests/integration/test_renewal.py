@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -15,7 +14,10 @@ from typing import Any
 
 import pytest
 from tests.certificates import Authority, Leaf
+from tests.integration.dbless import dbless_node
+from tests.integration.installation import eventually as eventually_sync
 from tests.integration.link_peer import Refused, eventually
+from tests.integration.ports import LEASE
 from tests.integration.real_door import ACTOR, Door, identity, open_door
 
 from twinplane.cli.front_door import FrontDoor
@@ -317,11 +319,7 @@ async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str
 
 
 def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    return LEASE.take(1)[0]
 
 
 async def test_a_listener_serves_its_new_certificate(door: Door, tmp_path: Path) -> None:
@@ -361,6 +359,24 @@ async def test_the_status_port_serves_its_new_certificate(door: Door, tmp_path: 
         joined.put(_mismatched(), "web")
         await eventually(lambda: joined.facts["status_ssl_certificate"].refused_total == 1, WITHIN)
         await shows(port, new)
+
+
+def test_renewals_of_the_admin_api_are_counted(tmp_path: Path) -> None:
+    def put(leaf: Leaf) -> None:
+        (tmp_path / "admin.pem").write_text(leaf.certificate)
+        (tmp_path / "admin.key").write_text(leaf.key)
+
+    def is_counted(outcome: str) -> bool:
+        series = f'twinplane_certificate_renewals_total{{certificate="admin_ssl_certificate",outcome="{outcome}"}} 1'
+        return series in node.status("GET", "/metrics").body.decode()
+
+    put(Leaf.self_signed("old"))
+    settings = {"admin_ssl_cert": tmp_path / "admin.pem", "admin_ssl_cert_key": tmp_path / "admin.key"}
+    with dbless_node(tmp_path, admin_listen=f"127.0.0.1:{free_port()} ssl", certificate_check=0.1, **settings) as node:
+        put(Leaf.self_signed("new"))
+        eventually_sync(lambda: is_counted("used"), seconds=60)
+        put(_mismatched())
+        eventually_sync(lambda: is_counted("refused"), seconds=60)
 
 
 # --- the front door ---

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from tests.integration.installation import Client, Upstream, eventually, run_twinplane
+from tests.integration.ports import LEASE
 
 pytestmark = pytest.mark.skipif(shutil.which("haproxy") is None, reason="haproxy is not installed")
 
@@ -174,11 +175,7 @@ def fleet(tmp_path: Path, free_ports: list[int]) -> Iterator[Fleet]:
 
 @pytest.fixture
 def free_ports() -> list[int]:
-    import socket
-
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(9)]
-        return [each.getsockname()[1] for each in sockets]
+    return LEASE.take(9)
 
 
 def test_a_rolling_upgrade_under_load_loses_no_request(fleet: Fleet) -> None:

@@ -20,9 +20,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    """0 once the node was told. Raises SettingsError where it would refuse them, StartError where none runs."""
+    """0 once the node was told. Raises SettingsError where it would refuse them, StartError where it cannot be told."""
     settings = load_node_settings(options.conf, environ)
-    os.kill(_pid(prefix_of(settings) / "node.lock"), signal.SIGHUP)
+    prefix = prefix_of(settings)
+    pid = _pid(prefix / "node.lock")
+    try:
+        os.kill(pid, signal.SIGHUP)
+    except OSError as error:
+        raise StartError(f"{prefix}: the node there, process {pid}, cannot be told: {error.strerror}") from error
     print("the node reads its settings again; its log says what came of it")
     return 0
 

@@ -21,7 +21,7 @@ from twinplane.node.served_certificates import load_identities
 from twinplane.settings import NodeSettings
 
 CLUSTER = "cluster_certificate"
-_SERVED = ("ssl_cert", "status_ssl_cert")
+_SERVED = ("ssl_cert", "status_ssl_cert", "admin_ssl_cert")
 
 
 def _fact_name(setting: str) -> str:

@@ -135,6 +135,7 @@ class Node:
             else None
         )
         self._query = NodeQuery(self._id, socket.gethostname(), settings["node_version"])
+        self._core_settings = b""
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -257,23 +258,25 @@ class Node:
     async def adopt(self, found: NodeSettings) -> None:
         """Serve by what of other settings can be taken into use. Raises NodeStartError; then nothing has changed."""
         settings = self._settings.taking(found)
-        if settings.values == self._settings.values:
-            return
         core = self._core
         assert core is not None
 
-        def adopt() -> None:
+        def adopt() -> bytes:
             certificates = served_certificates(settings, "ssl_cert", self._prefix, "kong-default")
             try:
-                core.adopt(node_core_settings(settings, self._id, certificates))
+                core_settings = node_core_settings(settings, self._id, certificates)
+                # Files may hold something else where their names are as before.
+                if core_settings != self._core_settings:
+                    core.adopt(core_settings)
             except OSError as error:
                 raise NodeStartError(f"{error.filename or 'proxy_listen'}: {error.strerror}") from error
             except ValueError as error:
                 raise NodeStartError(str(error)) from error
             except StartError as error:
                 raise NodeStartError(*map(str, error.args[0])) from error
+            return core_settings
 
-        await asyncio.to_thread(adopt)
+        self._core_settings = await asyncio.to_thread(adopt)
         self._settings = settings
         self._certificates.use_settings(settings)
         before, self.ports = self.ports, [port for _, port, _ in core.status().listeners]
@@ -293,7 +296,7 @@ class Node:
         settings = self._settings
         try:
             certificates = served_certificates(settings, "ssl_cert", self._prefix, "kong-default")
-            core_settings = node_core_settings(settings, self._id, certificates)
+            core_settings = self._core_settings = node_core_settings(settings, self._id, certificates)
         except OSError as error:
             raise NodeStartError(f"{error.filename or 'proxy_listen'}: {error.strerror}") from error
         except ValueError as error:
