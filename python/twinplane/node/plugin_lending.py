@@ -68,8 +68,10 @@ class PluginLending:
 
     def series(self) -> list[dict[str, Any]]:
         """What plugins have measured and asked, in the form that the core tells its own series in."""
-        told = [series for lent in self._lent.values() for series in lent.meter.series()]
-        for plugin, lent in self._lent.items():
+        # A configuration may bring another plugin meanwhile, on another thread.
+        lending = list(self._lent.items())
+        told = [series for _, lent in lending for series in lent.meter.series()]
+        for plugin, lent in lending:
             for name, value in (("series_lost", lent.meter.lost_total), ("cache_evictions", lent.cache.evicted_total)):
                 if value:
                     told.append(_counter(f"twinplane_python_plugin_{name}_total", {"plugin": plugin}, value))

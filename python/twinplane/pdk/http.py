@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from twinplane.pdk.content_encoding import ACCEPTED, BodyTooLong, Unpacker
+
 if TYPE_CHECKING:
     import httpx
 
@@ -66,15 +68,23 @@ class HttpPool:
         """Requests by plugin and result: answered, failed, late, too_large."""
 
     def client(self) -> httpx.AsyncClient:
-        """What sends; the loop of plugins alone asks for it."""
+        """What sends; the loop of plugins alone asks for it. Raises HttpFailed."""
         if self._client is None:
             import httpx  # noqa: PLC0415 - takes memory, and most nodes never need it
 
             limits = httpx.Limits(max_connections=self.limits.connections_max, keepalive_expiry=_KEPT_S)
-            # The request's own time is the limit; nothing comes from the environment.
-            unlimited = httpx.Timeout(None)
+            try:
+                trust = self._trust()
+            except (OSError, ValueError) as error:
+                raise HttpFailed(f"what certificates to trust cannot be read: {error}") from error
             self._client = httpx.AsyncClient(
-                verify=self._trust(), limits=limits, timeout=unlimited, trust_env=False, cookies=_no_cookies()
+                verify=trust,
+                limits=limits,
+                # The request's own time is the limit; nothing comes from the environment.
+                timeout=httpx.Timeout(None),
+                trust_env=False,
+                cookies=_no_cookies(),
+                headers={"Accept-Encoding": ACCEPTED},
             )
         return self._client
 
@@ -126,7 +136,7 @@ class Http:
         params: Mapping[str, str] | None = None,
         timeout_s: float | None = None,
     ) -> HttpResponse:
-        """Ask. Raises HttpFailed where no whole answer comes in time."""
+        """Ask. Raises HttpFailed where this cannot be sent, or no whole answer comes in time."""
         told = dict(headers or {})
         if json is not None:
             body = orjson.dumps(json)
@@ -154,16 +164,16 @@ class Http:
         import httpx  # noqa: PLC0415 - loaded by now
 
         most = self._pool.limits.response_bytes_max
-        pieces, length = [], 0
         try:
             async with client.stream(method, url, headers=dict(headers), params=params, content=body) as response:
-                async for piece in response.aiter_bytes():
-                    pieces.append(piece)
-                    length += len(piece)
-                    if length > most:
-                        raise HttpResponseTooLarge(f"{method} {url}: the answer is longer than {most} bytes")
+                unpacker = Unpacker(response.headers.get("Content-Encoding", ""), most)
+                pieces = [unpacker.unpack(piece) async for piece in response.aiter_raw()]
+                unpacker.end()
                 return HttpResponse(response.status_code, dict(response.headers), b"".join(pieces))
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+        except BodyTooLong as error:
+            raise HttpResponseTooLarge(f"{method} {url}: the answer is longer than {most} bytes") from error
+        # ValueError: what is no text of a header, no host name, no compressed body.
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as error:
             raise HttpFailed(f"{method} {url}: {error or type(error).__name__}") from error
 
 
