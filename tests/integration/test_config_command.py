@@ -91,7 +91,10 @@ def test_settings_that_a_node_would_start_with_are_valid(capsys: pytest.CaptureF
 
 
 def test_all_wrong_values_are_told_before_any_file_is_read(capsys: pytest.CaptureFixture[str]) -> None:
-    conf = write("kong.conf", "role = traditional\nproxy_listen = nowhere\nlog_level = loud\nssl_cert = /none\n")
+    conf = write(
+        "kong.conf",
+        "role = traditional\nadmin_listen = off\nproxy_listen = nowhere\nlog_level = loud\nssl_cert = /none\n",
+    )
     status, _, told = ran(capsys, "check", conf)
     assert status == 2
     names = [line.split(": ")[2] for line in told]
@@ -131,3 +134,47 @@ def test_the_certificate_of_a_node_is_looked_at(capsys: pytest.CaptureFixture[st
     status, _, told = ran(capsys, "check", write("bad.conf", f"{text}{certificate}"))
     assert status == 1
     assert any("cluster_cert_key" in line for line in told)
+
+
+def test_the_certificate_of_the_admin_api_is_looked_at_where_it_is_served(capsys: pytest.CaptureFixture[str]) -> None:
+    text = "role = traditional\nadmin_ssl_cert = /none.crt\nadmin_ssl_cert_key = /none.key\nadmin_listen = "
+    status, _, told = ran(capsys, "check", write("tls.conf", f"{text}127.0.0.1:8444 ssl\n"))
+    assert status == 1
+    assert any("/none.crt: cannot be read" in line for line in told), told
+    plain = write("plain.conf", f"{text}127.0.0.1:8001\n")
+    assert ran(capsys, "check", plain)[0] == 0
+
+
+@pytest.mark.parametrize("name", ["proxy_access_log", "proxy_error_log"])
+def test_a_log_that_cannot_be_written_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str) -> None:
+    write("a-file", "")
+    text = f"role = traditional\nprefix = {tmp_path}\n{name} = "
+    for place, reason in ((tmp_path / "a-file/logs/a.log", "no directory"), ("a-file/a.log", "no directory")):
+        status, _, told = ran(capsys, "check", write("bad.conf", f"{text}{place}\n"))
+        assert status == 1
+        assert any(f": {name}: " in line and reason in line for line in told), told
+    assert "it is a directory" in ran(capsys, "check", write("dir.conf", f"{text}{tmp_path}\n"))[2][0]
+    before = sorted(tmp_path.iterdir())
+    good = write("dir.conf", f"{text}logs/deep/a.log\n")
+    assert ran(capsys, "check", good)[0] == 0
+    assert sorted(tmp_path.iterdir()) == before
+    write("present.log", "")
+    assert ran(capsys, "check", write("present.conf", f"{text}present.log\n"))[0] == 0
+
+
+def test_former_keys_of_the_cache_are_looked_at(capsys: pytest.CaptureFixture[str]) -> None:
+    leaf = Leaf.self_signed("node")
+    text = f"cluster_cert = {write('n.crt', leaf.certificate)}\ncluster_cert_key = {write('n.key', leaf.key)}\n"
+    text += "cache_encryption_old_keys = "
+    status, _, told = ran(capsys, "check", write("gone.conf", f"{text}/none.key\n"))
+    assert (status, any("/none.key: cannot be read" in line for line in told)) == (1, True)
+    status, _, told = ran(capsys, "check", write("noise.conf", f"{text}{write('noise.key', 'noise')}\n"))
+    assert (status, any("cache_encryption_old_keys: cannot be used" in line for line in told)) == (1, True)
+
+
+def test_a_size_beyond_all_bounds_is_a_mistake_of_its_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    text = "role = traditional\nnginx_http_client_max_body_size = "
+    status, _, told = ran(capsys, "check", write("size.conf", f"{text}99999999999999999999\n"))
+    assert status == 2
+    assert "nginx_http_client_max_body_size: expected a size of at most" in told[0]
+    assert ran(capsys, "check", write("most.conf", f"{text}{2**63 - 1}\n"))[0] == 0

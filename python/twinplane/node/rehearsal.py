@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import ssl
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,7 @@ from twinplane.node.link_settings import read_link_tls
 from twinplane.node.plugin_host import PluginHost
 from twinplane.node.plugin_lending import HostLimits
 from twinplane.node.renewal import check_pair, read_pem
+from twinplane.node.runner import node_keyring
 from twinplane.node.served_certificates import served_certificates
 from twinplane.node.vaults import Vaults
 from twinplane.settings import NodeSettings
@@ -30,16 +33,25 @@ _NODE_ID = "00000000-0000-4000-8000-000000000000"
 
 
 def start_problems(
-    settings: NodeSettings, environ: Mapping[str, str], plugins: Sequence[type[Plugin[Any]]] = ()
+    settings: NodeSettings,
+    environ: Mapping[str, str],
+    plugins: Sequence[type[Plugin[Any]]] = (),
+    *,
+    prefix: Path | None = None,
 ) -> list[str]:
-    """Everything that keeps a node with these settings from starting, but ports that are taken.
+    """Everything that keeps a node with these settings from starting or logging, but ports that are taken.
 
-    `plugins` are those in Python that do not come with twinplane.
+    `plugins` are those in Python that do not come with twinplane, `prefix` is where the node works.
     """
     problems: list[str] = []
-    certificates = {name: _certificates(settings, name, problems) for name in ("ssl_cert", "status_ssl_cert")}
-    if settings["role"] == "data_plane":
-        problems += _link_problems(settings)
+    served = ["ssl_cert", "status_ssl_cert"]
+    if settings["role"] != "data_plane" and any(listener.tls for listener in settings["admin_listen"]):
+        served.append("admin_ssl_cert")
+    certificates = {name: _certificates(settings, name, problems) for name in served}
+    link_problems = _link_problems(settings) if settings["role"] == "data_plane" else []
+    problems += link_problems or _keyring_problems(settings)
+    if prefix is not None:
+        problems += _log_problems(settings, prefix)
     document = _core_settings(settings, certificates["ssl_cert"], problems)
     table: bytes | None = None
     if settings["declarative_config"] or settings["declarative_config_string"]:
@@ -88,6 +100,40 @@ def _link_problems(settings: NodeSettings) -> list[str]:
     except (ssl.SSLError, ValueError) as error:
         return [f"cluster_cert, cluster_cert_key: cannot be used: {error}"]
     return []
+
+
+def _keyring_problems(settings: NodeSettings) -> Sequence[str]:
+    try:
+        node_keyring(settings)
+    except NodeStartError as error:
+        return error.problems
+    return ()
+
+
+def _log_problems(settings: NodeSettings, prefix: Path) -> Iterator[str]:
+    for name in ("proxy_access_log", "proxy_error_log"):
+        place = settings[name]
+        # Where there is no prefix yet, whoever starts the node makes it.
+        if place is None or not (place.is_absolute() or prefix.exists()):
+            continue
+        try:
+            problem = _unwritable(prefix / place)
+        except OSError as error:
+            problem = error.strerror
+        if problem is not None:
+            yield f"{name}: {prefix / place}: cannot be written: {problem}"
+
+
+def _unwritable(path: Path) -> str | None:
+    """Why no line can be added to a file, which may have yet to be made; nothing is made here."""
+    if path.is_dir():
+        return "it is a directory"
+    if path.exists():
+        return None if os.access(path, os.W_OK) else os.strerror(errno.EACCES)
+    parent = next(each for each in path.parents if each.exists())
+    if not parent.is_dir():
+        return f"{parent} is no directory"
+    return None if os.access(parent, os.W_OK | os.X_OK) else f"{parent}: {os.strerror(errno.EACCES)}"
 
 
 def _core_settings(settings: NodeSettings, certificates: Sequence[Identity], problems: list[str]) -> bytes | None:

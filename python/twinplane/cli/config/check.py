@@ -21,13 +21,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """0 where a node would start. Raises SettingsError and StartError with everything that is wrong."""
     # Loads the core, which most commands can do without.
+    from twinplane.cli.data_plane import prefix_of  # noqa: PLC0415
     from twinplane.node.rehearsal import start_problems  # noqa: PLC0415
 
     settings = load_node_settings(options.conf or options.named, environ)
     for warning in settings.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     plugins = enabled_plugins(*plugins_of(settings))
-    problems = start_problems(settings, environ, plugins)
+    problems = start_problems(settings, environ, plugins, prefix=prefix_of(settings))
     if problems:
         raise StartError(*problems)
     print(f"the settings {f'in {settings.path}' if settings.path else 'of the environment'} are valid")
