@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import socket
 import subprocess
@@ -378,6 +379,19 @@ def test_a_token_is_asked_for_where_there_is_one(tmp_path: Path) -> None:
             assert (answer.status, answer.headers["Access-Control-Allow-Origin"]) == (status, page)
         foreign = admin("OPTIONS", "/services", headers={"Origin": "http://evil.test", **question})
         assert (foreign.status, foreign.headers["Access-Control-Allow-Origin"]) == (403, None)
+
+
+def test_an_access_log_that_nobody_reads_is_told_and_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    pipe = tmp_path / "access"
+    os.mkfifo(pipe)
+    with dbless_node(tmp_path, proxy_access_log=pipe) as node:
+        assert node.proxy("GET", "/none").status == 404
+        eventually(
+            lambda: "access_log_unwritable" in json.dumps(node.admin("GET", "/config/issues").json()), seconds=60
+        )
+        node.process.terminate()
+        node.process.communicate(timeout=120)
+        assert node.process.returncode == 0
 
 
 def test_the_page_can_be_followed(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def log_to_file(path: Path) -> None:
     """Send log lines of this process to a file from now on, which log rotation may move away. Raises StartError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handler = _LogFile(path, encoding="utf-8")
+        handler = _LogFile(path)
     except OSError as error:
         raise StartError(f"{path}: cannot be written: {error.strerror}") from error
     handler.setFormatter(_LineFormatter())
@@ -62,22 +62,65 @@ def reopen_logs() -> bool:
     return bool(files)
 
 
-class _LogFile(logging.FileHandler):
-    """A log file that is opened anew when it is asked for."""
+class _LogFile(logging.Handler):
+    """A log file that is opened anew when it is asked for. A pipe that nobody reads loses lines and holds up nobody."""
+
+    _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC
+
+    def __init__(self, path: Path) -> None:
+        """Raises OSError."""
+        super().__init__()
+        self._path = path.absolute()
+        self._file = self._opened()
+        self._is_torn = False
+        self._lost = 0
 
     def reopen(self) -> None:
         """Go on in a new file; where there can be none, in the old one."""
         with self.lock or contextlib.nullcontext():
             try:
-                opened = self._open()
+                opened = self._opened()
             except OSError as error:
                 problem: OSError | None = error
             else:
-                problem, before, self.stream = None, self.stream, opened
-                if before is not None:
-                    before.close()
+                problem, before, self._file = None, self._file, opened
+                self._is_torn = False
+                os.close(before)
         if problem is not None:
             logging.getLogger("process").error("log_not_reopened detail=%s", problem)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line, and before it how many could not be written."""
+        try:
+            self._emit(record)
+        except Exception:
+            # A record that cannot be shown is a fault of ours, not of who logs.
+            self.handleError(record)
+
+    def _emit(self, record: logging.LogRecord) -> None:
+        if self._lost:
+            count = {"msg": f"log_lines_lost count={self._lost}", "name": "process", "levelname": "WARNING"}
+            told = logging.makeLogRecord(count)
+            if not self._write(self.format(told)):
+                self._lost += 1
+                return
+            self._lost = 0
+        if not self._write(self.format(record)):
+            self._lost += 1
+
+    def _write(self, line: str) -> bool:
+        rest = (("\n" if self._is_torn else "") + line + "\n").encode(errors="backslashreplace")
+        try:
+            while rest:
+                written = os.write(self._file, rest)
+                self._is_torn = not rest[:written].endswith(b"\n")
+                rest = rest[written:]
+        except OSError:
+            return False
+        return True
+
+    def _opened(self) -> int:
+        return os.open(self._path, self._FLAGS, 0o666)
 
 
 def set_log_level(level: str) -> None:

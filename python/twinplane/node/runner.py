@@ -153,9 +153,9 @@ class Node:
             stack.push_async_callback(telemetry.close, TELEMETRY_GRACE_SECONDS)
             # The core ends before these: what its last requests measured and logged still leaves.
             stack.push_async_callback(asyncio.to_thread, self.plugins.close, LOGS_GRACE_SECONDS)
-            access = _access_log(settings, self._prefix, core)
+            access = _access_log(settings, self._prefix, core, self.conditions)
             if access is not None:
-                stack.push_async_callback(asyncio.to_thread, access.flush)
+                stack.push_async_callback(asyncio.to_thread, access.close)
             stack.push_async_callback(self._stop_core, core)
             link = self._link(keeper, dialers, audit)
             prober = Prober(core, lambda: _tls_context(settings), probes_max=settings["probes_max"])
@@ -510,9 +510,9 @@ class Node:
             raise NodeStartError(*problems)
 
 
-def _access_log(settings: NodeSettings, prefix: Path, core: Core) -> AccessLog | None:
+def _access_log(settings: NodeSettings, prefix: Path, core: Core, conditions: Conditions) -> AccessLog | None:
     place = settings["proxy_access_log"]
-    return None if place is None else AccessLog(lambda: core.drain("access"), prefix / place)
+    return None if place is None else AccessLog(lambda: core.drain("access"), prefix / place, conditions)
 
 
 def _host_limits(settings: NodeSettings) -> HostLimits:

@@ -31,7 +31,7 @@ PROCESS: tuple[Setting, ...] = (
         "off",
         "Where a line goes for each request that was proxied: off, /dev/stdout, or a file, below the prefix unless its "
         "path is absolute. The line is the `combined` one of nginx with the request's id. It may be moved away at any "
-        "time.",
+        "time. For a pipe that nobody reads lines wait; `access_log_unwritable` is told.",
     ),
     Setting(
         "proxy_access_log_lines",
@@ -45,7 +45,7 @@ PROCESS: tuple[Setting, ...] = (
         LOG_PLACE,
         "/dev/stderr",
         "Where the log of the node goes: /dev/stderr, or a file, below the prefix unless its path is absolute. SIGUSR1 "
-        "and SIGHUP open the file anew.",
+        "and SIGHUP open the file anew. A pipe that nobody reads loses lines.",
     ),
     Setting(
         "role",

@@ -1,0 +1,88 @@
+"""The log file of a process: opened anew, and never waited for."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from twinplane.cli.errors import StartError
+from twinplane.cli.process import log_to_file, reopen_logs
+
+log = logging.getLogger("tried")
+
+
+@pytest.fixture(autouse=True)
+def own_handlers() -> Iterator[None]:
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    root.setLevel("INFO")
+    yield
+    root.handlers[:] = before
+    root.setLevel(level)
+
+
+def told(path: Path) -> list[str]:
+    """The lines without their time."""
+    return [line.split(" ", 1)[1] for line in path.read_text().splitlines()]
+
+
+def test_a_log_goes_on_in_a_new_file_when_asked_to(tmp_path: Path) -> None:
+    path = tmp_path / "logs" / "error.log"
+    log_to_file(path)
+    log.info("one")
+    moved = path.rename(path.with_suffix(".1"))
+    log.info("two\n\ud800")
+    assert reopen_logs()
+    log.error("three")
+    assert told(moved) == ["info tried one", "info tried two\\n\\ud800"]
+    assert told(path) == ["error tried three"]
+
+
+def test_a_file_that_cannot_be_opened_anew_leaves_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "error.log"
+    log_to_file(path)
+    moved = path.rename(path.with_suffix(".1"))
+    path.mkdir()
+    assert reopen_logs()
+    assert "log_not_reopened" in moved.read_text()
+
+
+def test_a_pipe_without_reader_is_refused_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with pytest.raises(StartError, match="cannot be written"):
+        log_to_file(path)
+
+
+def test_lines_for_a_pipe_that_is_full_are_lost_and_counted(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        log_to_file(path)
+        for number in range(20_000):
+            log.info("number=%06d", number)
+        taken = read_all(reader)
+        log.info("last")
+        after = read_all(reader).decode().splitlines()
+    finally:
+        os.close(reader)
+    whole = taken.decode().splitlines()
+    lost = next(line for line in after if "log_lines_lost" in line)
+    count = int(lost.rpartition("=")[2])
+    assert count > 0
+    assert sum("number=" in line for line in whole) + count >= 20_000
+    assert after[-1].endswith(" info tried last")
+
+
+def read_all(reader: int) -> bytes:
+    parts = []
+    with contextlib.suppress(BlockingIOError):
+        while part := os.read(reader, 65_536):
+            parts.append(part)
+    return b"".join(parts)
