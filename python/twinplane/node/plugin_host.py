@@ -91,6 +91,7 @@ class PluginHost:
         self._threads: list[threading.Thread] = []
         self._coroutines = Coroutines(limits.calls_max)
         self._background = Background()
+        self._telling: dict[str, concurrent.futures.Future[Any]] = {}
         self._tasks = PluginTasks(self._coroutines, self._background)
         # A C function: while the core calls it, no other thread runs Python.
         self.interrupt = ctypes.pythonapi.PyThreadState_SetAsyncExc
@@ -148,10 +149,15 @@ class PluginHost:
         known = {
             name: found for name, found in self.instances.items() if name in self._configured | set(self._building)
         }
-        told = {self._tell(name, found, self._building.get(name, [])): name for name, found in known.items()}
-        # Those that are quick are done when the configuration is; the others take their time.
-        for late in concurrent.futures.wait(told, self._limits.timeout_ms / _MS).not_done:
-            _log.warning("python_plugin_configure_late plugin=%s", told[late])
+        stuck = {name for name, telling in self._telling.items() if not telling.done()}
+        self._telling = {name: self._tell(name, found, self._building.get(name, [])) for name, found in known.items()}
+        # Those that are quick are done when the configuration is; the others take their time. Who was late before and
+        # still is keeps no configuration waiting again.
+        awaited = [telling for name, telling in self._telling.items() if name not in stuck]
+        concurrent.futures.wait(awaited, self._limits.timeout_ms / _MS)
+        for name, telling in self._telling.items():
+            if not telling.done():
+                _log.warning("python_plugin_configure_late plugin=%s", name)
         self._configured = set(self._building)
         self._tasks.follow({name: found for name, found in known.items() if name in self._configured})
 
@@ -221,10 +227,11 @@ class PluginHost:
                 self._coroutines.submit(given).result(_LOG_S)
 
         def tell_failure(done: concurrent.futures.Future[Any]) -> None:
-            if (error := done.exception()) is not None:
+            # Cancelled: there is something newer to tell.
+            if not done.cancelled() and (error := done.exception()) is not None:
                 _log.error("python_plugin_configure_failed plugin=%s", name, exc_info=error)
 
-        telling = self._background.run(tell)
+        telling = self._background.run(name, "configure", tell)
         telling.add_done_callback(tell_failure)
         return telling
 

@@ -18,7 +18,7 @@ Task = Callable[[], Awaitable[None] | None]
 
 
 class PluginTasks:
-    """What runs for which plugin. Coroutines run on the loop of plugins, the rest on the thread in the background."""
+    """What runs for which plugin. Coroutines run on the loop of plugins, the rest on the plugin's own thread."""
 
     def __init__(self, coroutines: Coroutines, background: Background) -> None:
         self._coroutines = coroutines
@@ -48,7 +48,7 @@ class PluginTasks:
                 if inspect.iscoroutinefunction(task):
                     await task()
                 else:
-                    await asyncio.wrap_future(self._background.run(task))
+                    await asyncio.wrap_future(self._background.run(name, f"every {_named(task)}", task))
             except asyncio.CancelledError:
                 raise
             except BaseException as error:
