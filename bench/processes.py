@@ -117,7 +117,7 @@ def node(
         f"role = traditional\ndatabase = off\nprefix = {prefix}\ndeclarative_config = {prefix}/kong.json\n"
         f"proxy_listen = 127.0.0.1:{ports['http']} reuseport, 127.0.0.1:{ports['tls']} ssl http2 reuseport, "
         f"127.0.0.1:{ports['h2c']} http2 reuseport\n"
-        f"status_listen = 127.0.0.1:{status}\nnginx_worker_processes = 1\n"
+        f"status_listen = 127.0.0.1:{status}\nadmin_listen = off\nnginx_worker_processes = 1\n"
         f"nginx_http_keepalive_requests = 1000000000\nupstream_keepalive_max_requests = 0\n{settings}"
     )
     command = pinned(PROXY_CPU, *wrapped, sys.executable, "-m", "twinplane", "data-plane", "-c", str(conf))

@@ -151,6 +151,7 @@ class StreamNode:
             "proxy_listen": f"127.0.0.1:{self.proxy}",
             "status_listen": f"127.0.0.1:{self.status}",
             "stream_listen": self.listen,
+            "admin_listen": "off",
             "nginx_worker_processes": 2,
             **self.settings,
         }

@@ -109,6 +109,7 @@ database = off
 log_level = warn   # not much
 proxy_listen = 127.0.0.1:{plain}, 127.0.0.1:{secure} ssl
 status_listen = 127.0.0.1:{status}
+admin_listen = off
 prefix = {directory}/prefix
 nginx_worker_processes = 4
 nginx_main_worker_processes = 1

@@ -141,6 +141,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
                 f"127.0.0.1:{found.status_behind} proxy_protocol, "
                 f"127.0.0.1:{found.status_secure_behind} ssl proxy_protocol"
             ),
+            "KONG_ADMIN_LISTEN": "off",
             "KONG_PORT_MAPS": f"80:{found.plain}, 9443:{found.secure}",
             "KONG_SSL_CERT": f"{directory}/rsa.crt,{directory}/ecdsa.crt",
             "KONG_SSL_CERT_KEY": f"{directory}/rsa.key,{directory}/ecdsa.key",

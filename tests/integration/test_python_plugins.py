@@ -250,3 +250,10 @@ def test_headers_cannot_be_split_nor_framing_touched() -> None:
 
     with gateway([{"paths": ["/"]}], plugins=[Splitting]) as running:
         assert len(running.get("/").json()) == 4
+
+
+def test_a_gateway_of_the_kit_listens_nowhere_that_others_may() -> None:
+    with gateway(ROUTES) as one, gateway(ROUTES) as other:
+        assert [*one.node.admin_ports, *other.node.admin_ports] == []
+        assert len({*one.node.ports, *one.node.status_ports, *other.node.ports, *other.node.status_ports}) == 4
+        assert {one.get("/r/x").status, other.get("/r/x").status} == {200}

@@ -34,6 +34,7 @@ class Node:
             "prefix": directory / "prefix",
             "declarative_config": directory / "kong.json",
             "status_listen": f"127.0.0.1:{status}",
+            "admin_listen": "off",
             "nginx_worker_processes": 2,
         }
         self.certify("one")

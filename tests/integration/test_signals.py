@@ -62,6 +62,7 @@ class DeclaredNode:
             "declarative_config": self.file,
             "proxy_listen": f"127.0.0.1:{proxy}",
             "status_listen": f"127.0.0.1:{status}",
+            "admin_listen": "off",
             "nginx_worker_processes": 1,
         }
         self.declare("/one")

@@ -63,6 +63,7 @@ def _node(directory: Path, environ: dict[str, str]) -> Iterator[tuple[Any, Clien
         "KONG_DECLARATIVE_CONFIG": str(file),
         "KONG_PROXY_LISTEN": f"127.0.0.1:{proxy}",
         "KONG_STATUS_LISTEN": f"127.0.0.1:{status}",
+        "KONG_ADMIN_LISTEN": "off",
         "KONG_NGINX_WORKER_PROCESSES": "1",
     }
     process = run_twinplane("data-plane", environ={**settings, **environ})

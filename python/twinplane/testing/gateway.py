@@ -167,6 +167,8 @@ def _running(
         "declarative_config": str(declared),
         "proxy_listen": "127.0.0.1:0",
         "status_listen": "127.0.0.1:0",
+        # Several run side by side, and none takes a port that it was not asked for.
+        "admin_listen": "off",
         "nginx_worker_processes": "1",
         # A busy machine is no late plugin.
         "python_plugin_timeout": "30000",
