@@ -32,6 +32,7 @@ def _headers(calling: Calling, max_headers: int = 100) -> dict[str, Any]:
 def _source(calling: Calling) -> str:
     if calling.visit.fact("source") == "upstream":
         return "service"
+    # Kong knows whether a plugin made it; here the status is all that is told. The guide says so.
     return "error" if calling.visit.status >= 500 else "exit"
 
 
