@@ -18,6 +18,7 @@ from tests.certificates import Leaf
 from tests.integration.installation import Client, Upstream, eventually, free_ports, run_twinplane
 
 RELOADS = 5
+DECLARED_REFUSED = "declarative_config_refused"
 
 
 class Node:
@@ -201,6 +202,41 @@ def test_a_wrong_file_changes_nothing_and_all_of_it_is_told(tmp_path: Path) -> N
         output = node.ended()
     needed = [line.rsplit("=", 1)[1] for line in output.splitlines() if "setting_needs_restart" in line]
     assert needed == ["nginx_worker_processes", "router_flavor"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        pytest.param({"services": [{"name": "s"}]}, "required field missing", id="a mistake of the schema"),
+        pytest.param(
+            {"plugins": [{"name": "datadog", "config": {"host": "{vault://env/nobody-has-this}"}}]},
+            "leads nowhere",
+            id="a mistake that the node alone can see",
+        ),
+    ],
+)
+def test_a_wrong_document_keeps_settings_from_changing(tmp_path: Path, wrong: dict[str, object], told: str) -> None:
+    with running(tmp_path) as node:
+        document = tmp_path / "kong.json"
+        right = document.read_text()
+        document.write_text(json.dumps({"_format_version": "3.0", **wrong}))
+        node.write(headers="off", proxy_listen=node.listens(node.spare))
+        node.reload()
+
+        def conditions() -> list[tuple[str, str]]:
+            return [(each["code"], each["message"]) for each in node.status("GET", "/status").json()["conditions"]]
+
+        eventually(
+            lambda: [(code, told in text) for code, text in conditions()] == [(DECLARED_REFUSED, True)], seconds=60
+        )
+        assert "Via" in Client(node.plain)("GET", "/").headers
+        assert _is_closed(node.spare)
+        document.write_text(right)
+        node.reload()
+        eventually(lambda: _answers(node.spare), seconds=60)
+        eventually(lambda: conditions() == [], seconds=60)
+        assert "Via" not in Client(node.plain)("GET", "/").headers
+        node.ended()
 
 
 def test_files_behind_names_that_stay_are_read_again(tmp_path: Path) -> None:

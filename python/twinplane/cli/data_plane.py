@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -102,6 +102,12 @@ async def _reread(node: Node, load: Load) -> None:
         log.warning("setting_idle detail=%s", warning)
     for name in left_out(node.settings.values, found.values):
         log.warning("setting_needs_restart name=%s", name)
+    # Both are looked at before either is in force: a mistake in one leaves the other as it was, too.
+    try:
+        declared = await _declared_anew(node, node.settings.taking(found))
+    except NodeStartError as error:
+        _refuse_declared(node, error.problems)
+        return
     try:
         await node.adopt(found)
     except NodeStartError as error:
@@ -110,9 +116,23 @@ async def _reread(node: Node, load: Load) -> None:
     node.conditions.clear(SETTINGS_REFUSED)
     set_log_level(found["log_level"])
     reopen_logs()
-    if not await _declare_again(node):
+    try:
+        if declared is not None:
+            await node.declare(declared)
+    except NodeStartError as error:
+        _refuse_declared(node, error.problems)
         return
     log.info("settings_reread path=%s", found.path)
+
+
+async def _declared_anew(node: Node, settings: NodeSettings) -> DeclaredConfig | None:
+    """What the declarative file holds now: it may be something else even where its name is not."""
+    if settings["role"] == "data_plane" or not _names_configuration(settings):
+        return None
+    declared = await asyncio.to_thread(_declared, settings, None)
+    assert declared is not None
+    await node.rehearse(declared)
+    return declared
 
 
 def _refuse(node: Node, problems: Iterable[str]) -> None:
@@ -122,21 +142,10 @@ def _refuse(node: Node, problems: Iterable[str]) -> None:
         log.error("settings_refused detail=%s; those before stay in force", problem)
 
 
-async def _declare_again(node: Node) -> bool:
-    """Serve what the declarative file holds now: it may be another one even where its name is not."""
-    settings = node.settings
-    if settings["role"] == "data_plane" or not _names_configuration(settings):
-        return True
-    try:
-        declared = await asyncio.to_thread(_declared, settings, None)
-        assert declared is not None
-        await node.declare(declared)
-    except NodeStartError as error:
-        node.conditions.note(DECLARED_REFUSED, "; ".join(error.problems))
-        for problem in error.problems:
-            log.error("declarative_config_refused detail=%s; the one before stays in force", problem)
-        return False
-    return True
+def _refuse_declared(node: Node, problems: Sequence[str]) -> None:
+    node.conditions.note(DECLARED_REFUSED, "; ".join(problems))
+    for problem in problems:
+        log.error("declarative_config_refused detail=%s; what was in force stays", problem)
 
 
 def _names_configuration(settings: NodeSettings) -> bool:

@@ -106,6 +106,11 @@ class PluginHost:
         """Name, priority, version of each class, and whether it only observes."""
         return [(each.name, each.priority, each.version, each.observes_only) for each in self._classes.values()]
 
+    @property
+    def classes(self) -> Sequence[type[Plugin[Any]]]:
+        """The plugins that do not come with twinplane."""
+        return tuple(self._classes.values())
+
     def versions(self) -> dict[str, str]:
         """What the node tells its control plane of them."""
         return {each.name: each.version for each in self._classes.values()}

@@ -76,6 +76,13 @@ def table_problems(
     return problems if document is None else _core_problems(document, table, _vaults(settings, environ), plugins)
 
 
+def refusals_beside(
+    core_settings: bytes, table: bytes, vaults: Vaults, plugins: Sequence[type[Plugin[Any]]]
+) -> list[str]:
+    """Everything that a core finds wrong with a configuration, asked of one beside the core that serves."""
+    return _core_problems(_without_ports(core_settings), table, vaults, plugins)
+
+
 def _vaults(settings: NodeSettings, environ: Mapping[str, str]) -> Vaults:
     return Vaults(environ, settings.vault_env_prefix)
 
@@ -138,14 +145,16 @@ def _unwritable(path: Path) -> str | None:
 
 def _core_settings(settings: NodeSettings, certificates: Sequence[Identity], problems: list[str]) -> bytes | None:
     try:
-        document = orjson.loads(node_core_settings(settings, _NODE_ID, certificates))
+        return _without_ports(node_core_settings(settings, _NODE_ID, certificates))
     except OSError as error:
         problems.append(f"{error.filename or 'proxy_listen'}: {error.strerror}")
     except ValueError as error:
         problems.append(str(error))
-    else:
-        return orjson.dumps(document | {"listeners": [], "workers": 1})
     return None
+
+
+def _without_ports(core_settings: bytes) -> bytes:
+    return orjson.dumps(orjson.loads(core_settings) | {"listeners": [], "workers": 1})
 
 
 def _core_problems(

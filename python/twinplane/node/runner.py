@@ -236,6 +236,21 @@ class Node:
         self.plugins.replace(plugins)
         return await self._keeper.serve_again()
 
+    async def rehearse(self, declared: DeclaredConfig) -> None:
+        """Raise NodeStartError where another declarative configuration would be refused; it is not served."""
+        assert self._keeper is not None
+        if declared.stored.config_hash == self._keeper.config_hash:
+            return
+        # Loaded where it is needed: few nodes are told to read their settings again.
+        from twinplane.node.rehearsal import refusals_beside  # noqa: PLC0415
+
+        table = declared.stored.table
+        problems = await asyncio.to_thread(
+            refusals_beside, self._core_settings, table, self._vaults, self.plugins.classes
+        )
+        if problems:
+            raise NodeStartError(*problems)
+
     async def declare(self, declared: DeclaredConfig) -> None:
         """Serve another declarative configuration. Raises NodeStartError where it is refused; the old one goes on."""
         assert self._keeper is not None
