@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import signal
 import socket
 import ssl
@@ -197,12 +198,13 @@ class StreamNode:
 
 @contextlib.contextmanager
 def stream_node(directory: Path, listen: str, document: dict[str, Any], **settings: Any) -> Iterator[StreamNode]:
-    """`{0}`, `{1}` in the listeners and in the document's ports are free ports."""
+    """`{0}`, `{1}` in the listeners and `port#0`, `port#1` in the document are free ports."""
     ports = tuple(free_ports(listen.count("{") or 1))
     text = json.dumps(document)
     for number, port in enumerate(ports):
         text = text.replace(f'"port#{number}"', str(port))
         listen = listen.replace(f"{{{number}}}", f"127.0.0.1:{port}")
+    text = re.sub(r"port#(\d+)", lambda found: str(ports[int(found[1])]), text)
     node = StreamNode(directory, listen, json.loads(text), ports, settings)
     node.start()
     try:

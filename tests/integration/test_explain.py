@@ -33,7 +33,7 @@ def test_the_page_shows_what_is_printed(
     command: str, printed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     files = re.findall(r"^`(\w+\.yml)`:\n\n```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-    assert len(files) == 2
+    assert len(files) == 3
     for name, text in files:
         (tmp_path / name).write_text(text)
     monkeypatch.chdir(tmp_path)

@@ -135,6 +135,14 @@ pub fn applying(x: &Exchange) -> Vec<Link> {
     links
 }
 
+/// The plugins that apply to a stream whose route has been found, in the order of all their phases.
+pub fn of_stream(x: &Exchange) -> Vec<Link> {
+    let chain = x
+        .route()
+        .map_or(x.snapshot.global_chain, |route| route.chain);
+    x.snapshot.chains[chain as usize].links.to_vec()
+}
+
 /// Runs the rewrite phase of the global plugins, or goes on with it.
 pub fn rewrite(x: &mut Exchange, outcome: Option<Outcome>) -> Step {
     let snapshot = Rc::clone(&x.snapshot);

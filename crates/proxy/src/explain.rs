@@ -1,39 +1,48 @@
-//! Tells what would become of a request, by the code that would serve it: the route and why others lost, the plugins, the
-//! upstream and its target. Nothing is sent, no plugin runs, nobody's turn is over.
+//! Tells what would become of a request or a stream, by the code that would serve it: the route and why others lost, the
+//! plugins, the upstream and its target. Nothing is sent, no plugin runs, nobody's turn is over.
+mod stream;
+mod target;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::mpsc::Sender;
-use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 use twinplane_engine::answer::AnswerBody;
-use twinplane_engine::balancer::Ask;
 use twinplane_engine::chain::{self, Link};
 use twinplane_engine::exchange::{Exchange, HttpVersion, Scheme};
 use twinplane_engine::filter::Phase;
 use twinplane_engine::headers::Headers;
 use twinplane_engine::router::{Considered, Trace};
-use twinplane_engine::snapshot::ServiceTarget;
 use twinplane_engine::text::Text;
 
 use crate::conn_info::ConnInfo;
 use crate::error_page::{self, GatewayError};
 use crate::forwarded;
 use crate::grpc;
-use crate::request::{proxy, route};
-use crate::upstream::{balancers, peers};
+use crate::request::route;
 use crate::worker::Worker;
+use stream::StreamQuestion;
+use target::Target;
 
 /// How many routes are told of at most, before the one that won and after it.
 const TOLD_MAX: usize = 1_000;
-/// Names are looked up so long.
-const LOOK_UP: Duration = Duration::from_secs(5);
+
+/// What somebody wonders about.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Question {
+    /// A stream.
+    Stream(StreamQuestion),
+    /// A request.
+    Request(Box<RequestQuestion>),
+}
 
 /// A request that somebody wonders about.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Question {
+pub struct RequestQuestion {
     #[serde(default = "get")]
     method: String,
     #[serde(default)]
@@ -87,12 +96,15 @@ const fn considered_max() -> usize {
 
 /// Answers a question on a worker.
 pub(crate) async fn answer(worker: Rc<Worker>, asked: Box<Asked>) {
-    let told = explain(&worker, asked.question).await;
+    let told = match asked.question {
+        Question::Stream(question) => stream::explain(&worker, question).await,
+        Question::Request(question) => explain(&worker, *question).await,
+    };
     // Who asked may have given up.
     let _gone = asked.reply.send(told.to_string().into_bytes());
 }
 
-async fn explain(worker: &Rc<Worker>, question: Question) -> Value {
+async fn explain(worker: &Rc<Worker>, question: RequestQuestion) -> Value {
     let most = question.considered_max.min(TOLD_MAX);
     let consumer = question.consumer.clone();
     let routes_only = question.routes_only;
@@ -105,7 +117,7 @@ async fn explain(worker: &Rc<Worker>, question: Question) -> Value {
     let plugins: Vec<Value> = chain::applying(&x)
         .iter()
         .enumerate()
-        .map(|(place, link)| plugin(&x, place, *link))
+        .map(|(place, link)| ordered_plugin(&x, place, *link))
         .collect();
     let upstream = match (&refused, x.service) {
         (None, Some(_)) if !routes_only => upstream(worker, &mut x).await,
@@ -137,7 +149,7 @@ async fn explain(worker: &Rc<Worker>, question: Question) -> Value {
     })
 }
 
-fn exchange(worker: &Worker, question: Question) -> Exchange {
+fn exchange(worker: &Worker, question: RequestQuestion) -> Exchange {
     let mut headers = Headers::new();
     for (name, value) in question.headers {
         headers.append(name, value);
@@ -199,8 +211,7 @@ fn named_route(x: &Exchange, considered: &Considered) -> Value {
     })
 }
 
-fn plugin(x: &Exchange, place: usize, link: Link) -> Value {
-    let instance = &x.snapshot.plugins[link.plugin as usize];
+fn ordered_plugin(x: &Exchange, place: usize, link: Link) -> Value {
     let phases = [
         (Phase::Rewrite, "rewrite"),
         (Phase::Access, "access"),
@@ -209,10 +220,7 @@ fn plugin(x: &Exchange, place: usize, link: Link) -> Value {
         (Phase::BodyFilter, "body_filter"),
         (Phase::Log, "log"),
     ];
-    let acts = phases
-        .iter()
-        .filter(|(phase, _)| instance.phases.has(*phase));
-    let ordering = instance.ordering.as_deref();
+    let ordering = x.snapshot.plugins[link.plugin as usize].ordering.as_deref();
     let named = |places: Option<&[u16]>| -> Vec<&str> {
         let all = x.snapshot.plugins.iter();
         let is_meant = |name: &u16| places.is_some_and(|places| places.contains(name));
@@ -224,14 +232,23 @@ fn plugin(x: &Exchange, place: usize, link: Link) -> Value {
         names.dedup();
         names
     };
+    let mut told = plugin(x, place, link, &phases);
+    told["before"] = named(ordering.map(|ordering| &*ordering.before)).into();
+    told["after"] = named(ordering.map(|ordering| &*ordering.after)).into();
+    told
+}
+
+fn plugin(x: &Exchange, place: usize, link: Link, phases: &[(Phase, &str)]) -> Value {
+    let instance = &x.snapshot.plugins[link.plugin as usize];
+    let acts = phases
+        .iter()
+        .filter(|(phase, _)| instance.phases.has(*phase));
     json!({
         "place": place + 1,
         "name": instance.name,
         "id": instance.id,
         "scope": chain::scope_of(link.rank),
         "phases": acts.map(|(_, name)| *name).collect::<Vec<_>>(),
-        "before": named(ordering.map(|ordering| &*ordering.before)),
-        "after": named(ordering.map(|ordering| &*ordering.after)),
         "condition": instance.condition.as_ref().map(|condition| condition.text()),
         "skipped": chain::unmet(x, instance),
     })
@@ -255,62 +272,11 @@ fn answered(error: &GatewayError, x: &Exchange) -> Value {
 
 /// The URI that goes upstream, and where to.
 async fn upstream(worker: &Rc<Worker>, x: &mut Exchange) -> Value {
-    let hash = proxy::hash(x);
-    let snapshot = Rc::clone(&x.snapshot);
+    let target = Target::of(worker, x).await;
     let Some(service) = x.service() else {
         return Value::Null;
     };
-    let port = u16::try_from(service.model.port).unwrap_or(0);
-    let mut host_header = text(&service.host_header);
-    let (target, problem) = match &service.target {
-        ServiceTarget::Address(address) => (json!({"ip": address, "port": port}), None),
-        ServiceTarget::Socket(path) => (json!({"socket": path}), None),
-        ServiceTarget::Name => {
-            // As a second attempt: the next request's turn is left to it.
-            let again = Ask {
-                tried: &[(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0)],
-                hash,
-                now_us: x.now_us,
-            };
-            match peers::by_name(worker, &service.model.host, port, &again, LOOK_UP).await {
-                Ok((ip, port)) => (json!({"ip": ip, "port": port}), None),
-                Err(error) => (Value::Null, Some(GatewayError::NoDestination(error))),
-            }
-        }
-        ServiceTarget::Upstream(index) => {
-            let built = balancers::current(worker, &snapshot, *index, LOOK_UP).await;
-            let entry = &snapshot.upstreams[*index as usize];
-            let ask = Ask {
-                tried: &[],
-                hash,
-                now_us: x.now_us,
-            };
-            let peers = built.balancer.peers();
-            let all: Vec<Value> = peers
-                .iter()
-                .map(|peer| {
-                    json!({
-                        "host": peer.host, "ip": peer.address, "port": peer.port, "weight": peer.weight,
-                        "is_available": peer.health.is_available(),
-                    })
-                })
-                .collect();
-            let picked = built.balancer.preview_at(&ask).map(|at| &peers[at]);
-            let error = GatewayError::NoDestination(peers::NoDestination::NoPeer);
-            if let Some(peer) = picked {
-                let own = || peers::host_header(&peer.host, peer.port, x.upstream.scheme);
-                host_header = text(&entry.host_header.clone().unwrap_or_else(own));
-            }
-            let told = json!({
-                "upstream": entry.model.name,
-                "algorithm": entry.model.algorithm,
-                "hash": hash,
-                "picked": picked.map(|peer| json!({"host": peer.host, "ip": peer.address, "port": peer.port})),
-                "peers": all,
-            });
-            (told, picked.is_none().then_some(error))
-        }
-    };
+    let mut host_header = target.host_header.unwrap_or(text(&service.host_header));
     if let Some(kept) = &x.upstream.host_header {
         host_header = text(kept);
     }
@@ -321,10 +287,12 @@ async fn upstream(worker: &Rc<Worker>, x: &mut Exchange) -> Value {
         protocol if service.is_grpc => protocol,
         _ => scheme(x.upstream.scheme),
     };
+    let address = target::address(service);
+    let problem = target.problem.map(GatewayError::NoDestination);
     json!({
-        "uri": format!("{spoken}://{}:{port}{path}{query}", service.model.host),
+        "uri": format!("{spoken}://{address}{path}{query}"),
         "host_header": host_header,
-        "target": target,
+        "target": target.told,
         "problem": problem.map(|error| answered(&error, x)),
     })
 }

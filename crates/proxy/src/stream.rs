@@ -21,6 +21,9 @@ use crate::worker::Worker;
 use begin::{Client, begin};
 use session::Session;
 
+pub(crate) use reach::status_of;
+pub(crate) use session::client;
+
 /// Serves one connection to its end. Each stage lies in a box of its own, so that a session that passes bytes keeps no
 /// memory of how it began.
 pub(crate) async fn serve(

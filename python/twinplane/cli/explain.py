@@ -1,4 +1,4 @@
-"""`twinplane explain`: what would become of a request, on the node that runs or by a declarative file."""
+"""`twinplane explain`: what would become of a request or a stream, on the node that runs or by a declarative file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,11 @@ EXIT_NO_ROUTE = 3
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `twinplane explain`."""
-    parser.add_argument("url", nargs="?", help="what is asked for, as in https://api.example.com/orders?x=1")
+    parser.add_argument(
+        "url",
+        nargs="?",
+        help="what is asked for, as in https://api.example.com/orders?x=1 or tls://db.example.com:9443",
+    )
     parser.add_argument("-X", "--method", metavar="METHOD", help="method (default: GET)")
     parser.add_argument("-H", "--header", action="append", default=[], metavar="NAME: VALUE", help="a header; repeats")
     parser.add_argument(
@@ -34,6 +38,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sni", metavar="NAME", help="server name of the TLS handshake (default: the host)")
     parser.add_argument("--client-ip", metavar="ADDRESS", help="address of the client (default: 127.0.0.1)")
     parser.add_argument("--listener-port", type=int, metavar="PORT", help="port of the listener (default: 80 or 443)")
+    parser.add_argument("--protocol", metavar="NAME", help="of a stream: tcp, tls, tls_passthrough or udp")
+    parser.add_argument("--source", metavar="ADDRESS:PORT", help="the client's end, in place of --client-ip")
+    parser.add_argument("--destination", metavar="ADDRESS:PORT", help="the listener's end, in place of --listener-port")
     parser.add_argument("--consumer", metavar="NAME", help="consumer that plugins would find, by id or username")
     parser.add_argument("--http2", action="store_true", help="the request comes over HTTP/2")
     parser.add_argument("--considered", type=int, metavar="N", help="how many lost routes are told (default: 20)")
@@ -98,8 +105,8 @@ def _asked(options: argparse.Namespace) -> dict[str, Any]:
         asked = _recorded(options.request, options.entry)
     elif options.curl is not None:
         asked = read_curl(sys.stdin.read() if options.curl == "-" else options.curl)
-    elif options.url is None:
-        raise StartError("what is asked for? Give a URL, --curl or --request")
+    elif options.url is None and options.protocol is None:
+        raise StartError("what is asked for? Give a URL, --protocol, --curl or --request")
     headers = []
     for header in options.header:
         name, colon, value = header.partition(":")
@@ -113,6 +120,9 @@ def _asked(options: argparse.Namespace) -> dict[str, Any]:
         "sni": options.sni,
         "client_ip": options.client_ip,
         "listener_port": options.listener_port,
+        "protocol": options.protocol,
+        "source": options.source,
+        "destination": options.destination,
         "consumer": options.consumer,
         "http2": options.http2 or None,
         "considered": options.considered,

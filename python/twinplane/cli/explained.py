@@ -7,14 +7,28 @@ from typing import Any
 
 
 def worded(told: Mapping[str, Any]) -> str:
-    """The whole answer, a few lines for each step of a request's way."""
-    return "\n".join([*_request(told), *_routes(told), *_plugins(told), *_upstream(told)])
+    """The whole answer, a few lines for each step of the way of a request or a stream."""
+    begin = _stream if "stream" in told else _request
+    return "\n".join([*begin(told), *_routes(told), *_plugins(told), *_upstream(told)])
 
 
 def _request(told: Mapping[str, Any]) -> Iterator[str]:
     asked = told["request"]
     query = f"?{asked['query']}" if asked["query"] is not None else ""
     yield f"{asked['method']} {asked['scheme']}://{asked['host']}{asked['path']}{query}"
+
+
+def _stream(told: Mapping[str, Any]) -> Iterator[str]:
+    asked = told["stream"]
+    named = "" if asked["sni"] is None else f" for {asked['sni']}"
+    ends = (_end(asked, "client"), _end(asked, "listener"))
+    yield f"{asked['offered']}{named} from {ends[0]} to {ends[1]}"
+
+
+def _end(asked: Mapping[str, Any], side: str) -> str:
+    address = asked[f"{side}_ip"]
+    shown = f"[{address}]" if ":" in address else address
+    return f"{shown}:{asked[f'{side}_port']}" if asked[f"{side}_port"] else shown
 
 
 def _routes(told: Mapping[str, Any]) -> Iterator[str]:
@@ -30,7 +44,11 @@ def _routes(told: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {won['place']:>4}  {_named(won)}  WINS"
     for other in told["would_match"]:
         yield f"  {other['place']:>4}  {_named(other)}  would match, but ranks lower"
-    for capture in told["captures"]:
+    if told.get("carried") == "tls_passthrough":
+        yield "TLS is passed on unread."
+    elif told.get("carried") == "tls":
+        yield "TLS ends here."
+    for capture in told.get("captures", ()):
         yield f"  capture {capture['name']} = {capture['value']}"
 
 
@@ -43,14 +61,17 @@ def _plugins(told: Mapping[str, Any]) -> Iterator[str]:
         scope = " + ".join(plugin["scope"]) or "global"
         yield f"  {plugin['place']:>4}  {plugin['name']}  ({scope})  {', '.join(plugin['phases'])}"
         for side in ("before", "after"):
-            if plugin[side]:
+            if plugin.get(side):
                 yield f"        its ordering: {side} {', '.join(plugin[side])}"
         if plugin["skipped"] is not None:
             yield f"        SKIPPED, its condition lacks {plugin['skipped']}"
 
 
 def _upstream(told: Mapping[str, Any]) -> Iterator[str]:
-    answer = told["answered"]
+    closed = told.get("closed")
+    if closed is not None:
+        yield f"Closed by the gateway: {closed['message']}"
+    answer = told.get("answered")
     if answer is not None:
         message = f" {answer['message']}" if answer["message"] else ""
         yield f"Answered by the gateway, if no plugin does: {answer['status']}{message}"
@@ -60,7 +81,8 @@ def _upstream(told: Mapping[str, Any]) -> Iterator[str]:
     service = told["service"]
     yield f"Service {service['name'] or service['id']}"
     yield f"  goes to  {upstream['uri']}"
-    yield f"  Host     {upstream['host_header']}"
+    if "host_header" in upstream:
+        yield f"  Host     {upstream['host_header']}"
     target = upstream["target"] or {}
     if "peers" in target:
         picked = target["picked"]

@@ -1,11 +1,10 @@
-"""What would become of a request: a question as people write it, put to the core, which answers by what serves.
+"""What would become of a request or a stream: a question as people write it, put to the core, answered by what serves.
 
 Asked of the node that runs (its status port) or of a declarative file, for which a core without listeners is started.
 """
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -15,6 +14,7 @@ import orjson
 from twinplane.node.core_settings import node_core_settings
 from twinplane.node.plugin_host import PluginHost
 from twinplane.node.plugin_lending import HostLimits
+from twinplane.node.stream_question import is_address, is_of_stream, read_ends, stream_question
 from twinplane.settings import NodeSettings
 
 if TYPE_CHECKING:
@@ -33,6 +33,9 @@ _FIELDS: Mapping[str, type | tuple[type, ...]] = {
     "client_port": int,
     "listener_ip": str,
     "listener_port": int,
+    "source": str,
+    "destination": str,
+    "protocol": str,
     "consumer": str,
     "http2": bool,
     "considered": int,
@@ -58,6 +61,7 @@ def core_question(given: object) -> bytes:
         raise BadQuestionError(["a question is an object"])
     asked: dict[str, Any] = _from_recording(given)
     mistakes = [f"{name}: unknown field" for name in asked if name not in _FIELDS]
+    sound: dict[str, Any] = {}
     for name, kind in _FIELDS.items():
         value: Any = asked.get(name)
         if value is None:
@@ -69,11 +73,21 @@ def core_question(given: object) -> bytes:
             mistakes.append(f"{name}: expected a port")
         elif name == "considered" and not 0 <= value <= CONSIDERED_MAX:
             mistakes.append(f"considered: expected a number up to {CONSIDERED_MAX}")
-        elif name.endswith("_ip") and not _is_address(value):
+        elif name.endswith("_ip") and not is_address(value):
             mistakes.append(f"{name}: expected an address")
+        else:
+            sound[name] = value
+    ends, wrong = read_ends(sound)
+    sound |= ends
+    mistakes += wrong
+    if is_of_stream(sound):
+        question, wrong = stream_question(sound, given=asked.keys())
+        mistakes += wrong
+    elif not mistakes:
+        question = _asked_of_core(sound)
     if mistakes:
         raise BadQuestionError(mistakes)
-    return orjson.dumps(_asked_of_core(asked))
+    return orjson.dumps(question)
 
 
 def _asked_of_core(asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,7 +104,7 @@ def _asked_of_core(asked: Mapping[str, Any]) -> dict[str, Any]:
         raise BadQuestionError(["path: expected to begin with /"])
     is_tls = scheme == "https"
     own_name = host.partition(":")[0] if not host.startswith("[") else None
-    sni = asked.get("sni") or (own_name if is_tls and own_name and not _is_address(own_name) else None)
+    sni = asked.get("sni") or (own_name if is_tls and own_name and not is_address(own_name) else None)
     question: dict[str, Any] = {
         "method": asked.get("method") or "GET",
         "is_tls": is_tls,
@@ -142,14 +156,6 @@ def _headers(given: Mapping[str, Any] | Sequence[Any]) -> list[tuple[str, str]]:
             raise BadQuestionError(["headers: expected objects with name and value"])
         found.append((header["name"], str(header.get("value", ""))))
     return found
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _worded(kind: type | tuple[type, ...]) -> str:

@@ -146,7 +146,8 @@ fn note(x: &mut Exchange, destination: &Destination, failure: Failure) {
     }
 }
 
-fn status_of(none: &NoDestination) -> u16 {
+/// As the log has it.
+pub(crate) fn status_of(none: &NoDestination) -> u16 {
     match none {
         NoDestination::NoPeer | NoDestination::Name { .. } => NOWHERE,
         NoDestination::Tls(_) => NOT_SERVED,
