@@ -48,6 +48,33 @@ def test_nothing_is_found_where_nothing_is_wrong(tmp_path: Path, capsys: pytest.
     assert found(tmp_path, capsys, table) == []
 
 
+def test_routes_for_streams_that_nothing_reaches(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def tcp(name: str, number: int, *, protocols: tuple[str, ...] = ("tcp",), **more: Any) -> dict[str, Any]:
+        # Of routes of one rank the greatest id is first.
+        identity = f"00000000-0000-4000-8000-{number:012x}"
+        return {"name": name, "id": identity, "protocols": list(protocols), **more}
+
+    nine, tls = [{"port": 9}], ("tls",)
+    both = {"sources": [{"ip": "10.0.0.0/8"}], "destinations": nine}
+    routes = [
+        tcp("nine", 9, destinations=nine),
+        tcp("nine-again", 1, destinations=nine),
+        tcp("nine-or-ten", 8, destinations=[{"port": 9}, {"port": 10}]),
+        tcp("near", 7, **both),
+        tcp("nearer", 2, sources=[{"ip": "10.1.0.0/16"}], destinations=nine),
+        tcp("nearest", 6, sources=[{"ip": "10.1.0.1"}], destinations=nine),
+        tcp("farther", 10, sources=[{"ip": "11.0.0.0/8"}], destinations=nine),
+        tcp("all-names", 5, protocols=tls, snis=["*.a.example"]),
+        tcp("one-name", 4, protocols=tls, snis=["b.a.example"]),
+        tcp("other-name", 3, protocols=tls, snis=["a.example"]),
+        tcp("passed", 13, protocols=("tls_passthrough",), snis=["b.a.example"]),
+        tcp("datagrams", 11, protocols=("udp",), destinations=nine),
+        tcp("port-of-client", 12, sources=[{"ip": "12.0.0.0/8", "port": 7}], destinations=nine),
+    ]
+    unreachable = {name for code, name in found(tmp_path, capsys, {"routes": routes}) if code == "route-unreachable"}
+    assert unreachable == {"nine-again", "nearer", "one-name"}
+
+
 def test_routes_that_nothing_reaches(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     routes = [
         {"id": "00000000-0000-4000-8000-00000000000f", "name": "first", "paths": ["/a"]},

@@ -12,6 +12,7 @@ import orjson
 from twinplane.node.explain import RouterOfFile
 from twinplane.node.lint.findings import Finding
 from twinplane.node.lint.regexes import example, trouble
+from twinplane.node.lint.streams import STREAMS, lint_streams
 from twinplane.settings import NodeSettings
 
 if TYPE_CHECKING:
@@ -30,15 +31,19 @@ def lint_routes(
 ) -> Iterator[Finding]:
     """Everything about the routes of a table, whose `text` a core takes."""
     disabled = {row["id"] for row in table.get("services", ()) if not row["enabled"]}
-    served = []
+    served, streams = [], []
     for route in table.get("routes", ()):
         yield from _patterns(route)
         if route["service"] in disabled:
             yield Finding("route-disabled", "routes", called(route), "its service is disabled")
         elif _HTTP & set(route["protocols"]) and route.get("expression") is None:
             served.append(route)
-    if len(served) > ROUTES_MAX:
-        detail = f"{len(served) - ROUTES_MAX} of {len(served)} routes were not asked for"
+        elif set(route["protocols"]) <= STREAMS and route.get("expression") is None:
+            streams.append(route)
+    total = len(served) + len(streams)
+    unasked = total - len(served[:ROUTES_MAX]) - len(streams[:ROUTES_MAX])
+    if unasked:
+        detail = f"{unasked} of {total} routes were not asked for"
         yield Finding("not-checked", "routes", "*", detail)
     names = {route["id"]: called(route) for route in table.get("routes", ())}
     other = "original" if settings["route_match_calculation"] == "strict" else "strict"
@@ -48,6 +53,7 @@ def lint_routes(
     ):
         for route in served[:ROUTES_MAX]:
             yield from _reach(route, names, router, (otherwise, other))
+        yield from lint_streams(streams[:ROUTES_MAX], names, router)
 
 
 def called(row: Row) -> str:
