@@ -261,6 +261,12 @@ def test_only_loopback_names_are_answered_without_a_token(node: DblessNode, host
     assert int(counted[1]) >= 4
 
 
+def test_settings_are_told_in_the_types_of_kong(node: DblessNode) -> None:
+    told = node.admin("GET", "/").json()["configuration"]
+    assert told["proxy_listen"] == [f"127.0.0.1:{node.proxy.port}"]
+    assert (told["plugins"], told["client_ssl"], told["database"]) == (["bundled"], False, "off")
+
+
 def scrape(node: DblessNode) -> str:
     by_status, by_admin = (client("GET", "/metrics") for client in (node.status, node.admin))
     assert by_admin.headers["Content-Type"] == by_status.headers["Content-Type"]

@@ -111,8 +111,8 @@ class AdminDoor:
         return self._keeper.applied().issues
 
     def settings(self) -> Mapping[str, Any]:
-        """The settings as they are now, secrets masked."""
-        return self._settings().masked()
+        """The settings as they are now, typed as in Kong, secrets masked."""
+        return self._settings().typed()
 
     def status(self, unit: str, scale: str) -> tuple[int, Mapping[str, Any]]:
         """Status code and body of `/status`."""

@@ -20,7 +20,7 @@ from twinplane.settings.directives import DIRECTIVES, idle_directive, is_injecte
 from twinplane.settings.forward_proxy import read_proxy_server
 from twinplane.settings.idle import IDLE
 from twinplane.settings.link import LINK
-from twinplane.settings.listeners import LISTENERS, PORT_MAPS
+from twinplane.settings.listeners import LISTENERS, PORT_MAPS, STREAM_LISTENERS
 from twinplane.settings.listening import LISTENING
 from twinplane.settings.logs import LOGS
 from twinplane.settings.process import PROCESS
@@ -102,6 +102,31 @@ class NodeSettings:
             for name, value in self.values.items()
             if value is not None
         }
+
+    def typed(self) -> dict[str, Any]:
+        """Every value as Kong's Admin API has it: lists as arrays, switches as booleans; secrets as asterisks."""
+        return {name: _typed(_BY_NAME[name], value) for name, value in self.values.items() if value is not None}
+
+
+# What Kong hands to nginx as it was written.
+_DIRECTIVES = frozenset({"ssl_protocols", "ssl_prefer_server_ciphers", "ssl_session_tickets", "real_ip_recursive"})
+
+
+def _typed(setting: Setting, value: Any) -> Any:
+    if not setting.secret:
+        if setting.name in _DIRECTIVES or setting.name.startswith("nginx_"):
+            if isinstance(value, frozenset):
+                return " ".join(sorted(map(str, value)))
+            return " ".join(map(str, value)) if isinstance(value, tuple) else str(_shown(setting, value))
+        if setting.kind in (LISTENERS, STREAM_LISTENERS):
+            return [each.shown for each in value] or ["off"]
+        if setting.kind is PORT_MAPS:
+            return [f"{seen}:{listening}" for seen, listening in value]
+        if isinstance(value, tuple):
+            return [str(each) for each in value]
+        if isinstance(value, bool):
+            return value
+    return _shown(setting, value)
 
 
 def _shown(setting: Setting, value: Any) -> Any:

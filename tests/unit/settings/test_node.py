@@ -134,6 +134,37 @@ def test_an_admin_api_is_served_to_other_machines_only_where_that_is_said() -> N
     )
 
 
+def test_an_admin_api_tells_settings_in_the_types_of_kong() -> None:
+    given = {
+        "KONG_ROLE": "traditional",
+        "KONG_PROXY_LISTEN": "127.0.0.1:8010, 127.0.0.1:8453 ssl",
+        "KONG_PLUGINS": "bundled,own",
+        "KONG_ALLOW_DEBUG_HEADER": "on",
+        "KONG_PORT_MAPS": "80:8000",
+        "KONG_NGINX_HTTP_KEEPALIVE_REQUESTS": "10000",
+        "KONG_NGINX_PROXY_PROXY_NEXT_UPSTREAM": "timeout error",
+        "KONG_ADMIN_TOKEN": "0123456789abcdef",
+    }
+    typed = load_node_settings(None, given).typed()
+    expected = {
+        "proxy_listen": ["127.0.0.1:8010", "127.0.0.1:8453"],
+        "stream_listen": ["off"],
+        "plugins": ["bundled", "own"],
+        "vaults": ["bundled"],
+        "dns_order": ["LAST", "SRV", "A", "CNAME"],
+        "allow_debug_header": True,
+        "client_ssl": False,
+        "port_maps": ["80:8000"],
+        "ssl_session_tickets": "on",
+        "ssl_protocols": "TLSv1.2 TLSv1.3",
+        "nginx_http_keepalive_requests": "10000",
+        "nginx_proxy_proxy_next_upstream": "error timeout",
+        "admin_token": "******",
+        "lua_ssl_verify_depth": 1,
+    }
+    assert {name: typed[name] for name in expected} == expected
+
+
 def test_a_node_of_a_control_plane_is_told_that_it_has_no_admin_api() -> None:
     warned = load_node_settings(None, {**MINIMAL, "KONG_ADMIN_LISTEN": "0.0.0.0:8001"}).warnings
     assert [warning for warning in warned if "admin_listen" in warning]
