@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from tests.certificates import Leaf
@@ -80,11 +80,7 @@ class Gateway:
 
     def counts(self) -> dict[str, Any]:
         """The core's counters, once no request is under way."""
-        end = time.monotonic() + _WAIT_S
-        while (found := orjson.loads(self.core.drain("metrics")))["requests_active"] and time.monotonic() < end:
-            time.sleep(0.005)
-        assert isinstance(found, dict)
-        return found
+        return counts_of(self.core)
 
     def wait_for(self, name: str, least: int) -> int:
         """A counter, once it has reached a value."""
@@ -107,12 +103,66 @@ class Gateway:
             time.sleep(0.005)
 
 
+@dataclass(frozen=True)
+class Started:
+    """A core that serves whatever upstream its configuration names."""
+
+    core: _dataplane.Core
+    ports: list[int]
+    leaf: Leaf
+    table: bytes
+
+
+class Listening(Protocol):
+    """What an upstream has to say for itself."""
+
+    @property
+    def port(self) -> int:
+        """Where it is reached on loopback."""
+
+
+def counts_of(core: _dataplane.Core) -> dict[str, Any]:
+    """A core's counters, once no request is under way."""
+    end = time.monotonic() + _WAIT_S
+    while (found := orjson.loads(core.drain("metrics")))["requests_active"] and time.monotonic() < end:
+        time.sleep(0.005)
+    assert isinstance(found, dict)
+    return found
+
+
 def declared(config: Mapping[str, Any]) -> bytes:
     """A declarative configuration as the core takes it."""
     table: bytes = declarative.load(
         {"_format_version": "3.0", **config}, now=time.time(), flavor="traditional_compatible"
     ).json()
     return table
+
+
+@contextlib.contextmanager
+def started(
+    config: Mapping[str, Any],
+    *,
+    limits: Mapping[str, int] | None = None,
+    settings: Mapping[str, str] | None = None,
+    core_settings: Mapping[str, Any] | None = None,
+) -> Iterator[Started]:
+    """Start a core, and stop it in the end."""
+    own = {"proxy_listen": _LISTENERS, "role": "traditional", "declarative_config_string": "{}"}
+    environment = {f"KONG_{name.upper()}": value for name, value in {**own, **(settings or {})}.items()}
+    environment.setdefault("KONG_NGINX_WORKER_PROCESSES", "1")
+    leaf = Leaf.self_signed("localhost", names=("localhost", "*.example"))
+    identity = Identity(leaf.certificate, leaf.key)
+    document = orjson.loads(node_core_settings(load_node_settings(None, environment), _NODE_ID, [identity]))
+    document["limits"] |= limits or {}
+    document |= core_settings or {}
+    core = _dataplane.Core.start(orjson.dumps(document), None)
+    try:
+        table = declared(config)
+        core.apply(table)
+        yield Started(core, [port for _, port, _ in core.status().listeners], leaf, table)
+        assert core.status().invariant_broken == 0
+    finally:
+        core.stop(0)
 
 
 @contextlib.contextmanager
@@ -125,27 +175,13 @@ def serving(
     core_settings: Mapping[str, Any] | None = None,
 ) -> Iterator[Gateway]:
     """Start a core, by default with one route for everything, and stop it in the end."""
-    own = {"proxy_listen": _LISTENERS, "role": "traditional", "declarative_config_string": "{}"}
-    environment = {f"KONG_{name.upper()}": value for name, value in {**own, **(settings or {})}.items()}
-    environment.setdefault("KONG_NGINX_WORKER_PROCESSES", "1")
-    leaf = Leaf.self_signed("localhost", names=("localhost", "*.example"))
-    identity = Identity(leaf.certificate, leaf.key)
-    document = orjson.loads(node_core_settings(load_node_settings(None, environment), _NODE_ID, [identity]))
-    document["limits"] |= limits or {}
-    document |= core_settings or {}
-    core = _dataplane.Core.start(orjson.dumps(document), None)
-    try:
-        table = declared(config or one_route(upstream))
-        core.apply(table)
-        port, tls_port, *more = (port for _, port, _ in core.status().listeners)
-        gateway = Gateway(core, port, tls_port, more[0] if more else 0, upstream, leaf, table)
-        yield gateway
-        assert core.status().invariant_broken == 0
-    finally:
-        core.stop(0)
+    config = config or one_route(upstream)
+    with started(config, limits=limits, settings=settings, core_settings=core_settings) as node:
+        port, tls_port, *more = node.ports
+        yield Gateway(node.core, port, tls_port, more[0] if more else 0, upstream, node.leaf, node.table)
 
 
-def one_route(upstream: RecordingUpstream, *plugins: Mapping[str, Any], **service: Any) -> dict[str, Any]:
+def one_route(upstream: Listening, *plugins: Mapping[str, Any], **service: Any) -> dict[str, Any]:
     """Everything goes to the upstream; what happens is logged."""
     return {
         "services": [
