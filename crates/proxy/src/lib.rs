@@ -23,7 +23,7 @@ pub mod recorder;
 pub mod request;
 pub mod server;
 pub mod settings;
-mod stream;
+pub mod stream;
 pub mod timers;
 pub mod tls;
 pub mod trailers;

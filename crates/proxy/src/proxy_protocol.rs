@@ -54,7 +54,7 @@ fn wrong() -> io::Error {
 }
 
 /// Length of the header and the source it names; none while bytes are missing.
-fn parse(bytes: &[u8]) -> io::Result<Option<(usize, Option<SocketAddr>)>> {
+pub fn parse(bytes: &[u8]) -> io::Result<Option<(usize, Option<SocketAddr>)>> {
     let common = bytes.len().min(V2_SIGNATURE.len());
     if bytes[..common] == V2_SIGNATURE[..common] {
         return parse_v2(bytes);

@@ -2,7 +2,7 @@
 //! bounded loop; every way out ends in the log phase and the record.
 mod begin;
 pub(crate) mod datagrams;
-mod hello;
+pub mod hello;
 mod pump;
 mod reach;
 mod replayed;

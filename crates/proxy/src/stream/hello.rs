@@ -19,7 +19,7 @@ const NAME_BYTES_MAX: usize = 255;
 
 /// What the bytes so far are.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Peeked {
+pub enum Peeked {
     /// The beginning of a hello.
     Partial,
     /// A whole hello, with the server name it asks for, in lower case.
@@ -28,10 +28,10 @@ pub(super) enum Peeked {
 
 /// Not a hello, or one that is too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Malformed;
+pub struct Malformed;
 
 /// Reads what a connection began with.
-pub(super) fn peek(bytes: &[u8]) -> Result<Peeked, Malformed> {
+pub fn peek(bytes: &[u8]) -> Result<Peeked, Malformed> {
     let mut message = Vec::new();
     let mut rest = bytes;
     loop {
