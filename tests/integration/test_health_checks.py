@@ -161,8 +161,8 @@ async def test_probes_put_a_target_out_and_bring_it_back(caplog: pytest.LogCaptu
                 await until(lambda: "unhealthy" not in states(node), "brought back")
                 await until(lambda: "target_put_in upstream=pool.test" in caplog.text, "logged")
                 assert prober.facts.answered_total > 4
-            rows = orjson.loads(node.core.drain("health"))
-            samples = {(one.name, one.labels["target"]): one.value for one in health_samples(rows)}
+            told = orjson.loads(node.core.drain("metrics"))
+            samples = {(one.name, one.labels["target"]): one.value for one in health_samples(told)}
             assert samples["twinplane_target_ejections_total", f"127.0.0.1:{bad.port}"] == 1
             assert ("twinplane_target_ejections_total", f"127.0.0.1:{good.port}") not in samples
 

@@ -15,6 +15,7 @@ import h2.connection
 import h2.events
 import h2.exceptions
 import h2.settings
+import orjson
 import pytest
 
 pytest.importorskip("grpc", reason="grpcio cannot be had here")
@@ -287,6 +288,36 @@ def test_no_more_streams_than_the_upstream_allows(gateway: Gateway) -> None:
         for stream in waiting:
             stream.answer()
         assert [call.result(WAIT_S) for call in calls] == [b"ok"] * 5
+
+
+def test_a_connection_has_as_many_streams_as_the_settings_say_and_all_are_counted() -> None:
+    upstream = Upstream()
+    upstream.begin(lambda stream: None)
+    route = {"name": "r", "protocols": ["grpc"], "paths": ["/"], "strip_path": False}
+    service = {"name": "s", "protocol": "grpc", "host": "127.0.0.1", "port": upstream.port, "routes": [route]}
+    document = {"_format_version": "3.0", "services": [service]}
+    with (
+        running({"proxy_listen": LISTEN, "upstream_http2_streams": "2"}, document) as node,
+        calling(node.port) as stub,
+    ):
+
+        def gauges() -> list[int]:
+            counts = orjson.loads(node.core.drain("metrics"))["upstream_http2"]
+            return [counts["connections"], counts["streams"]]
+
+        assert gauges() == [0, 0]
+        pending = [stub.echo.future(b"x", timeout=WAIT_S) for _ in range(5)]
+        awaited(lambda: len(upstream.streams) == 5)
+        assert sorted(len(connection.streams) for connection in upstream.connections) == [1, 2, 2]
+        assert gauges() == [3, 5]
+        for stream in list(upstream.streams):
+            stream.answer()
+        assert [call.result(WAIT_S) for call in pending] == [b"ok"] * 5
+        awaited(lambda: gauges() == [3, 0])
+        assert "twinplane_upstream_http2_connections 3" in node.metrics()
+        upstream.begin()
+        awaited(lambda: gauges() == [0, 0])
+    upstream.close()
 
 
 def test_a_connection_is_worn_after_so_many_calls(gateway: Gateway) -> None:

@@ -185,6 +185,11 @@ pub trait Filter: Send + Sync {
         Flow::Continue
     }
 
+    /// Whether a scrape is to tell the health of targets.
+    fn shows_target_health(&self) -> bool {
+        false
+    }
+
     /// The response has gone.
     fn log(&self, _x: &Exchange, _sink: &mut dyn LogSink) {}
 }

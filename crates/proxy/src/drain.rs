@@ -140,11 +140,16 @@ impl Server {
                 "total": self.sum(Counter::Streams),
                 "datagrams_lost": self.sum(Counter::DatagramsLost),
             },
+            "upstream_http2": {
+                "connections": self.sum(Counter::UpstreamH2Connections),
+                "streams": self.sum(Counter::UpstreamH2Streams),
+            },
             "requests_total": self.sum(Counter::Requests),
             "requests_active": self.sum(Counter::RequestsActive),
             "limits_broken": self.sum(Counter::LimitsBroken),
             "invariant_broken": self.sum(Counter::InvariantBroken),
             "prometheus": totals.sorted().into_iter().map(series).collect::<Vec<_>>(),
+            "shows_target_health": snapshot.plugins.iter().any(|plugin| plugin.filter.shows_target_health()),
             "upstream_health": upstream_health::rows(&snapshot, &self.node.state.health),
             "dns": self.node.dns.named().into_iter().collect::<std::collections::BTreeMap<_, _>>(),
             "lost": {

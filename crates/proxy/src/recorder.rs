@@ -18,7 +18,7 @@ use twinplane_model::Id;
 
 pub(crate) use ledger::Pages;
 use ledger::UsageSlot;
-pub use ledger::{Counter, Ledger, LedgerLimits};
+pub use ledger::{Counter, Held, Ledger, LedgerLimits};
 pub(crate) use metrics::{Metric, Metrics};
 pub(crate) use ring::Ring;
 

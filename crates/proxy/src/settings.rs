@@ -155,7 +155,7 @@ impl std::fmt::Debug for CertificatePair {
     }
 }
 
-/// Idle connections to upstreams, per worker.
+/// Connections to upstreams that are used again, per worker.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct KeepaliveSettings {
@@ -166,6 +166,8 @@ pub struct KeepaliveSettings {
     /// Seconds after which an idle connection is closed; 0 sets no bound.
     #[serde(deserialize_with = "seconds")]
     pub idle_timeout_s: u64,
+    /// Streams at once on an HTTP/2 connection, or fewer where its upstream says so.
+    pub h2_streams: u32,
 }
 
 impl Default for KeepaliveSettings {
@@ -174,6 +176,7 @@ impl Default for KeepaliveSettings {
             pool_size: 512,
             max_requests: 10_000,
             idle_timeout_s: 60,
+            h2_streams: 100,
         }
     }
 }

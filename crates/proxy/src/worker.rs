@@ -84,6 +84,7 @@ impl Worker {
                 settings.start.upstream_keepalive,
                 settings.start.limits.head_bytes_max,
                 node.clock,
+                Arc::clone(&node.ledgers[number]),
             ),
             balancers: Balancers::default(),
             texts: Texts::of(&settings),
@@ -127,6 +128,7 @@ impl Worker {
     pub fn adopt(&self, settings: &Arc<Settings>) {
         let before = self.settings.replace(Rc::new(Arc::clone(settings)));
         self.pool.adopt(settings.start.upstream_keepalive);
+        self.h2_pool.adopt(settings.start.upstream_keepalive);
         self.upstream_tls.adopt(settings);
         // Names that are remembered stay so, unless it is about them.
         if before.start.dns != settings.start.dns {

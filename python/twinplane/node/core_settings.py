@@ -62,6 +62,7 @@ def node_core_settings(settings: NodeSettings, node_id: str, certificates: Seque
             "pool_size": settings["upstream_keepalive_pool_size"],
             "max_requests": settings["upstream_keepalive_max_requests"],
             "idle_timeout_s": settings["upstream_keepalive_idle_timeout"],
+            "h2_streams": settings["upstream_http2_streams"],
         },
         "slow_targets": _slow_targets(settings),
         "limits": {**LIMITS, **request_limits(settings, document["workers"])},

@@ -29,6 +29,8 @@ _HELP = {
     "twinplane_dns_failures_total": "Questions without an answer that helps.",
     "twinplane_dns_stale_total": "Look-ups served by an answer past its time.",
     "twinplane_dns_evicted_total": "Names forgotten to make room for others.",
+    "twinplane_upstream_http2_connections": "HTTP/2 connections to upstreams that are open.",
+    "twinplane_upstream_http2_streams": "Requests on them.",
     "twinplane_target_ejections_total": "How often health checks have put an address out.",
     "twinplane_target_rests_total": "How often an address was passed over for being slow.",
     "kong_memory_workers_lua_vms_bytes": "Memory of the node's process.",
@@ -139,6 +141,12 @@ def dns_samples(counts: Mapping[str, int]) -> Iterator[Sample]:
             yield Sample(f"twinplane_dns_{name}_total", "counter", {}, counts[name])
 
 
+def http2_samples(counts: Mapping[str, int]) -> Iterator[Sample]:
+    """What is open towards upstreams that are spoken to in HTTP/2."""
+    for name in ("connections", "streams"):
+        yield Sample(f"twinplane_upstream_http2_{name}", "gauge", {}, counts.get(name, 0))
+
+
 def stream_samples(node_id: str, counts: Mapping[str, int]) -> Iterator[Sample]:
     """What became of streams; the states are those of connections for requests."""
     labels = {"node_id": node_id, "subsystem": "stream"}
@@ -151,10 +159,11 @@ def stream_samples(node_id: str, counts: Mapping[str, int]) -> Iterator[Sample]:
     yield Sample("twinplane_datagrams_lost_total", "counter", {}, counts.get("datagrams_lost", 0))
 
 
-def health_samples(rows: Sequence[Mapping[str, Any]]) -> Iterator[Sample]:
-    """One sample for each target and state: 1 for the state it is in, else 0."""
-    for row in rows:
-        for state in _HEALTH_STATES:
+def health_samples(core: Mapping[str, Any]) -> Iterator[Sample]:
+    """One sample for each target and state, where a plugin asks for them: 1 for the state it is in, else 0."""
+    states = _HEALTH_STATES if core.get("shows_target_health") else ()
+    for row in core.get("upstream_health", ()):
+        for state in states:
             labels = {
                 "upstream": str(row.get("upstream", "")),
                 "target": str(row.get("target", "")),

@@ -27,6 +27,7 @@ from twinplane.node.metrics import (
     dns_samples,
     exposition,
     health_samples,
+    http2_samples,
     plugin_samples,
     stream_samples,
 )
@@ -209,7 +210,8 @@ class StatusApi:
             *self._core_samples(core),
             *self._link_samples(),
             *plugins,
-            *health_samples(core.get("upstream_health", ())),
+            *health_samples(core),
+            *http2_samples(core.get("upstream_http2", {})),
             *dns_samples(core.get("dns", {})),
             *stream_samples(self._facts.node_id, core.get("streams", {})),
         ]

@@ -15,6 +15,7 @@ _NAMED = """
     error_default_type error_template_html error_template_json error_template_xml error_template_plain
     client_ssl client_ssl_cert client_ssl_cert_key
     upstream_keepalive_pool_size upstream_keepalive_max_requests upstream_keepalive_idle_timeout
+    upstream_http2_streams
     dns_resolver dns_hostsfile dns_order dns_cache_size dns_valid_ttl dns_stale_ttl dns_not_found_ttl dns_error_ttl
     new_dns_client resolver_address resolver_hosts_file resolver_family resolver_valid_ttl resolver_stale_ttl
     resolver_error_ttl resolver_lru_cache_size

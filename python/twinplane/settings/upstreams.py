@@ -39,6 +39,13 @@ UPSTREAMS: tuple[Setting, ...] = (
             "nginx_upstream_keepalive_timeout",
         ),
     ),
+    Setting(
+        "upstream_http2_streams",
+        integer(1, 10_000),
+        "100",
+        "Requests at once on one HTTP/2 connection to an upstream, of the kind that gRPC services get; fewer where the "
+        "upstream says so. Beyond that another connection is made.",
+    ),
     Setting("client_ssl", SWITCH, "off", "Present client_ssl_cert to upstreams that ask for a certificate."),
     Setting("client_ssl_cert", TEXT, "", "Client certificate towards upstreams."),
     Setting("client_ssl_cert_key", TEXT, "", "Private key of that certificate.", secret=True),

@@ -21,7 +21,7 @@ from twinplane import _dataplane  # noqa: TID251  # this harness is the node of 
 from twinplane.control import declarative
 from twinplane.node.authority import Identity
 from twinplane.node.core_settings import node_core_settings
-from twinplane.node.metrics import exposition, health_samples
+from twinplane.node.metrics import exposition, health_samples, http2_samples
 from twinplane.node.plugin_host import PluginHost
 from twinplane.node.plugin_lending import HostLimits
 from twinplane.registry import RouterFlavor
@@ -59,7 +59,8 @@ class RunningNode:
         while core["requests_active"] and time.monotonic() < end:
             time.sleep(0.005)
             core = orjson.loads(self.core.drain("metrics"))
-        return exposition(core, list(health_samples(core.get("upstream_health", ())))).decode().splitlines()
+        samples = [*health_samples(core), *http2_samples(core["upstream_http2"])]
+        return exposition(core, samples).decode().splitlines()
 
 
 @contextlib.contextmanager

@@ -44,6 +44,7 @@ class CoreStub:
                     "count": 4,
                 },
             ],
+            "shows_target_health": True,
             "upstream_health": [{**HEALTH, "address": "10.0.0.1:80", "health": "healthy"}],
         }
 

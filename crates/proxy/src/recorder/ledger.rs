@@ -1,7 +1,7 @@
 //! One worker's ledger: written by the worker, emptied from outside. The lock is the worker's own; a drain holds it for
 //! as long as it takes to swap a few pointers.
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ahash::AHashMap;
 use twinplane_engine::exchange::Exchange;
@@ -54,6 +54,10 @@ pub enum Counter {
     Streams,
     /// Datagrams that found no room.
     DatagramsLost,
+    /// HTTP/2 connections to upstreams that are open.
+    UpstreamH2Connections,
+    /// Requests on them.
+    UpstreamH2Streams,
     /// Connections and streams ended for breaking a limit.
     LimitsBroken,
     /// Invariants of ours found broken; the request failed, the worker served on.
@@ -113,6 +117,30 @@ impl Ledger {
     /// Reads.
     pub fn get(&self, counter: Counter) -> u64 {
         self.counters[counter as usize].load(Ordering::Relaxed)
+    }
+}
+
+/// One of what a gauge counts, for as long as it is held. On the worker's own thread.
+#[derive(Debug)]
+pub struct Held {
+    ledger: Arc<Ledger>,
+    counter: Counter,
+}
+
+impl Held {
+    /// Counts one.
+    pub fn new(ledger: &Arc<Ledger>, counter: Counter) -> Self {
+        ledger.add(counter, 1);
+        Self {
+            ledger: Arc::clone(ledger),
+            counter,
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.ledger.sub(self.counter, 1);
     }
 }
 

@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use ::h2::client::{Builder, Connection, SendRequest};
@@ -16,6 +17,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
+use crate::recorder::{Counter, Held, Ledger};
 use crate::settings::KeepaliveSettings;
 use crate::timers::Timer;
 use crate::tls::upstream::UpstreamTls;
@@ -23,12 +25,11 @@ use crate::upstream::connection::connect;
 use crate::upstream::io::UpstreamIo;
 use crate::upstream::pool::PoolKey;
 
-/// Streams on one connection, or fewer where its upstream says so.
-pub const STREAMS_MAX: usize = 100;
-/// What an upstream may send ahead of our reading, per stream. The connection's window has room for all streams, so that
-/// one whose client is slow never holds up another.
+/// What an upstream may send ahead of our reading, per stream. The connection's window has room for all streams that the
+/// settings allow, so that one whose client is slow never holds up another.
 const STREAM_WINDOW_BYTES: u32 = 131_072;
-const CONNECTION_WINDOW_BYTES: u32 = 13_107_200;
+/// The largest window that HTTP/2 knows.
+const WINDOW_BYTES_MAX: u32 = (1 << 31) - 1;
 /// What a stream may have waiting to be written.
 const SEND_BUFFER_BYTES: usize = 65_536;
 /// Connections that one request waits for: others may have taken the streams of the one before.
@@ -41,9 +42,10 @@ pub struct NoConnection;
 /// A worker's HTTP/2 connections.
 #[derive(Debug)]
 pub struct H2Pool {
-    settings: KeepaliveSettings,
+    settings: Cell<KeepaliveSettings>,
     head_bytes_max: u32,
     clock: Clock,
+    ledger: Arc<Ledger>,
     places: RefCell<AHashMap<PoolKey, Connections>>,
 }
 
@@ -58,6 +60,8 @@ struct Connections {
 struct Shared {
     send: SendRequest<Bytes>,
     streams: Cell<usize>,
+    // As many as its window has room for.
+    streams_max: usize,
     served: Cell<u64>,
     idle_since_ms: Cell<u64>,
     // Gets no further stream.
@@ -78,6 +82,7 @@ pub struct Lease {
     pool: Rc<H2Pool>,
     key: PoolKey,
     shared: Rc<Shared>,
+    _counted: Held,
 }
 
 impl Lease {
@@ -112,19 +117,30 @@ impl Shared {
     }
 
     fn has_room(&self) -> bool {
-        self.streams.get() < self.send.current_max_send_streams().min(STREAMS_MAX)
+        self.streams.get() < self.send.current_max_send_streams().min(self.streams_max)
     }
 }
 
 impl H2Pool {
     /// An empty one. `head_bytes_max` bounds the heads of responses.
-    pub fn new(settings: KeepaliveSettings, head_bytes_max: usize, clock: Clock) -> Rc<Self> {
+    pub fn new(
+        settings: KeepaliveSettings,
+        head_bytes_max: usize,
+        clock: Clock,
+        ledger: Arc<Ledger>,
+    ) -> Rc<Self> {
         Rc::new(Self {
-            settings,
+            settings: Cell::new(settings),
             head_bytes_max: u32::try_from(head_bytes_max).unwrap_or(u32::MAX),
             clock,
+            ledger,
             places: RefCell::default(),
         })
+    }
+
+    /// Goes by other settings from now on. What is open keeps its number of streams.
+    pub fn adopt(&self, settings: KeepaliveSettings) {
+        self.settings.set(settings);
     }
 
     /// A stream on a connection that is open, or on one made now. `timer` bounds the making of it, which goes on for
@@ -157,13 +173,14 @@ impl H2Pool {
 
     /// Lets go of what is idle for too long, and of what can serve no more.
     pub fn sweep(&self, now_ms: u64) {
-        let most_ms = self.settings.idle_timeout_s.saturating_mul(1_000);
+        let settings = self.settings.get();
+        let most_ms = settings.idle_timeout_s.saturating_mul(1_000);
         self.places.borrow_mut().retain(|_, place| {
             place.open.retain(|shared| {
                 let is_idle = shared.streams.get() == 0;
                 let idle_ms = now_ms.saturating_sub(shared.idle_since_ms.get());
                 let is_too_old = most_ms != 0 && is_idle && idle_ms >= most_ms;
-                !is_too_old && shared.is_usable(self.settings.max_requests)
+                !is_too_old && shared.is_usable(settings.max_requests)
             });
             !place.open.is_empty() || !place.connecting.is_empty()
         });
@@ -173,7 +190,7 @@ impl H2Pool {
         let mut places = self.places.borrow_mut();
         let place = places.get_mut(key)?;
         // A connection closes once its last stream has ended and nobody here holds it.
-        let most = self.settings.max_requests;
+        let most = self.settings.get().max_requests;
         place.open.retain(|shared| shared.is_usable(most));
         let shared = place.open.iter().find(|shared| shared.has_room())?;
         shared.streams.set(shared.streams.get() + 1);
@@ -182,6 +199,7 @@ impl H2Pool {
             pool: Rc::clone(self),
             key: key.clone(),
             shared: Rc::clone(shared),
+            _counted: Held::new(&self.ledger, Counter::UpstreamH2Streams),
         })
     }
 
@@ -192,12 +210,13 @@ impl H2Pool {
         tls: Option<&UpstreamTls>,
         timer: &impl Fn() -> (Timer, u64),
     ) -> Rc<Connecting> {
+        let streams_max = self.settings.get().h2_streams as usize;
         let mut places = self.places.borrow_mut();
         let place = places.entry(key.clone()).or_default();
         let joined = place
             .connecting
             .iter()
-            .find(|connecting| connecting.waiting.get() < STREAMS_MAX);
+            .find(|connecting| connecting.waiting.get() < streams_max);
         if let Some(connecting) = joined {
             connecting.waiting.set(connecting.waiting.get() + 1);
             return Rc::clone(connecting);
@@ -230,12 +249,14 @@ impl H2Pool {
     // Waits for the settings of the upstream: before them nobody knows how many streams it takes, and a peer that speaks
     // no HTTP/2 is found out.
     async fn shake_hands(&self, io: UpstreamIo, key: &PoolKey) -> Result<(), NoConnection> {
+        let streams_max = self.settings.get().h2_streams;
+        let window = STREAM_WINDOW_BYTES.saturating_mul(streams_max);
         let mut builder = Builder::new();
         builder
             .enable_push(false)
             .initial_max_send_streams(0)
             .initial_window_size(STREAM_WINDOW_BYTES)
-            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .initial_connection_window_size(window.min(WINDOW_BYTES_MAX))
             .max_send_buffer_size(SEND_BUFFER_BYTES)
             .max_header_list_size(self.head_bytes_max);
         let shaken = builder.handshake::<_, Bytes>(io).await;
@@ -244,12 +265,14 @@ impl H2Pool {
         let shared = Shared {
             send,
             streams: Cell::new(0),
+            streams_max: streams_max as usize,
             served: Cell::new(0),
             idle_since_ms: Cell::new(self.clock.now_ms()),
             is_retired: Rc::clone(&is_retired),
         };
         let settled = Rc::new(Notify::new());
-        tokio::task::spawn_local(drive(connection, Rc::clone(&settled), is_retired));
+        let counted = Held::new(&self.ledger, Counter::UpstreamH2Connections);
+        tokio::task::spawn_local(drive(connection, Rc::clone(&settled), is_retired, counted));
         settled.notified().await;
         if shared.is_retired.get() {
             return Err(NoConnection);
@@ -267,7 +290,7 @@ impl H2Pool {
             return;
         };
         let idle = || place.open.iter().filter(|one| one.streams.get() == 0);
-        if idle().count() <= self.settings.pool_size {
+        if idle().count() <= self.settings.get().pool_size {
             return;
         }
         let Some(first) = idle().map(|one| one.idle_since_ms.get()).min() else {
@@ -286,6 +309,7 @@ async fn drive(
     mut connection: Connection<UpstreamIo, Bytes>,
     settled: Rc<Notify>,
     is_retired: Rc<Cell<bool>>,
+    _counted: Held,
 ) {
     let mut has_settings = false;
     poll_fn(|context| {

@@ -152,6 +152,7 @@ mod tests {
             pool_size,
             max_requests,
             idle_timeout_s: 60,
+            ..KeepaliveSettings::default()
         })
     }
 

@@ -28,6 +28,7 @@ struct Prometheus {
     counts_status: bool,
     observes_latency: bool,
     counts_bytes: bool,
+    shows_target_health: bool,
 }
 
 /// Builds the filter.
@@ -42,6 +43,7 @@ pub(crate) fn build(
         counts_status: is_on(config.status_code_metrics),
         observes_latency: is_on(config.latency_metrics),
         counts_bytes: is_on(config.bandwidth_metrics),
+        shows_target_health: is_on(config.upstream_health_metrics),
     }))
 }
 
@@ -52,6 +54,10 @@ impl Filter for Prometheus {
         } else {
             Phases::NONE
         }
+    }
+
+    fn shows_target_health(&self) -> bool {
+        self.shows_target_health
     }
 
     fn log(&self, x: &Exchange, sink: &mut dyn LogSink) {

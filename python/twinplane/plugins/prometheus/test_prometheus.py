@@ -62,3 +62,22 @@ def test_a_consumer_is_named_only_where_asked_for() -> None:
         running.send("GET /r?apikey=k1 HTTP/1.1\r\nHost: a\r\n\r\n")
         (counted,) = series(running, "kong_http_requests_total")
     assert 'consumer=""' in counted
+
+
+TARGETS = """
+_format_version: "3.0"
+upstreams:
+  - {name: pool, targets: [{target: "127.0.0.1:<echo-port>"}]}
+services:
+  - {name: s, host: pool, routes: [{name: r, paths: [/r]}]}
+plugins:
+  - {name: prometheus, config: {status_code_metrics: true}}
+  - {name: prometheus, service: s, config: {upstream_health_metrics: SWITCH}}
+"""
+
+
+@pytest.mark.parametrize(("switch", "states"), [("true", 4), ("false", 0)])
+def test_the_health_of_targets_is_told_where_a_configuration_asks_for_it(switch: str, states: int) -> None:
+    with gateway(TARGETS.replace("SWITCH", switch)) as running:
+        running.send("GET /r HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert len(series(running, "kong_upstream_target_health{")) == states
