@@ -70,9 +70,8 @@ def datagrams(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Datagrams]:
 
 def test_each_datagram_arrives_as_it_was_sent(datagrams: Datagrams) -> None:
     with datagram_client(datagrams.node.ports[IDLE]) as client:
-        for data in (b"a", b"bc", b"x" * 1_400, b"y" * 20_000, b""):
-            if data:
-                assert exchange(client, data) == data
+        for data in (b"a", b"bc", b"x" * 1_400, b"y" * 20_000):
+            assert exchange(client, data) == data
 
 
 def test_one_datagram_may_have_many_answers(datagrams: Datagrams) -> None:

@@ -1,6 +1,6 @@
 //! Datagrams: those of one client make a session, which keeps its upstream. Each is passed on as it came, replies go back to
 //! the client; what finds no room is dropped and counted. Silence ends a session.
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket as StdUdpSocket};
 use std::rc::Rc;
@@ -28,6 +28,8 @@ use crate::worker::Worker;
 
 /// Datagrams of a session that may wait while its upstream is found.
 const WAITING_MAX: usize = 64;
+/// Bytes of all datagrams of a listener that may wait on one worker: whose they are anybody can claim.
+const WAITING_BYTES_MAX: usize = 8_388_608;
 /// Pause where the socket itself fails.
 const PAUSE: Duration = Duration::from_millis(50);
 /// Silence that ends a session of a node that stops: replies under way still come.
@@ -38,7 +40,21 @@ struct Datagrams {
     socket: UdpSocket,
     worker: Rc<Worker>,
     closing: Rc<Closing>,
-    sessions: RefCell<AHashMap<SocketAddr, Sender<Bytes>>>,
+    sessions: RefCell<AHashMap<SocketAddr, Sender<Waiting>>>,
+    bytes_waiting: Cell<usize>,
+}
+
+/// A datagram on its way to the upstream, counted for as long as it is held.
+struct Waiting {
+    data: Bytes,
+    datagrams: Rc<Datagrams>,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let waiting = &self.datagrams.bytes_waiting;
+        waiting.set(waiting.get() - self.data.len());
+    }
 }
 
 /// Takes datagrams on one worker until a drain.
@@ -56,6 +72,7 @@ pub(crate) async fn receive(socket: StdUdpSocket, closing: Rc<Closing>, worker: 
         worker: Rc::clone(&worker),
         closing: Rc::clone(&closing),
         sessions: RefCell::default(),
+        bytes_waiting: Cell::default(),
     });
     loop {
         let ready = tokio::select! {
@@ -78,7 +95,21 @@ pub(crate) async fn receive(socket: StdUdpSocket, closing: Rc<Closing>, worker: 
 }
 
 impl Datagrams {
+    // None where there is no room for it.
+    fn hold(self: &Rc<Self>, data: Bytes) -> Option<Waiting> {
+        let waiting = self.bytes_waiting.get() + data.len();
+        (waiting <= WAITING_BYTES_MAX).then(|| {
+            self.bytes_waiting.set(waiting);
+            let datagrams = Rc::clone(self);
+            Waiting { data, datagrams }
+        })
+    }
+
     fn take(self: &Rc<Self>, datagram: Bytes, peer: SocketAddr, local: SocketAddr) {
+        let Some(datagram) = self.hold(datagram) else {
+            self.worker.recorder.count(Counter::DatagramsLost, 1);
+            return;
+        };
         if let Some(session) = self.sessions.borrow().get(&peer) {
             if session.try_send(datagram).is_err() {
                 self.worker.recorder.count(Counter::DatagramsLost, 1);
@@ -115,7 +146,7 @@ struct Open {
 
 impl Open {
     // None where there is no room for another one.
-    fn new(datagrams: &Rc<Datagrams>, peer: SocketAddr, sender: Sender<Bytes>) -> Option<Self> {
+    fn new(datagrams: &Rc<Datagrams>, peer: SocketAddr, sender: Sender<Waiting>) -> Option<Self> {
         let worker = &datagrams.worker;
         let most = worker.settings().start.limits.udp_sessions_max;
         let before = worker.node.udp_sessions.fetch_add(1, Ordering::Relaxed);
@@ -147,15 +178,20 @@ impl Drop for Open {
     }
 }
 
-async fn serve(open: &Open, receiver: Receiver<Bytes>, info: ConnInfo) {
+async fn serve(open: &Open, receiver: Receiver<Waiting>, info: ConnInfo) {
     let worker = &open.datagrams.worker;
     let mut session = Session::open(worker, &info);
     if session.admit(Offered::Datagrams).is_none() {
         return;
     }
     let timer = worker.timers.timer();
-    let reaching = reach::attempts(&mut session, &timer, connect);
-    if let Some(reached) = Box::pin(reaching).await {
+    let reached = tokio::select! {
+        biased;
+        // The port is to be free at once.
+        () = open.datagrams.closing.wait() => None,
+        reached = Box::pin(reach::attempts(&mut session, &timer, connect)) => reached,
+    };
+    if let Some(reached) = reached {
         pass(open, receiver, &mut session, reached, &timer).await;
     }
 }
@@ -175,7 +211,7 @@ async fn connect(destination: &Destination) -> Result<UdpSocket, ()> {
 
 async fn pass(
     open: &Open,
-    mut receiver: Receiver<Bytes>,
+    mut receiver: Receiver<Waiting>,
     session: &mut Session,
     reached: Reached<UdpSocket>,
     timer: &Timer,
@@ -187,18 +223,18 @@ async fn pass(
         mut destination,
         idle_ms,
     } = reached;
-    let (mut idle_ms, mut is_last, mut is_proven) = (idle_ms, false, false);
+    let (mut is_last, mut has_answered) = (false, false);
     let began_us = session.x.now_us;
     timer.arm(idle_ms);
     loop {
         let outcome = tokio::select! {
             () = worker.drained(), if !is_last => {
                 is_last = true;
-                idle_ms = idle_ms.min(LAST_MS);
-                Ok(())
+                timer.arm(idle_ms.min(LAST_MS));
+                Ok(Passed::Nothing)
             }
             datagram = receiver.recv() => match datagram {
-                Some(datagram) => send(&upstream, &datagram, session).await,
+                Some(datagram) => send(&upstream, &datagram.data, session).await,
                 None => return,
             },
             ready = upstream.ready(Interest::READABLE | Interest::ERROR) => match ready {
@@ -208,42 +244,64 @@ async fn pass(
             },
             () = timer.elapsed() => return,
         };
-        if outcome.is_err() {
-            // Its machine has said that nobody listens there.
-            peers::report(&session.x, &destination, Outcome::ConnectionFailed);
-            if session.passed.upstream_received == 0 {
-                session.refuse(NOT_REACHED);
+        match outcome {
+            // Its machine, or one on the way, has said that nobody listens there.
+            Err(error) if is_of_peer(&error) => {
+                peers::report(&session.x, &destination, Outcome::ConnectionFailed);
+                if !has_answered {
+                    session.refuse(NOT_REACHED);
+                }
+                return;
             }
-            return;
-        }
-        if !is_proven && session.passed.upstream_received != 0 {
-            is_proven = true;
-            let now_us = worker.now_us();
-            if let Some(used) = &mut destination.peer {
-                used.answered(now_us.saturating_sub(began_us), now_us);
+            // This machine did not take it: too long, no room, not allowed.
+            Err(_) => worker.recorder.count(Counter::DatagramsLost, 1),
+            Ok(Passed::Reply) if !has_answered => {
+                has_answered = true;
+                let now_us = worker.now_us();
+                if let Some(used) = &mut destination.peer {
+                    used.answered(now_us.saturating_sub(began_us), now_us);
+                }
+                peers::report(&session.x, &destination, Outcome::Status(200));
             }
-            peers::report(&session.x, &destination, Outcome::Status(200));
+            Ok(_) => {}
         }
-        timer.arm(idle_ms);
+        // However much an upstream talks, a drain ends.
+        if !is_last {
+            timer.arm(idle_ms);
+        }
     }
 }
 
-async fn send(upstream: &UdpSocket, datagram: &[u8], session: &mut Session) -> io::Result<()> {
+/// What a turn of a session came to.
+enum Passed {
+    Nothing,
+    Reply,
+}
+
+fn is_of_peer(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionRefused, ConnectionReset, HostUnreachable, NetworkUnreachable};
+    matches!(
+        error.kind(),
+        ConnectionRefused | ConnectionReset | HostUnreachable | NetworkUnreachable
+    )
+}
+
+async fn send(upstream: &UdpSocket, datagram: &[u8], session: &mut Session) -> io::Result<Passed> {
     session.passed.received += datagram.len() as u64;
     let sent = upstream.send(datagram).await?;
     session.passed.upstream_sent += sent as u64;
-    Ok(())
+    Ok(Passed::Nothing)
 }
 
 // What the socket was told, by the machine it sends to or on the way there.
-fn error_of(upstream: &UdpSocket) -> io::Result<()> {
+fn error_of(upstream: &UdpSocket) -> io::Result<Passed> {
     if let Some(error) = upstream.take_error()? {
         return Err(error);
     }
     // Nothing any more: it is asked for again.
     let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
     let _cleared = upstream.try_io(Interest::ERROR, nothing);
-    Ok(())
+    Ok(Passed::Nothing)
 }
 
 fn reply(
@@ -251,11 +309,11 @@ fn reply(
     upstream: &UdpSocket,
     peer: SocketAddr,
     session: &mut Session,
-) -> io::Result<()> {
+) -> io::Result<Passed> {
     pump::with_piece(|piece| {
         let length = match upstream.try_recv(piece) {
             Ok(length) => length,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Passed::Nothing),
             Err(error) => return Err(error),
         };
         session.passed.upstream_received += length as u64;
@@ -264,6 +322,6 @@ fn reply(
             // Nothing waits for a client that does not take it.
             Err(_) => datagrams.worker.recorder.count(Counter::DatagramsLost, 1),
         }
-        Ok(())
+        Ok(Passed::Reply)
     })
 }

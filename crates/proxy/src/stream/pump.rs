@@ -82,6 +82,8 @@ struct Way {
     written: u64,
     is_closing: bool,
     is_done: bool,
+    // The source broke: what it sent before is delivered first.
+    broken: Option<io::Error>,
 }
 
 impl Way {
@@ -106,6 +108,10 @@ impl Way {
                 self.held.advance(count);
             }
             self.held = BytesMut::new();
+            if self.broken.is_some() {
+                ready!(Pin::new(&mut *sink).poll_flush(context))?;
+                return Poll::Ready(self.broken.take().map_or(Ok(()), Err));
+            }
             if self.is_closing {
                 ready!(Pin::new(&mut *sink).poll_shutdown(context))?;
                 self.is_done = true;
@@ -133,11 +139,14 @@ impl Way {
         W: AsyncWrite + Unpin,
     {
         let mut buffer = ReadBuf::new(piece);
-        if Pin::new(source)
-            .poll_read(context, &mut buffer)?
-            .is_pending()
-        {
-            return Ok(Poll::Pending);
+        match Pin::new(source).poll_read(context, &mut buffer) {
+            Poll::Pending => return Ok(Poll::Pending),
+            // An end of TLS that goes without a word has ended all the same.
+            Poll::Ready(Err(error)) if error.kind() != io::ErrorKind::UnexpectedEof => {
+                self.broken = Some(error);
+                return Ok(Poll::Ready(()));
+            }
+            Poll::Ready(_) => {}
         }
         let mut data = buffer.filled();
         self.read += data.len() as u64;
