@@ -31,12 +31,18 @@ pub fn is_call(x: &Exchange) -> bool {
 /// Whether the response under way is that of a call.
 pub fn is_answered(x: &Exchange) -> bool {
     x.client.http_version == HttpVersion::Http2
-        && has_type(x.response.headers.get("content-type").unwrap_or_default())
+        && is_type(x.response.headers.get("content-type").unwrap_or_default())
 }
 
 /// Whether a content type is that of calls.
 pub fn has_type(content_type: &[u8]) -> bool {
     content_type.starts_with(CONTENT_TYPE.as_bytes())
+}
+
+/// Whether a content type is that of calls and of nothing beside them: gRPC-Web ends its bodies in another way.
+pub fn is_type(content_type: &[u8]) -> bool {
+    let rest = content_type.strip_prefix(CONTENT_TYPE.as_bytes());
+    rest.is_some_and(|rest| matches!(rest.trim_ascii_start().first(), None | Some(b'+' | b';')))
 }
 
 /// The status that tells an answer of the gateway to a call.
@@ -144,6 +150,26 @@ mod tests {
     fn words(answer: &Answer, is_of_server: bool) -> (u8, String) {
         let Status { code, message } = status(answer, is_of_server);
         (code, message.as_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn types_of_calls_are_told_from_what_begins_alike() {
+        for (content_type, is_of_calls) in [
+            ("application/grpc", true),
+            ("application/grpc+proto", true),
+            ("application/grpc; charset=utf-8", true),
+            ("application/grpc ;x=y", true),
+            ("application/grpc-web", false),
+            ("application/grpc-web+proto", false),
+            ("application/grpcs", false),
+            ("", false),
+        ] {
+            assert_eq!(
+                is_type(content_type.as_bytes()),
+                is_of_calls,
+                "{content_type}"
+            );
+        }
     }
 
     #[test]

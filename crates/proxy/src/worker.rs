@@ -82,7 +82,7 @@ impl Worker {
             pool: Pool::new(settings.start.upstream_keepalive),
             h2_pool: H2Pool::new(
                 settings.start.upstream_keepalive,
-                settings.start.limits.head_bytes_max,
+                settings.start.limits.response_head_most(),
                 node.clock,
                 Arc::clone(&node.ledgers[number]),
             ),
@@ -128,7 +128,9 @@ impl Worker {
     pub fn adopt(&self, settings: &Arc<Settings>) {
         let before = self.settings.replace(Rc::new(Arc::clone(settings)));
         self.pool.adopt(settings.start.upstream_keepalive);
-        self.h2_pool.adopt(settings.start.upstream_keepalive);
+        let head_most = settings.start.limits.response_head_most();
+        self.h2_pool
+            .adopt(settings.start.upstream_keepalive, head_most);
         self.upstream_tls.adopt(settings);
         // Names that are remembered stay so, unless it is about them.
         if before.start.dns != settings.start.dns {

@@ -42,6 +42,10 @@ class RunningNode:
     table: bytes
     """The configuration it serves."""
 
+    def adopt(self, node: Mapping[str, str]) -> None:
+        """Serve by other settings, as after a reload."""
+        self.core.adopt(_core_settings(node))
+
     def log_entries(self, wanted: int) -> list[Any]:
         """The entries that log plugins have made, once there are as many as wanted or time is over."""
         found: list[Any] = []
@@ -66,13 +70,8 @@ class RunningNode:
 @contextlib.contextmanager
 def running(node: Mapping[str, str], config: Mapping[str, Any]) -> Iterator[RunningNode]:
     """Start a core, give it a declarative file, stop it in the end."""
-    listen = "127.0.0.1:0, 127.0.0.1:0 http2 ssl"
-    own = {"proxy_listen": listen, "role": "traditional", "declarative_config_string": "{}"}
-    environment = {f"KONG_{name.upper()}": value for name, value in {**own, **node}.items()}
-    environment.setdefault("KONG_NGINX_WORKER_PROCESSES", "1")
-    settings = node_core_settings(load_node_settings(None, environment), _NODE_ID, [_identity()])
     host = PluginHost(HostLimits())
-    core = _dataplane.Core.start(settings, None, host)
+    core = _dataplane.Core.start(_core_settings(node), None, host)
     host.attach(core)
     try:
         flavor: RouterFlavor = node.get("router_flavor", "traditional_compatible")  # type: ignore[assignment]  # as given
@@ -84,6 +83,14 @@ def running(node: Mapping[str, str], config: Mapping[str, Any]) -> Iterator[Runn
     finally:
         core.stop(0)
         host.close(5)
+
+
+def _core_settings(node: Mapping[str, str]) -> bytes:
+    listen = "127.0.0.1:0, 127.0.0.1:0 http2 ssl"
+    own = {"proxy_listen": listen, "role": "traditional", "declarative_config_string": "{}"}
+    environment = {f"KONG_{name.upper()}": value for name, value in {**own, **node}.items()}
+    environment.setdefault("KONG_NGINX_WORKER_PROCESSES", "1")
+    return node_core_settings(load_node_settings(None, environment), _NODE_ID, [_identity()])
 
 
 @cache

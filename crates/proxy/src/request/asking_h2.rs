@@ -1,5 +1,6 @@
 //! One attempt over HTTP/2: a stream on a shared connection, the request's body up and the head of the answer down, both
 //! at once.
+use std::cell::Cell;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -12,6 +13,8 @@ use super::asking::{Refusal, Timeouts, Wait};
 use super::body::Outgoing;
 use super::proxy::{Answered, Failed, Via, unless_gone};
 use crate::client_side::{ClientFault, ClientSide};
+use crate::error_page::GatewayError;
+use crate::h1::fault::RequestFault;
 use crate::timers::Timer;
 use crate::upstream::h2::head;
 use crate::upstream::h2::stream::{Answering, Asked, Sending, Upload};
@@ -35,10 +38,17 @@ pub(super) async fn attempt<C: ClientSide>(
         failure,
         is_sent: false,
     };
+    let host = x.upstream.host_header.as_ref();
+    let host = host.unwrap_or(&destination.host_header);
+    // What HTTP/2 cannot say is no failure of the peer.
+    let request = head::request(x, &worker.settings(), host)
+        .ok_or(Failed::Own(GatewayError::Request(RequestFault::Malformed)))?;
     let tls = destination.tls.as_ref();
-    let leasing = worker.h2_pool.lease(&destination.key, tls, || {
-        (worker.timers.timer(), timeouts.connect)
-    });
+    let is_reached = Cell::new(false);
+    let timer_of = || (worker.timers.timer(), timeouts.connect);
+    let leasing = worker
+        .h2_pool
+        .lease(&destination.key, tls, timer_of, &is_reached);
     let leased = timer
         .within(timeouts.connect, unless_gone(client, pin!(leasing)))
         .await;
@@ -46,15 +56,12 @@ pub(super) async fn attempt<C: ClientSide>(
         Ok(Ok(Ok(lease))) => lease,
         Ok(Ok(Err(_))) => return Err(unsent(Failure::Connect)),
         Ok(Err(fault)) => return Err(fault.into()),
+        // A peer that takes connections, but whose streams others have taken all the time, is in good health.
+        Err(_) if is_reached.get() => return Err(Failed::Own(GatewayError::UpstreamTimeout)),
         Err(_) => return Err(unsent(Failure::ConnectTimeout)),
     };
     worker.touch(x);
     x.times.connected_us = x.now_us;
-    let host = x.upstream.host_header.as_ref();
-    let host = host.unwrap_or(&destination.host_header);
-    let Some(request) = head::request(x, &worker.settings(), host) else {
-        return Err(unsent(Failure::InvalidResponse));
-    };
     let (first, upload) = match outgoing {
         Outgoing::Held(body) if body.is_empty() => (Bytes::new(), Upload::Done),
         Outgoing::Held(body) => (body.clone(), Upload::Ending),

@@ -95,7 +95,7 @@ impl Leg {
     /// Whether the upstream takes nothing for now, so that the client is not listened to either.
     pub(super) fn is_blocked(&self) -> bool {
         match self {
-            Self::H1(_) => false,
+            Self::H1(leg) => leg.upload == Upload::Refused,
             Self::H2(answering) => answering.sending.is_blocked(),
         }
     }

@@ -77,6 +77,8 @@ impl Via {
 pub(super) enum Failed {
     /// The client's side.
     Client(ClientFault),
+    /// Neither the client's connection nor the peer's: it does not count against the peer.
+    Own(GatewayError),
     /// The upstream's side.
     Upstream {
         /// How.
@@ -170,6 +172,7 @@ pub(super) async fn ask<C: ClientSide>(
                 return Ok(answered);
             }
             Err(Failed::Client(fault)) => return Err(fault.into()),
+            Err(Failed::Own(error)) => return Err(error.into()),
             Err(Failed::Upstream { failure, is_sent }) => {
                 let is_replayable = matches!(outgoing, Outgoing::Held(_));
                 let how = How {

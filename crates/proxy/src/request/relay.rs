@@ -238,9 +238,10 @@ impl<C: ClientSide> Relay<'_, C> {
         self.client.send_end();
     }
 
-    // A call that breaks off is told its status, as long as the client can be told. False where it is no call.
+    // A call that breaks off is told its status, as long as the client can be told. False where it is no call, or where its
+    // trailers would not be sent: without them a body that is cut looks whole.
     fn end_call(&mut self, error: &GatewayError) -> bool {
-        if !grpc::is_answered(self.x) {
+        if !grpc::is_answered(self.x) || !trailers::are_wanted(self.x) {
             return false;
         }
         self.relayed = None;

@@ -109,11 +109,13 @@ impl UpstreamConfigs {
         made
     }
 
-    /// Other settings are in force: whom to trust and what to show is asked anew for new connections.
+    /// Other settings are in force: whom to trust, what to show and what to speak is asked anew for new connections.
     pub fn adopt(&self, settings: &Arc<Settings>) {
         let before = self.settings.replace(Arc::clone(settings));
         if before.start.trusted_certificates != settings.start.trusted_certificates
             || before.start.client_certificate != settings.start.client_certificate
+            || before.start.grpcs_tls_verify != settings.start.grpcs_tls_verify
+            || before.tls_versions != settings.tls_versions
         {
             *self.by_service.borrow_mut() = (0, AHashMap::new());
             self.by_key.borrow_mut().clear();

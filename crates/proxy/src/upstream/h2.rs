@@ -32,8 +32,6 @@ const STREAM_WINDOW_BYTES: u32 = 131_072;
 const WINDOW_BYTES_MAX: u32 = (1 << 31) - 1;
 /// What a stream may have waiting to be written.
 const SEND_BUFFER_BYTES: usize = 65_536;
-/// Connections that one request waits for: others may have taken the streams of the one before.
-const ROUNDS_MAX: usize = 4;
 
 /// There is no connection: refused, or the handshake failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +41,7 @@ pub struct NoConnection;
 #[derive(Debug)]
 pub struct H2Pool {
     settings: Cell<KeepaliveSettings>,
-    head_bytes_max: u32,
+    head_bytes_max: Cell<u32>,
     clock: Clock,
     ledger: Arc<Ledger>,
     places: RefCell<AHashMap<PoolKey, Connections>>,
@@ -53,6 +51,8 @@ pub struct H2Pool {
 struct Connections {
     open: Vec<Rc<Shared>>,
     connecting: Vec<Rc<Connecting>>,
+    // What the upstream allowed on the connection made last; before the first one nobody knows.
+    streams_max: Option<usize>,
 }
 
 /// One connection.
@@ -131,33 +131,36 @@ impl H2Pool {
     ) -> Rc<Self> {
         Rc::new(Self {
             settings: Cell::new(settings),
-            head_bytes_max: u32::try_from(head_bytes_max).unwrap_or(u32::MAX),
+            head_bytes_max: Cell::new(wire_size(head_bytes_max)),
             clock,
             ledger,
             places: RefCell::default(),
         })
     }
 
-    /// Goes by other settings from now on. What is open keeps its number of streams.
-    pub fn adopt(&self, settings: KeepaliveSettings) {
+    /// Goes by other settings from now on. What is open keeps its number of streams and its bound of heads.
+    pub fn adopt(&self, settings: KeepaliveSettings, head_bytes_max: usize) {
         self.settings.set(settings);
+        self.head_bytes_max.set(wire_size(head_bytes_max));
     }
 
     /// A stream on a connection that is open, or on one made now. `timer` bounds the making of it, which goes on for
-    /// others where this request gives up.
+    /// others where this request gives up. Others may take the streams of one that was made: then `is_reached` tells that
+    /// the peer is well, and another one is made, for as long as the caller waits.
     pub async fn lease(
         self: &Rc<Self>,
         key: &PoolKey,
         tls: Option<&UpstreamTls>,
         timer: impl Fn() -> (Timer, u64),
+        is_reached: &Cell<bool>,
     ) -> Result<Lease, NoConnection> {
-        for _ in 0..ROUNDS_MAX {
+        loop {
             if let Some(lease) = self.lease_open(key) {
                 return Ok(lease);
             }
             self.connecting(key, tls, &timer).made().await?;
+            is_reached.set(true);
         }
-        Err(NoConnection)
     }
 
     /// How many connections are open.
@@ -210,13 +213,14 @@ impl H2Pool {
         tls: Option<&UpstreamTls>,
         timer: &impl Fn() -> (Timer, u64),
     ) -> Rc<Connecting> {
-        let streams_max = self.settings.get().h2_streams as usize;
+        let settings = self.settings.get();
         let mut places = self.places.borrow_mut();
         let place = places.entry(key.clone()).or_default();
+        let room = place.room(&settings);
         let joined = place
             .connecting
             .iter()
-            .find(|connecting| connecting.waiting.get() < streams_max);
+            .find(|connecting| connecting.waiting.get() < room);
         if let Some(connecting) = joined {
             connecting.waiting.set(connecting.waiting.get() + 1);
             return Rc::clone(connecting);
@@ -258,7 +262,7 @@ impl H2Pool {
             .initial_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(window.min(WINDOW_BYTES_MAX))
             .max_send_buffer_size(SEND_BUFFER_BYTES)
-            .max_header_list_size(self.head_bytes_max);
+            .max_header_list_size(self.head_bytes_max.get());
         let shaken = builder.handshake::<_, Bytes>(io).await;
         let (send, connection) = shaken.map_err(|_| NoConnection)?;
         let is_retired = Rc::new(Cell::new(false));
@@ -279,6 +283,7 @@ impl H2Pool {
         }
         let mut places = self.places.borrow_mut();
         let place = places.entry(key.clone()).or_default();
+        place.streams_max = Some(shared.send.current_max_send_streams());
         place.open.push(Rc::new(shared));
         Ok(())
     }
@@ -302,6 +307,22 @@ impl H2Pool {
             .position(|one| one.streams.get() == 0 && one.idle_since_ms.get() == first);
         found.map(|at| place.open.remove(at));
     }
+}
+
+impl Connections {
+    // Streams that a connection made now will have.
+    fn room(&self, settings: &KeepaliveSettings) -> usize {
+        let asked = settings.h2_streams as usize;
+        let allowed = self.streams_max.map_or(asked, |most| most.min(asked));
+        match usize::try_from(settings.max_requests).unwrap_or(usize::MAX) {
+            0 => allowed,
+            worn_after => allowed.min(worn_after),
+        }
+    }
+}
+
+fn wire_size(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 // Runs a connection to its end; tells when its upstream's settings have come, or will not.

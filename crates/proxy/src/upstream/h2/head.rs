@@ -36,7 +36,7 @@ fn uri(x: &Exchange, host: &Text) -> Option<Uri> {
     let mut target = x.upstream.path.as_bytes().to_vec();
     if let Some(query) = query {
         target.push(b'?');
-        target.extend_from_slice(query.as_bytes());
+        escape(query.as_bytes(), &mut target);
     }
     let mut parts = http::uri::Parts::default();
     parts.scheme = Some(match x.upstream.scheme {
@@ -46,6 +46,26 @@ fn uri(x: &Exchange, host: &Text) -> Option<Uri> {
     parts.authority = Some(Authority::try_from(host.as_bytes()).ok()?);
     parts.path_and_query = Some(PathAndQuery::from_maybe_shared(Bytes::from(target)).ok()?);
     Uri::from_parts(parts).ok()
+}
+
+// A query as HTTP/1 carries it may hold what the library takes for no part of a URI.
+fn escape(query: &[u8], into: &mut Vec<u8>) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    let is_text = std::str::from_utf8(query).is_ok();
+    for &byte in query {
+        let passes = match byte {
+            b'"' | b'#' | b'<' | b'>' => false,
+            0x21..=0x7e => true,
+            0x80.. => is_text,
+            _ => false,
+        };
+        if passes {
+            into.push(byte);
+        } else {
+            let digit = |at: u8| DIGITS[usize::from(at)];
+            into.extend_from_slice(&[b'%', digit(byte >> 4), digit(byte & 15)]);
+        }
+    }
 }
 
 // The lines of an HTTP/1 head that was written here.
