@@ -7,7 +7,7 @@ use twinplane_engine::exchange::Exchange;
 use twinplane_engine::filter::Flow;
 use twinplane_engine::headers::Headers;
 use twinplane_engine::signature::VerifyingKey;
-use twinplane_engine::snapshot::{NodeState, Snapshot};
+use twinplane_engine::snapshot::{Local, NodeState, Snapshot};
 use twinplane_engine::text::Text;
 
 use super::{Target, configuration};
@@ -18,9 +18,9 @@ const TOKEN: &str = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJib2IiLCJleH
 const SIGNED: &str = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJib2IiLCJleHAiOjF9";
 
 thread_local! {
-    static SNAPSHOT: Rc<Arc<Snapshot>> = {
+    static SNAPSHOT: Local<Snapshot> = {
         let built = configuration::built(configuration::WHOLE);
-        Rc::new(Arc::new(built.expect("it is read").ok().expect("it is built")))
+        Rc::new(Arc::new(built.expect("it is read").expect("it is built")))
     };
 }
 
