@@ -339,7 +339,7 @@ fn records_usage_and_counters_account_for_every_request() {
     assert_eq!(metrics["connections"]["active"], 0);
     assert_eq!(
         metrics["lost"],
-        json!({"records": 0, "logs": 0, "metrics": 0, "limits": 0})
+        json!({"records": 0, "logs": 0, "access": 0, "metrics": 0, "limits": 0})
     );
 }
 

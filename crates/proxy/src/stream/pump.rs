@@ -174,3 +174,89 @@ impl Way {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    /// Gives a few bytes, then fails.
+    struct Source(&'static [u8], io::ErrorKind);
+
+    impl AsyncRead for Source {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            if self.0.is_empty() {
+                return Poll::Ready(Err(self.1.into()));
+            }
+            buffer.put_slice(std::mem::take(&mut self.0));
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// Holds back what it is given until it is flushed for the second time, as TLS over a full socket.
+    #[derive(Default)]
+    struct Sink {
+        held: Vec<u8>,
+        sent: Vec<u8>,
+        flushes: usize,
+        is_shut: bool,
+    }
+
+    impl AsyncWrite for Sink {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            data: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.held.extend_from_slice(data);
+            Poll::Ready(Ok(data.len()))
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.flushes += 1;
+            if self.flushes == 1 {
+                return Poll::Pending;
+            }
+            let held = std::mem::take(&mut self.held);
+            self.sent.extend(held);
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<io::Result<()>> {
+            ready!(self.as_mut().poll_flush(context))?;
+            self.is_shut = true;
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    fn end(kind: io::ErrorKind) -> (Poll<io::Result<()>>, Sink) {
+        let (mut way, mut source, mut sink) =
+            (Way::default(), Source(b"tail", kind), Sink::default());
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(way.poll(&mut source, &mut sink, &mut context).is_pending());
+        let ended = way.poll(&mut source, &mut sink, &mut context);
+        (ended, sink)
+    }
+
+    #[test]
+    fn an_end_without_a_word_is_an_end() {
+        let (ended, sink) = end(io::ErrorKind::UnexpectedEof);
+        assert!(matches!(ended, Poll::Ready(Ok(()))));
+        assert_eq!((sink.sent.as_slice(), sink.is_shut), (&b"tail"[..], true));
+    }
+
+    #[test]
+    fn what_came_before_a_fault_is_delivered_and_not_called_whole() {
+        let (ended, sink) = end(io::ErrorKind::ConnectionReset);
+        assert!(matches!(ended, Poll::Ready(Err(_))));
+        assert_eq!((sink.sent.as_slice(), sink.is_shut), (&b"tail"[..], false));
+    }
+}
