@@ -225,6 +225,7 @@ def test_past_its_limit_the_last_good_answer_serves_no_more(names: NameServer) -
         config["services"].append(
             {"name": "direct", "host": "shop.test", "port": port, "routes": [{"paths": ["/direct"]}]}
         )
+        config["plugins"] = [{"name": "prometheus", "config": {"upstream_health_metrics": True}}]
         with node(names, config, dns_stale_ttl=0) as made:
             assert places(made, 2) == {one: 2}
             names.manner = name_server.failing

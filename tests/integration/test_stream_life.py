@@ -75,6 +75,7 @@ def test_a_target_that_refuses_connections_is_put_out(tmp_path: Path) -> None:
     document = {
         "services": [service("s", 1, route("r", "port#0"), host="pool", retries=1)],
         "upstreams": [{"name": "pool", "healthchecks": checks, "targets": targets}],
+        "plugins": [{"name": "prometheus", "config": {"upstream_health_metrics": True}}],
     }
     with stream_node(tmp_path, "{0}", document) as node:
         for _ in range(4):

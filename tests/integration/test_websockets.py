@@ -29,7 +29,18 @@ class Peer:
     port: int
     heads: list[dict[str, str]] = field(default_factory=list)
     closed: list[tuple[int, str]] = field(default_factory=list)
-    ended: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    changed: threading.Condition = field(default_factory=threading.Condition)
+
+    def note_end(self, code: int, reason: str) -> None:
+        """A connection has ended so."""
+        with self.changed:
+            self.closed.append((code, reason))
+            self.changed.notify_all()
+
+    def sees_end(self, code: int, reason: str) -> bool:
+        """Whether a connection ends so, in time; others may end in between."""
+        with self.changed:
+            return self.changed.wait_for(lambda: (code, reason) in self.closed, WAIT_S)
 
 
 @contextlib.contextmanager
@@ -46,8 +57,7 @@ def echoing() -> Iterator[Peer]:
                     break
                 connection.send(message)
         finally:
-            peer.closed.append((connection.close_code or 0, connection.close_reason or ""))
-            peer.ended.release()
+            peer.note_end(connection.close_code or 0, connection.close_reason or "")
 
     def refuse(connection: ServerConnection, request: Any) -> Any:
         return connection.respond(409, "not today\n") if request.path == "/refuse" else None
@@ -114,8 +124,8 @@ def test_messages_pass_both_ways_and_are_logged_at_the_end(gateway: Gateway) -> 
         for message in ("hello", b"\x00\xff", "", "\u263a" * 100):
             opened.send(message)
             assert opened.recv(WAIT_S) == message
-    assert gateway.peer.ended.acquire(timeout=WAIT_S)
-    assert gateway.peer.closed[-1] == (1_000, "")
+        opened.close(1_000, "said all")
+    assert gateway.peer.sees_end(1_000, "said all")
     head = gateway.peer.heads[-1]
     assert (head["upgrade"].lower(), head["x-forwarded-proto"]) == ("websocket", "http")
     (entry,) = gateway.node.log_entries(1)
@@ -155,12 +165,9 @@ def test_pings_and_close_codes_pass(gateway: Gateway) -> None:
             opened.recv(WAIT_S)
         assert closed.value.rcvd is not None
         assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4_001, "as you wish")
-    while gateway.peer.ended.acquire(blocking=False):
-        pass
     with gateway.connect() as opened:
         opened.close(4_002, "enough")
-    assert gateway.peer.ended.acquire(timeout=WAIT_S)
-    assert gateway.peer.closed[-1] == (4_002, "enough")
+    assert gateway.peer.sees_end(4_002, "enough")
 
 
 def test_a_refusal_of_the_upstream_is_its_answer(gateway: Gateway) -> None:
