@@ -68,6 +68,16 @@ def test_the_engine_sees_faults_of_accessibility(chrome: Browser, axe: Axe) -> N
         assert [fault.partition(":")[0] for fault in axe.faults(page)] == ["axe image-alt"]
 
 
+def test_nothing_moves_for_those_who_asked_for_that(watched: dict[bool, Watched], shop: Seeded) -> None:
+    page = watched[True].page
+    open_view(page, next(view for view in views() if view.name == "overview-empty"), shop)
+    page.emulate_media(color_scheme="dark")
+    # A transition, however short, would show text in the colour of one scheme on the ground of the other.
+    moving = page.evaluate("getComputedStyle(document.body).color && document.getAnimations().length")
+    page.emulate_media(color_scheme="light")
+    assert moving == 0
+
+
 @pytest.mark.parametrize("part", range(PARTS))
 def test_every_page_is_whole_and_for_everybody(watched: dict[bool, Watched], shop: Seeded, axe: Axe, part: int) -> None:
     faults: list[str] = []
