@@ -37,7 +37,8 @@ class Vaults:
                 try:
                     holder[key] = secret(str(holder[key]), self.environ, prefixes)
                 except UnresolvedReference as error:
-                    message = f"{path}: {holder[key]} {error}"
+                    which = " ".join(str(row[one]) for one in ("name", "id") if row.get(one))
+                    message = f"{collection} {which}: {path}: {holder[key]} {error}"
                     faults.append({"entity": collection, "id": row.get("id"), "field": path, "message": message})
         if faults:
             raise PayloadRefused(faults)

@@ -74,6 +74,9 @@ def test_every_reference_that_leads_nowhere_is_told_with_its_path() -> None:
         ("plugins", _ID, f"config.headers.{name}") for name in headers
     ]
     told = str(refused.value)
-    assert "config.headers.a: {vault://env/gone} leads nowhere: the variable GONE is not set" in told
+    assert (
+        f"plugins http-log {_ID}: config.headers.a: {{vault://env/gone}} leads nowhere: the variable GONE is not set"
+        in told
+    )
     assert "{vault://nowhere/x} names no vault of this node" in told
     assert "s3cret" not in told
