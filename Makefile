@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 MATURIN := PATH="$(CURDIR)/$(BIN):$$PATH" VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(BIN)/maturin
 ARGS ?=
 PYTEST_ARGS ?=
-RUST := $(shell find crates python/twinplane/plugins -name '*.rs' -o -name 'Cargo.toml' 2>/dev/null) Cargo.toml Cargo.lock
+RUST := $(shell find crates python/twinplane/plugins -path '*/fuzz' -prune -o \( -name '*.rs' -o -name 'Cargo.toml' \) -print 2>/dev/null) Cargo.toml Cargo.lock
 LOCKS := requirements/dev.txt
 
 help: ## print this list
@@ -45,6 +45,9 @@ bench: $(VENV)/core-release ## answer the questions of bench/ and print the tabl
 
 soak: $(VENV)/core-dev ## mixed traffic on a node for three minutes, everything compared (options: ARGS="--seconds 1800")
 	PYTHONPATH=python:. $(BIN)/python -m tests.hardness.soak $(ARGS)
+
+fuzz: ## every parser with inputs led by coverage, a minute each (options: ARGS="--seconds 600 chunks")
+	@sh tools/fuzz $(ARGS)
 
 screenshots: $(VENV)/core-dev ## pictures of every page of the console into build/screenshots (options: ARGS="overview 'node*' --formats dark")
 	$(BIN)/python -m tools.screenshots $(ARGS)
@@ -87,4 +90,4 @@ $(VENV)/core-release: $(VENV)/python pyproject.toml $(RUST)
 	$(MATURIN) develop --quiet --release
 	@rm -f $(VENV)/core-dev; touch $@
 
-.PHONY: help lock up test check test-rust test-python generate bench soak screenshots guide-pictures loc new-plugin setup test-tools clean
+.PHONY: help lock up test check test-rust test-python generate bench soak fuzz screenshots guide-pictures loc new-plugin setup test-tools clean

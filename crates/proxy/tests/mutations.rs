@@ -154,3 +154,15 @@ fn a_key_serves_its_own_algorithm_alone() {
 fn a_configuration_is_built_or_its_faults_are_told() {
     drive("configuration");
 }
+
+#[test]
+fn every_parser_can_be_led_by_coverage() {
+    let manifest = include_str!("../fuzz/Cargo.toml");
+    let (_, programs) = manifest.split_once("[[bin]]").expect("targets");
+    let names = programs.lines().filter_map(|line| line.strip_prefix("name = "));
+    let mut led: Vec<&str> = names.map(|name| name.trim_matches('"')).collect();
+    let mut all: Vec<&str> = targets::ALL.iter().map(|target| target.name).collect();
+    led.sort_unstable();
+    all.sort_unstable();
+    assert_eq!(led, all);
+}
