@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,17 @@ def drive(proxy: Proxy, load: Load, seconds: int, *, warms: bool = True) -> Meas
         requests, rate, p99_ms, failed = run(proxy, load, seconds, Path(directory))
         used = cpu_seconds(proxy.pids) - before
     return Measured(rate, used / max(1, requests) * 1e6, p99_ms, failed)
+
+
+def paced(proxy: Proxy, load: Load, rate: float, seconds: int) -> list[int]:
+    """Ask so often a second, at even times; microseconds that each answer took, sorted. A failure took for ever."""
+    with tempfile.TemporaryDirectory(prefix="twinplane-load-") as directory:
+        log = Path(directory) / "requests.log"
+        words = [f"-c{CONNECTIONS}", f"-D{seconds}", "--warm-up-time=1", f"--rps={rate / CONNECTIONS:.1f}"]
+        words += ["--h1", f"--log-file={log}", *_header_options(load)]
+        subprocess.run(pinned(LOAD_CPU, program("h2load"), *words, _url(proxy, load)), capture_output=True, check=True)
+        lines = [line.split() for line in log.read_text().splitlines()]
+    return sorted(int(taken) if status == "200" else sys.maxsize for _, status, taken in lines)
 
 
 def median(runs: list[Measured]) -> Measured:

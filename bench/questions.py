@@ -41,6 +41,7 @@ QUESTIONS = {
     "python-plugins": Question("python_plugins", is_about_requests=True),
     "routes": Question("routes", is_about_requests=True),
     "consumers": Question("consumers", is_about_requests=True),
+    "latency": Question("latency", is_about_requests=True),
     "swaps": Question("swaps", is_about_requests=True),
     "idle": Question("idle", is_about_requests=True),
     "instructions": Question("instructions", takes_effort=True),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import orjson
 import pytest
-from bench import peers, tables
+from bench import latency, peers, tables
 from bench.effort import FULL, QUICK, SMOKE
 from bench.load import Load, Measured, refusal
 from bench.processes import Proxy
@@ -55,6 +55,15 @@ def test_costs_are_related_to_the_base_of_the_same_question() -> None:
         "| full | twinplane | 30.0 | 1.50 | 80 | 1.0 | 0 | 1.50 |",
         "| plain | envoy | not installed |  |  |  |  |  |",
     ]
+
+
+def test_latencies_are_percentiles_beside_those_of_nginx() -> None:
+    taken = {"nginx": [*range(1_000, 100_001, 1_000)], "twinplane": [500] * 99 + [150_000]}
+    assert latency.rendered(70, 10, taken) == [
+        "| 70 | nginx | 10 | 51.00 | 100.00 | 100.00 | 1.00 |",
+        "| 70 | twinplane | 10 | 0.50 | 150.00 | 150.00 | 1.50 |",
+    ]
+    assert latency.rendered(30, 10, {"twinplane": []}) == ["| 30 | twinplane | 0 | 0.00 | 0.00 | 0.00 |  |"]
 
 
 def test_what_a_proxy_does_not_speak_is_said_and_not_asked() -> None:
