@@ -3,7 +3,7 @@ mod adoption;
 mod thread;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -44,8 +44,10 @@ pub struct Server {
     pub(crate) node: Arc<Node>,
     pub(crate) totals: Mutex<Metrics>,
     plugins: &'static PluginTable,
-    // What is listened on; held while other settings are adopted.
+    // What is listened on. Looked at by whoever asks how the core is: never held while anything is waited for.
     listeners: Mutex<Listeners>,
+    // One set of other settings at a time is adopted, until the workers have told.
+    adopting: Mutex<()>,
     // One configuration at a time is built; requests know nothing of this lock. Holds those before until their last
     // request has ended: taking a large one apart would stall a worker.
     applying: Mutex<Vec<Arc<Snapshot>>>,
@@ -120,6 +122,7 @@ impl Server {
             totals: Mutex::default(),
             plugins,
             listeners: Mutex::new(listeners),
+            adopting: Mutex::default(),
             applying: Mutex::default(),
             workers: Mutex::default(),
         };
@@ -231,11 +234,7 @@ impl Server {
         let snapshot = self.node.snapshot.load();
         let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         Status {
-            listeners: self
-                .listeners
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .open(),
+            listeners: self.listeners().open(),
             workers: workers
                 .iter()
                 .filter(|worker| !worker.thread.is_finished())
@@ -268,6 +267,12 @@ impl Server {
                 self.node.ledgers[0].add(Counter::InvariantBroken, 1);
             }
         }
+    }
+
+    fn listeners(&self) -> MutexGuard<'_, Listeners> {
+        self.listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sum of a counter over all workers.

@@ -4,10 +4,16 @@ mod gateway;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use gateway::{Gateway, PATIENCE, Upstream, config};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use twinplane_engine::exchange::Exchange;
+use twinplane_engine::filter::{Filter, Flow, Phases};
+use twinplane_engine::plugin::{BuildContext, BuildError, PluginSpec};
 
 fn settings(changes: &Value) -> Vec<u8> {
     let mut settings = json!({
@@ -178,4 +184,65 @@ fn flags_of_a_listener_change_for_the_next_connection() {
     assert_eq!(ask(&mut bare), "");
     gateway.server.adopt(&settings(&json!({}))).unwrap();
     assert!(ask(&mut connect(port)).starts_with("HTTP/1.1 200"));
+}
+
+static IS_HELD: AtomicBool = AtomicBool::new(false);
+static IS_RELEASED: AtomicBool = AtomicBool::new(false);
+
+/// Keeps its worker from everything else until it is released.
+struct Hold;
+
+impl Filter for Hold {
+    fn phases(&self) -> Phases {
+        Phases::ACCESS
+    }
+
+    fn access(&self, _x: &mut Exchange) -> Flow {
+        IS_HELD.store(true, Ordering::SeqCst);
+        while !IS_RELEASED.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Flow::Continue
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the form of every builder")]
+fn hold(_config: &RawValue, _context: &BuildContext<'_>) -> Result<Arc<dyn Filter>, BuildError> {
+    Ok(Arc::new(Hold))
+}
+
+static HOLDS: [PluginSpec; 1] = [PluginSpec {
+    name: "hold",
+    priority: 1,
+    version: "1",
+    observes_only: false,
+    build: Some(hold),
+}];
+
+#[test]
+fn how_the_core_is_can_be_told_while_a_busy_worker_has_yet_to_adopt() {
+    let upstream = Upstream::start();
+    let mut all = config(upstream.address.port(), json!({}), json!({}));
+    all["plugins"] =
+        json!([{"id": "p", "name": "hold", "config": {}, "protocols": ["http"], "enabled": true}]);
+    let gateway = Gateway::start(json!({}), &all, &HOLDS);
+    let mut client = gateway.connect();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    while !IS_HELD.load(Ordering::SeqCst) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let other = settings(&json!({"listeners": [{"address": "127.0.0.1", "port": free_port()}]}));
+    let server = &gateway.server;
+    let before = server.status().listeners;
+    std::thread::scope(|scope| {
+        let adopting = scope.spawn(|| server.adopt(&other));
+        while server.status().listeners == before && !adopting.is_finished() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let is_waiting = !adopting.is_finished();
+        IS_RELEASED.store(true, Ordering::SeqCst);
+        adopting.join().unwrap().unwrap();
+        assert!(is_waiting);
+    });
+    assert_eq!(client.response().status(), 200);
 }

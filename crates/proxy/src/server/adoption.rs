@@ -94,6 +94,24 @@ impl Listeners {
         }
     }
 
+    // The sockets of each worker for those that are new, and the flags of those that have others.
+    fn carry_out(
+        &mut self,
+        plan: &Plan,
+        wanted: &[ListenerSettings],
+        added: impl Iterator<Item = (ListenerSettings, Bound)>,
+    ) -> (Vec<Vec<Opening>>, Vec<(u64, ListenerSettings)>) {
+        let opened = self.add(added);
+        let changed = plan
+            .kept
+            .iter()
+            .filter_map(|(at, number)| Some((*number, self.change(*number, &wanted[*at])?)));
+        let changed = changed.collect();
+        self.standing
+            .retain(|one| !plan.closed.contains(&one.number));
+        (opened, changed)
+    }
+
     // The flags of one that stays; how its sockets share the port was settled when they were bound.
     fn change(&mut self, number: u64, wanted: &ListenerSettings) -> Option<ListenerSettings> {
         let one = self.standing.iter_mut().find(|one| one.number == number)?;
@@ -116,29 +134,20 @@ impl Server {
     ///
     /// Workers, identity, sizes of what is kept, and how routes are written are those of the start.
     pub fn adopt(&self, settings: &[u8]) -> Result<(), StartError> {
-        let mut listeners = self
-            .listeners
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self.adopting.lock().unwrap_or_else(PoisonError::into_inner);
         let settings = Arc::new(Settings::parse(settings)?);
         let wanted = &settings.start.listeners;
-        let plan = listeners.plan(wanted);
+        let plan = self.listeners().plan(wanted);
         let workers = self.node.ledgers.len();
         let added: Vec<ListenerSettings> =
             plan.added.iter().map(|at| wanted[*at].clone()).collect();
         let bound = bind_all(&added, workers)?;
         let tls = self.tls_of(&settings)?;
 
-        let mut opened = listeners.add(added.into_iter().zip(bound));
+        let (mut opened, changed) =
+            self.listeners()
+                .carry_out(&plan, wanted, added.into_iter().zip(bound));
         opened.resize_with(workers, Vec::new);
-        let changed: Vec<(u64, ListenerSettings)> = plan
-            .kept
-            .iter()
-            .filter_map(|(at, number)| Some((*number, listeners.change(*number, &wanted[*at])?)))
-            .collect();
-        listeners
-            .standing
-            .retain(|one| !plan.closed.contains(&one.number));
         if let Some(tls) = tls {
             self.node.downstream_tls.store(Arc::new(tls));
         } else {
