@@ -7,6 +7,7 @@ import json
 import signal
 import socket
 import ssl
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ import pytest
 from cryptography import x509
 from tests.certificates import Leaf
 from tests.integration.installation import Client, Upstream, eventually, free_ports, run_twinplane
+from tests.integration.stream_peers import TcpPeer, ask, connect, route, service
 
 RELOADS = 5
 DECLARED_REFUSED = "declarative_config_refused"
@@ -40,18 +42,22 @@ class Node:
         }
         self.certify("one")
         self.write(proxy_listen=self.listens())
-        self.process = run_twinplane("data-plane", "-c", str(self.conf))
+        self.process = self.started()
+
+    def started(self) -> subprocess.Popen[bytes]:
+        # The file alone says where the Admin API is, before and after it was written anew.
+        return run_twinplane("data-plane", "-c", str(self.conf), before=("env", "-u", "KONG_ADMIN_LISTEN"))
 
     def listens(self, *more: int, http2: str = "") -> str:
         extra = "".join(f", 127.0.0.1:{port}" for port in more)
         return f"127.0.0.1:{self.plain}, 127.0.0.1:{self.secure} ssl {http2}{extra}"
 
-    def certify(self, name: str) -> None:
+    def certify(self, name: str, setting: str = "ssl_cert") -> None:
         leaf = Leaf.self_signed(name)
         for kind, text in (("crt", leaf.certificate), ("key", leaf.key)):
             (self.directory / f"{name}.{kind}").write_text(text)
-        self.settings["ssl_cert"] = self.directory / f"{name}.crt"
-        self.settings["ssl_cert_key"] = self.directory / f"{name}.key"
+        self.settings[setting] = self.directory / f"{name}.crt"
+        self.settings[f"{setting}_key"] = self.directory / f"{name}.key"
 
     def write(self, **changed: object) -> None:
         self.settings |= changed
@@ -60,10 +66,13 @@ class Node:
     def reload(self) -> None:
         self.process.send_signal(signal.SIGHUP)
 
-    def common_name(self) -> str:
-        """Whose certificate the TLS port shows."""
-        pem = ssl.get_server_certificate(("127.0.0.1", self.secure), timeout=20)
+    def conditions(self) -> list[str]:
+        """What it says is not as it should be."""
+        return [each["message"] for each in self.status("GET", "/status").json()["conditions"]]
 
+    def common_name(self, port: int = 0) -> str:
+        """Whose certificate a TLS port shows, that of the proxy unless another one is given."""
+        pem = ssl.get_server_certificate(("127.0.0.1", port or self.secure), timeout=20)
         subject = x509.load_pem_x509_certificate(pem.encode()).subject
         return str(subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value)
 
@@ -290,7 +299,7 @@ def test_a_log_file_is_opened_anew_when_it_was_moved_away(tmp_path: Path) -> Non
     with running(tmp_path) as node:
         node.write(proxy_error_log="logs/node.log notice")
         assert node.ended() != ""
-        node.process = run_twinplane("data-plane", "-c", str(node.conf))
+        node.process = node.started()
         kept, moved = tmp_path / "prefix/logs/node.log", tmp_path / "prefix/logs/node.log.1"
         eventually(lambda: "node_started" in kept.read_text(), seconds=60)
         for signum, told in ((signal.SIGUSR1, "logs_reopened"), (signal.SIGHUP, "settings_reread")):
@@ -320,3 +329,134 @@ def test_the_command_reloads_the_node_of_a_prefix(tmp_path: Path, is_wrong: bool
         again = run_twinplane("reload", "-c", str(node.conf))
         assert "no node works there" in again.communicate(timeout=60)[0].decode()
         assert again.returncode == 1
+
+
+def _is_refused(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=20).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def test_the_status_port_moves_while_it_serves(tmp_path: Path) -> None:
+    with running(tmp_path) as node:
+        first, second, secure = node.status.port, node.other, node.spare
+        kept = http.client.HTTPConnection("127.0.0.1", first, timeout=30)
+
+        def asked() -> tuple[int, str | None]:
+            kept.request("GET", "/status/ready")
+            answer = kept.getresponse()
+            answer.read()
+            return answer.status, answer.headers["Connection"]
+
+        assert asked() == (200, "keep-alive")
+        node.certify("status-one", "status_ssl_cert")
+        node.write(status_listen=f"127.0.0.1:{second}, 127.0.0.1:{secure} ssl")
+        node.reload()
+        node.status = Client(second)
+        eventually(lambda: node.status("GET", "/status/ready").status == 200, seconds=60)
+        eventually(lambda: _is_refused(first), seconds=60)
+        assert node.common_name(secure) == "status-one"
+        # Who was connected is answered once more, and told that this was the last time.
+        assert asked() == (200, "close")
+        # One that stays takes other certificates, and other flags.
+        node.certify("status-two", "status_ssl_cert")
+        node.write(status_listen=f"127.0.0.1:{second} ssl, 127.0.0.1:{secure} ssl backlog=64")
+        node.reload()
+        eventually(lambda: node.common_name(secure) == "status-two", seconds=60)
+        eventually(lambda: node.common_name(second) == "status-two", seconds=60)
+        node.write(status_listen=f"127.0.0.1:{first}")
+        node.reload()
+        node.status = Client(first)
+        eventually(lambda: node.status("GET", "/status/ready").status == 200, seconds=60)
+        eventually(lambda: _is_refused(second) and _is_refused(secure), seconds=60)
+        output = node.ended()
+    assert output.count("settings_reread") == 3
+    assert "setting_needs_restart" not in output
+
+
+def test_the_admin_api_comes_and_goes_while_the_node_serves(tmp_path: Path) -> None:
+    with running(tmp_path) as node:
+        admin, token = Client(node.spare), "a-token-of-some-length"
+
+        def named() -> list[str]:
+            return [each["name"] for each in admin("GET", "/services").json()["data"]]
+
+        node.write(admin_listen=f"127.0.0.1:{node.spare}")
+        node.reload()
+        eventually(lambda: admin("GET", "/services").status == 200, seconds=60)
+        assert named() == ["s"]
+        # Callers are asked for something else from the next request on.
+        node.write(admin_token=token)
+        node.reload()
+        eventually(lambda: admin("GET", "/services").status == 401, seconds=60)
+        assert admin("GET", "/services", headers={"Kong-Admin-Token": token}).status == 200
+        node.certify("admin", "admin_ssl_cert")
+        node.write(admin_listen=f"127.0.0.1:{node.other} ssl", admin_token="")
+        node.reload()
+        eventually(lambda: node.common_name(node.other) == "admin", seconds=60)
+        eventually(lambda: _is_refused(node.spare), seconds=60)
+        node.write(admin_listen="off")
+        node.reload()
+        eventually(lambda: _is_refused(node.other), seconds=60)
+        # What is configured while it is away is shown once it is back.
+        document = json.loads((tmp_path / "kong.json").read_text())
+        document["services"][0]["name"] = "renamed"
+        (tmp_path / "kong.json").write_text(json.dumps(document))
+        node.write(admin_listen=f"127.0.0.1:{node.spare}")
+        node.reload()
+        eventually(lambda: named() == ["renamed"], seconds=60)
+        output = node.ended()
+    assert output.count("settings_reread") == 5
+    assert "setting_needs_restart" not in output
+
+
+def test_streams_live_on_while_their_ports_change(tmp_path: Path) -> None:
+    peer = TcpPeer()
+    try:
+        with running(tmp_path) as node:
+            old, new = node.spare, node.other
+            document = json.loads((tmp_path / "kong.json").read_text())
+            routes = (route("old", old), route("new", new))
+            document["services"].append(service("echo", peer.port, *routes))
+            (tmp_path / "kong.json").write_text(json.dumps(document))
+            node.write(stream_listen=f"127.0.0.1:{old}")
+            node.reload()
+            eventually(lambda: not _is_refused(old), seconds=60)
+            stream = connect(old)
+            assert ask(stream, b"before") == b"before"
+            node.write(stream_listen=f"127.0.0.1:{new} reuseport")
+            node.reload()
+            eventually(lambda: not _is_refused(new), seconds=60)
+            eventually(lambda: _is_refused(old), seconds=60)
+            with connect(new) as other:
+                assert ask(other, b"new") == b"new"
+            assert ask(stream, b"after") == b"after"
+            stream.close()
+            output = node.ended()
+        assert output.count("settings_reread") == 2
+        assert (output.count("stream_listening"), output.count("stream_listener_closed")) == (2, 1)
+    finally:
+        peer.close()
+
+
+@pytest.mark.parametrize("setting", ["stream_listen", "status_listen", "admin_listen"])
+def test_a_port_that_is_taken_refuses_all_of_a_reload(tmp_path: Path, setting: str) -> None:
+    with running(tmp_path) as node, socket.create_server(("127.0.0.1", 0)) as held:
+        taken, right = held.getsockname()[1], dict(node.settings)
+        node.write(proxy_listen=node.listens(node.spare), headers="off")
+        # Beside the one that is taken each asks for one that is free, which is given back.
+        for name in ("stream_listen", "status_listen", "admin_listen"):
+            node.write(**{name: f"127.0.0.1:{taken}, 127.0.0.1:{node.other}"} if name == setting else {})
+        node.reload()
+        eventually(lambda: any(f"{taken}: " in told and "in use" in told for told in node.conditions()), seconds=60)
+        assert _is_refused(node.other)
+        assert _is_closed(node.spare)
+        assert "Via" in Client(node.plain)("GET", "/").headers
+        node.settings = right
+        node.write(proxy_listen=node.listens(node.spare))
+        node.reload()
+        eventually(lambda: _answers(node.spare), seconds=60)
+        eventually(lambda: node.conditions() == [], seconds=60)
+        node.ended()

@@ -68,7 +68,8 @@ async def _serve(settings: NodeSettings, prefix: Path, parent_fd: int, load: Loa
     try:
         plugins = enabled_plugins(*plugins_of(settings))
         declared = await asyncio.to_thread(_declared, settings, prefix)
-        node = Node(settings, prefix, declared, plugins, environ, admin=_admin_face(settings))
+        admin = None if settings["role"] == "data_plane" else _admin_face
+        node = Node(settings, prefix, declared, plugins, environ, admin=admin)
         async with node.running():
             rereading = asyncio.create_task(_reread_when(wanted, node, load))
             await stop.wait()
@@ -102,14 +103,15 @@ async def _reread(node: Node, load: Load) -> None:
         log.warning("setting_idle detail=%s", warning)
     for name in left_out(node.settings.values, found.values):
         log.warning("setting_needs_restart name=%s", name)
+    settings = node.settings.taking(found)
     # Both are looked at before either is in force: a mistake in one leaves the other as it was, too.
     try:
-        declared = await _declared_anew(node, node.settings.taking(found))
+        declared = await _declared_anew(node, settings)
     except NodeStartError as error:
         _refuse_declared(node, error.problems)
         return
     try:
-        await node.adopt(found)
+        await node.adopt(settings, declared)
     except NodeStartError as error:
         _refuse(node, error.problems)
         return
@@ -129,7 +131,7 @@ async def _declared_anew(node: Node, settings: NodeSettings) -> DeclaredConfig |
     """What the declarative file holds now: it may be something else even where its name is not."""
     if settings["role"] == "data_plane" or not _names_configuration(settings):
         return None
-    declared = await asyncio.to_thread(_declared, settings, None)
+    declared = await asyncio.to_thread(_declared, settings, None, shows=node.shows_entities)
     assert declared is not None
     await node.rehearse(declared)
     return declared
@@ -152,14 +154,15 @@ def _names_configuration(settings: NodeSettings) -> bool:
     return bool(settings["declarative_config"] or settings["declarative_config_string"])
 
 
-def _declared(settings: NodeSettings, prefix: Path | None) -> DeclaredConfig | None:
+def _declared(settings: NodeSettings, prefix: Path | None, *, shows: bool = False) -> DeclaredConfig | None:
     """The configuration of a node that has no control plane; None for one that has.
 
-    Where the settings name none it is what was posted last, which is kept in the prefix.
+    Where the settings name none it is what was posted last, which is kept in the prefix. `shows` holds its entities
+    whether or not the settings have somebody ask for them.
     """
     if settings["role"] == "data_plane":
         return None
-    flavor, is_shown = settings["router_flavor"], bool(settings["admin_listen"])
+    flavor, is_shown = settings["router_flavor"], shows or bool(settings["admin_listen"])
     if prefix is None or _names_configuration(settings):
         path, text = settings["declarative_config"], settings["declarative_config_string"]
         return read_declared(path, text, flavor, is_shown=is_shown)
@@ -167,9 +170,7 @@ def _declared(settings: NodeSettings, prefix: Path | None) -> DeclaredConfig | N
     return read_posted(cache, flavor, is_shown=is_shown)
 
 
-def _admin_face(settings: NodeSettings) -> AdminFace | None:
-    if settings["role"] == "data_plane" or not settings["admin_listen"]:
-        return None
+def _admin_face(settings: NodeSettings) -> AdminFace:
     # Loaded where it is served: other nodes spare its memory.
     from twinplane.cli.node_admin import NodeAdmin  # noqa: PLC0415
 

@@ -25,12 +25,7 @@ class NodeAdmin:
     """The API of one node. See `node.admin_part.AdminFace`."""
 
     def __init__(self, settings: NodeSettings) -> None:
-        self._admission = Admission(
-            tuple(settings["admin_origins"] or ()),
-            settings["admin_token"],
-            is_open=settings["admin_remote_access"],
-            hosts=tuple(settings["admin_hosts"] or ()),
-        )
+        self._admission = _admission(settings)
         self._body_bytes_max: int = settings["nginx_admin_client_max_body_size"] or settings["cluster_max_payload"]
         self._app: DblessApp | None = None
 
@@ -52,10 +47,24 @@ class NodeAdmin:
         """Show another configuration, which was not posted, where `serve` has it served. Blocks."""
         return serve() if self._app is None else self._app.replacing(entities, serve)
 
+    def use_settings(self, settings: NodeSettings) -> None:
+        """Let callers in by other settings from the next request on."""
+        if self._app is not None:
+            self._app.admit(_admission(settings))
+
     def close(self) -> None:
         """End the threads of the API."""
         if self._app is not None:
             self._app.close()
+
+
+def _admission(settings: NodeSettings) -> Admission:
+    return Admission(
+        tuple(settings["admin_origins"] or ()),
+        settings["admin_token"],
+        is_open=settings["admin_remote_access"],
+        hosts=tuple(settings["admin_hosts"] or ()),
+    )
 
 
 def _request(received: HttpRequest) -> Request:

@@ -5,9 +5,9 @@ The API itself stands above this room and is handed in.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
-import ssl
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -27,8 +27,7 @@ from twinplane.node.declared import DECLARED_REFUSED, DeclaredConfig
 from twinplane.node.errors import CacheUnwritable, NodeStartError
 from twinplane.node.http import Answered, Handler, HttpAnswer, HttpServer
 from twinplane.node.http_request import HttpLimits, HttpRequest
-from twinplane.node.served_certificates import served_certificates, server_context
-from twinplane.node.sockets import resolved
+from twinplane.node.own_port import OwnPort, PortChange
 from twinplane.node.status import StatusApi, StatusCore
 from twinplane.node.target_health import TargetHealth
 from twinplane.settings import NodeSettings
@@ -61,6 +60,9 @@ class AdminFace(Protocol):
 
     def replacing(self, entities: DeclaredEntities, serve: Callable[[], Outcome]) -> Outcome:
         """Show another configuration, which was not posted, where `serve` has it served. Blocks."""
+
+    def use_settings(self, settings: NodeSettings) -> None:
+        """Let callers in by other settings from the next request on."""
 
     def close(self) -> None:
         """End what runs for it."""
@@ -159,16 +161,30 @@ class AdminDoor:
 
 
 class AdminPart:
-    """The Admin API where a node has one: opened, told of other configurations, closed."""
+    """The Admin API where a node has one: opened, told of other configurations and settings, closed."""
 
-    def __init__(self, settings: NodeSettings, prefix: Path, face: AdminFace | None) -> None:
+    def __init__(self, settings: NodeSettings, prefix: Path, make: Callable[[NodeSettings], AdminFace] | None) -> None:
+        """`make` makes the API, once the settings ask for one."""
         self._settings = settings
         self._prefix = prefix
-        self._face = face
-        self.ports: list[int] = []
-        """The ports that it is served on."""
+        self._make = make
+        self._door: AdminDoor | None = None
+        self._face: AdminFace | None = None
+        self._handler: Handler | None = None
+        self._port: OwnPort | None = None
+        self._conditions: Conditions | None = None
         self.refused: Counter[str] = Counter()
         """What was not let in or not understood, by reason."""
+
+    @property
+    def ports(self) -> Sequence[int]:
+        """The ports that it is served on."""
+        return self._port.ports if self._port else ()
+
+    @property
+    def shows_entities(self) -> bool:
+        """Whether it has to be told what a configuration is made of."""
+        return self._face is not None
 
     async def start(
         self,
@@ -182,28 +198,59 @@ class AdminPart:
     ) -> None:
         """Serve until the stack ends. Raises NodeStartError where a listener that was asked for cannot be had."""
         settings = self._settings
-        if self._face is None or declared.entities is None:
+        if self._make is None:
             return
-        stack.callback(self._face.close)
         body_bytes_max = settings["nginx_admin_client_max_body_size"] or settings["cluster_max_payload"]
         limits = HttpLimits(
             body_bytes_max=body_bytes_max,
             held_bytes_max=_BODIES_HELD * body_bytes_max,
             body_timeout_s=_BODY_TIMEOUT_S,
         )
-        handler = self._face.open(door, declared.entities)
-        declared.entities = None
         server = HttpServer(
-            handler, server_name=f"twinplane/{__version__}", answered=answered, limits=limits, refuse=self._face.refuse
+            self._answer, server_name=f"twinplane/{__version__}", answered=answered, limits=limits, refuse=self._refuse
         )
         server.refused = self.refused
+        stack.callback(self._close)
         stack.push_async_callback(server.close)
-        problems = await self._listen(server, certificates)
-        if problems and is_by_default(settings["admin_listen"]):
-            conditions.note(ADMIN_UNAVAILABLE, f"{'; '.join(problems)}; set admin_listen, to other ports or off")
-            _log.warning("admin_unavailable detail=%s", "; ".join(problems))
-        elif problems:
-            raise NodeStartError(*problems)
+        self._door, self._conditions = door, conditions
+        self._port = OwnPort("admin", server, self._prefix, made="admin-kong-default")
+        certificates.watch_port("admin_ssl_cert", self._port.renew)
+        entities, declared.entities = declared.entities, None
+        self.use(settings, await asyncio.to_thread(self.prepare, settings, entities), entities)
+
+    def prepare(self, settings: NodeSettings, entities: DeclaredEntities | None) -> PortChange:
+        """What other settings make of its listeners; `use` puts that in force. Blocks. Raises NodeStartError.
+
+        `entities` are those of the configuration that comes with the settings.
+        """
+        if self._port is None:
+            return PortChange()
+        if settings["admin_listen"] and self._face is None and entities is None:
+            raise NodeStartError("admin_listen: is turned on without a restart only where declarative_config is given")
+        change = self._port.prepare(settings)
+        if change.problems and not is_by_default(settings["admin_listen"]):
+            change.withdraw()
+            raise NodeStartError(*change.problems)
+        return change
+
+    def use(self, settings: NodeSettings, change: PortChange, entities: DeclaredEntities | None) -> None:
+        """Serve by other settings from the next request on."""
+        if self._port is None or self._conditions is None:
+            return
+        if self._face is not None:
+            self._face.use_settings(settings)
+        elif settings["admin_listen"] and entities is not None:
+            assert self._make is not None
+            assert self._door is not None
+            self._face = self._make(settings)
+            self._handler = self._face.open(self._door, entities)
+        self._port.use(change)
+        if change.problems:
+            problems = "; ".join(change.problems)
+            self._conditions.note(ADMIN_UNAVAILABLE, f"{problems}; set admin_listen, to other ports or off")
+            _log.warning("admin_unavailable detail=%s", problems)
+        else:
+            self._conditions.clear(ADMIN_UNAVAILABLE)
 
     def replacing(self, entities: DeclaredEntities | None, serve: Callable[[], Outcome]) -> Outcome:
         """Have another configuration served, which was not posted, and shown where one is shown. Blocks."""
@@ -211,20 +258,15 @@ class AdminPart:
             return serve()
         return self._face.replacing(entities, serve)
 
-    async def _listen(self, server: HttpServer, certificates: NodeCertificates) -> list[str]:
-        listeners = self._settings["admin_listen"]
-        tls: ssl.SSLContext | None = None
-        if any(listener.tls for listener in listeners):
-            served = served_certificates(self._settings, "admin_ssl_cert", self._prefix, "admin-kong-default")
-            tls = server_context(served, self._settings.tls)
-            certificates.watch_status(tls, "admin_ssl_cert")
-        problems = []
-        for listener in listeners:
-            try:
-                for each in resolved([listener]):
-                    port = await server.listen_as(each, tls if each.tls else None)
-                    self.ports.append(port)
-                    _log.info("admin_listening address=%s port=%d tls=%s", each.address, port, each.tls)
-            except OSError as error:
-                problems.append(f"admin_listen {listener.shown}: cannot be listened on: {error.strerror}")
-        return problems
+    async def _answer(self, request: HttpRequest) -> HttpAnswer:
+        # Nothing is listened on before there is somebody who answers.
+        assert self._handler is not None
+        return await self._handler(request)
+
+    def _refuse(self, request: HttpRequest) -> HttpAnswer | None:
+        assert self._face is not None
+        return self._face.refuse(request)
+
+    def _close(self) -> None:
+        if self._face is not None:
+            self._face.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,7 +16,6 @@ from twinplane.node.conditions import Conditions
 from twinplane.node.link_settings import read_link_tls
 from twinplane.node.renewal import Renewal, RenewalFacts, check_dates, check_pair, read_pem
 from twinplane.node.seal import SealKey, read_key
-from twinplane.node.served_certificates import load_identities
 from twinplane.settings import NodeSettings
 
 CLUSTER = "cluster_certificate"
@@ -76,14 +74,14 @@ class NodeCertificates:
 
         self._watch("ssl_cert", use)
 
-    def watch_status(self, context: ssl.SSLContext, setting: str = "status_ssl_cert") -> None:
-        """Have the status port, or another of Python's own, serve what the files of a setting hold from now on."""
+    def watch_port(self, setting: str, renew: Callable[[Sequence[Identity]], None]) -> None:
+        """Have a port of Python's own serve what the files of a setting hold from now on.
+
+        `renew` is called in a thread and raises ValueError to refuse.
+        """
 
         async def use(found: Sequence[Identity]) -> None:
-            try:
-                await asyncio.to_thread(load_identities, context, found)
-            except ssl.SSLError as error:
-                raise ValueError(str(error)) from error
+            await asyncio.to_thread(renew, found)
 
         self._watch(setting, use)
 
@@ -122,11 +120,18 @@ class NodeCertificates:
                 _fact_name(setting),
                 read,
                 checked,
-                read(),
+                self._found(read),
                 self._conditions,
                 on_renewed=self._note_renewed,
             )
         )
+
+    def _found(self, read: Callable[[], list[Identity]]) -> list[Identity]:
+        # Who serves them has refused what cannot be read; nobody needs those of a port without TLS.
+        try:
+            return read()
+        except (OSError, ValueError):
+            return []
 
     def _note_renewed(self, name: str) -> None:
         self.on_renewed(name)

@@ -17,6 +17,7 @@ from http import HTTPStatus
 
 import orjson
 
+from twinplane.node.http_listener import HttpListener
 from twinplane.node.http_request import Head, HeldBytes, HttpLimits, HttpRequest, Malformed, read_body, read_head
 from twinplane.node.proxy_header import HeaderInvalid, take_header
 from twinplane.node.sockets import open_socket
@@ -71,8 +72,8 @@ class HttpServer:
         self._held = HeldBytes(self._limits.held_bytes_max)
         self._answered = answered
         self._server_name = server_name
-        self._servers: list[asyncio.Server] = []
-        self._accepting: list[asyncio.Task[None]] = []
+        self.listeners: list[HttpListener] = []
+        """What is listened on."""
         self._connections: set[asyncio.Task[None]] = set()
 
     async def listen(self, address: str, port: int, tls: ssl.SSLContext | None = None) -> int:
@@ -81,91 +82,74 @@ class HttpServer:
 
     async def listen_as(self, listener: Listener, tls: ssl.SSLContext | None) -> int:
         """Open a listener with all its flags. The answer is the port. Raises OSError."""
-        opened = open_socket(listener)
-        port: int = opened.getsockname()[1]
-        if listener.proxy_protocol:
-            # Whoever comes in is read by hand up to the end of the header, and only then by a stream.
-            accepting = asyncio.create_task(self._accept_behind_header(opened, tls))
-            self._accepting.append(accepting)
-        else:
-            server = await asyncio.start_server(
-                self._accept,
-                sock=opened,
-                ssl=tls,
-                limit=self._limits.head_bytes_max,
-                backlog=listener.backlog,
-                ssl_handshake_timeout=self._limits.head_timeout_s if tls else None,
-            )
-            self._servers.append(server)
-        return port
+        return self.take_from(open_socket(listener), listener, tls).port
+
+    def take_from(self, opened: socket.socket, listener: Listener, tls: ssl.SSLContext | None) -> HttpListener:
+        """Serve who connects to a socket that listens already."""
+        found = HttpListener(opened, listener, tls, self._take)
+        self.listeners.append(found)
+        return found
+
+    def leave(self, listener: HttpListener) -> None:
+        """Close a listener; who has connected there leaves after one more request."""
+        self.listeners.remove(listener)
+        listener.close()
 
     async def close(self) -> None:
         """Close the listeners and all connections."""
-        for server in self._servers:
-            server.close()
-        tasks = [*self._accepting, *self._connections]
+        for listener in [*self.listeners]:
+            self.leave(listener)
+        tasks = [*self._connections]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for server in self._servers:
-            await server.wait_closed()
 
-    async def _accept_behind_header(self, opened: socket.socket, tls: ssl.SSLContext | None) -> None:
-        loop = asyncio.get_running_loop()
-        with opened:
-            while True:
-                try:
-                    connection, _ = await loop.sock_accept(opened)
-                except OSError:
-                    # Whatever befell the one connection, or the descriptors of the process.
-                    await asyncio.sleep(0.1)
-                    continue
-                if len(self._connections) >= self._limits.connections_max:
-                    self.refused["connections"] += 1
-                    connection.close()
-                    continue
-                task = asyncio.create_task(self._take(connection, tls))
-                self._connections.add(task)
-                task.add_done_callback(self._connections.discard)
+    def _take(self, connection: socket.socket, listener: HttpListener) -> None:
+        if len(self._connections) >= self._limits.connections_max:
+            self.refused["connections"] += 1
+            connection.close()
+            return
+        task = asyncio.create_task(self._live(connection, listener))
+        self._connections.add(task)
+        task.add_done_callback(self._connections.discard)
 
-    async def _take(self, connection: socket.socket, tls: ssl.SSLContext | None) -> None:
-        """Take the PROXY header off a connection, then serve it."""
-        loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader(limit=self._limits.head_bytes_max, loop=loop)
-        protocol = asyncio.StreamReaderProtocol(reader, self._accept, loop=loop)
+    async def _live(self, connection: socket.socket, listener: HttpListener) -> None:
+        """One connection, from its first byte to its last."""
         try:
-            async with asyncio.timeout(self._limits.head_timeout_s):
-                await take_header(connection)
-                await loop.connect_accepted_socket(
-                    lambda: protocol,
-                    connection,
-                    ssl=tls,
-                    ssl_handshake_timeout=self._limits.head_timeout_s if tls else None,
-                )
+            reader, writer = await self._opened(connection, listener)
         except (HeaderInvalid, OSError, TimeoutError) as error:
             _log.debug("status_connection_refused detail=%s", error)
             connection.close()
+            return
         except BaseException:
             connection.close()
             raise
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        if len(self._connections) >= self._limits.connections_max:
-            self.refused["connections"] += 1
-            writer.transport.abort()
-            return
-        self._connections.add(task)
         try:
-            await self._serve(reader, writer)
-        except asyncio.CancelledError:
-            pass
+            await self._serve(reader, writer, listener)
         finally:
-            self._connections.discard(task)
             writer.close()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _opened(
+        self, connection: socket.socket, listener: HttpListener
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Take the PROXY header off a connection, and shake hands. Raises HeaderInvalid, OSError, TimeoutError."""
+        loop, limits = asyncio.get_running_loop(), self._limits
+        reader = asyncio.StreamReader(limit=limits.head_bytes_max, loop=loop)
+        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+        tls, is_announced = listener.tls, listener.settings.proxy_protocol
+        async with asyncio.timeout(limits.head_timeout_s):
+            if is_announced:
+                # Read by hand up to its end: whatever follows is for the stream.
+                await take_header(connection)
+            transport, _ = await loop.connect_accepted_socket(
+                lambda: protocol,
+                connection,
+                ssl=tls,
+                ssl_handshake_timeout=limits.head_timeout_s if tls else None,
+            )
+        return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listener: HttpListener) -> None:
         limits, timeout_s = self._limits, self._limits.head_timeout_s
         peer = writer.get_extra_info("peername")
         with contextlib.suppress(TimeoutError, OSError, asyncio.IncompleteReadError):
@@ -187,18 +171,20 @@ class HttpServer:
                     return
                 try:
                     request = head.whole(body, str(peer[0]) if peer else "")
-                    is_last = await self._exchange(head, request, writer)
+                    is_last = await self._exchange(head, request, writer, listener)
                 finally:
                     self._held.give(len(body))
                 if is_last:
                     return
                 timeout_s = limits.idle_timeout_s
 
-    async def _exchange(self, head: Head, request: HttpRequest, writer: asyncio.StreamWriter) -> bool:
+    async def _exchange(
+        self, head: Head, request: HttpRequest, writer: asyncio.StreamWriter, listener: HttpListener
+    ) -> bool:
         """Answer one request; whether it was the last one of its connection."""
         answer = await self._answer(request)
         self._tell(request.method, request.path, answer.status, writer)
-        is_last = answer.closes or head.headers.get("connection", "").lower() == "close"
+        is_last = answer.closes or listener.is_over or head.headers.get("connection", "").lower() == "close"
         await self._write(writer, answer, is_head=request.method == "HEAD", is_last=is_last)
         return is_last
 

@@ -12,7 +12,6 @@ import logging
 import socket
 import ssl
 import uuid
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,22 +37,22 @@ from twinplane.node.core_settings import node_core_settings
 from twinplane.node.declared import DECLARED_REFUSED, DeclaredConfig, read_declared
 from twinplane.node.errors import NodeStartError, PayloadRefused
 from twinplane.node.fallback import FallbackExport, FallbackStore, import_when_alone
-from twinplane.node.http import HttpServer
 from twinplane.node.journal import JournaledCache
 from twinplane.node.license_gate import LicenseGate
 from twinplane.node.link_settings import read_endpoint, read_forward_proxy, read_link_tls
 from twinplane.node.log_sinks import Surroundings
 from twinplane.node.logs import LogDelivery
+from twinplane.node.own_port import PortChange
 from twinplane.node.pauses import watch_pauses
 from twinplane.node.plugin_host import PluginHost
 from twinplane.node.plugin_lending import HostLimits
 from twinplane.node.probing import Prober
 from twinplane.node.renewal import read_pem
 from twinplane.node.seal import Keyring, SealKey, read_keyring
-from twinplane.node.served_certificates import served_certificates, server_context
-from twinplane.node.sockets import resolved
+from twinplane.node.served_certificates import served_certificates
 from twinplane.node.sparse import complete_table
 from twinplane.node.status import StatusApi, StatusFacts
+from twinplane.node.status_part import StatusPart
 from twinplane.node.target_health import TargetHealth
 from twinplane.node.tasks import Work, in_loop, run_beside
 from twinplane.node.telemetry import TelemetrySender, TelemetryTimes
@@ -61,6 +60,7 @@ from twinplane.node.vaults import Vaults
 from twinplane.settings import NodeSettings
 
 if TYPE_CHECKING:
+    from twinplane.control.declarative.entities import DeclaredEntities
     from twinplane.hybrid.rpc.client import RpcClient
     from twinplane.pdk import Plugin
 
@@ -86,9 +86,9 @@ class Node:
         plugins: Sequence[type[Plugin[Any]]] = (),
         environ: Mapping[str, str] | None = None,
         *,
-        admin: AdminFace | None = None,
+        admin: Callable[[NodeSettings], AdminFace] | None = None,
     ) -> None:
-        """`declared` holds the configuration of a node without control plane, `admin` is its Admin API. Nothing is
+        """`declared` holds the configuration of a node without control plane, `admin` makes its Admin API. Nothing is
         started yet.
 
         `plugins` are the classes of plugins in Python that do not come with twinplane, `environ` holds the secrets that
@@ -116,9 +116,8 @@ class Node:
         """Whether what is under way at the stop may take as long as a minute."""
         self.ports: list[int] = []
         """The ports that proxy, once it serves."""
-        self.status_ports: list[int] = []
-        """The ports of its status."""
-        self._status_refused: Counter[str] = Counter()
+        self._streams: frozenset[tuple[str, int, bool, bool]] = frozenset()
+        self._status = StatusPart(settings, prefix)
         self._admin = AdminPart(settings, prefix, admin)
         self._gate = LicenseGate(settings["license_expiry"], self.conditions)
         self._keyring = node_keyring(settings)
@@ -182,10 +181,10 @@ class Node:
                     takes_target_health=settings["status_target_health"],
                     explains=settings["status_explain"],
                     counts_names=settings["new_dns_client"],
-                    refused={"status": self._status_refused, "admin": self._admin.refused},
+                    refused={"status": self._status.refused, "admin": self._admin.refused},
                 )
             )
-            await self._listen(stack, api, audit)
+            await self._status.start(stack, api, self._certificates, audit.answered("status"))
             if self._declared is not None:
                 posted = self._declared.posted
                 door = AdminDoor(
@@ -221,10 +220,9 @@ class Node:
             for task in tasks:
                 await run_beside(stack, task)
             await audit.start(stack, lambda: link is not None and link.facts.is_connected, keeper.config_hash)
-            ports = self.ports = [port for _, port, _ in core.status().listeners]
-            for address, port, tls, udp in core.status().stream_listeners:
-                log.info("stream_listening address=%s port=%d tls=%s udp=%s", address, port, tls, udp)
-            log.info("node_started id=%s ports=%s role=%s prefix=%s", self._id, ports, settings["role"], self._prefix)
+            self._note_listeners(core)
+            role, prefix = settings["role"], self._prefix
+            log.info("node_started id=%s ports=%s role=%s prefix=%s", self._id, self.ports, role, prefix)
             yield
             api.is_draining = api.is_stopping = True
             log.info("node_stopping id=%s", self._id)
@@ -266,37 +264,86 @@ class Node:
         return self._admin.ports
 
     @property
+    def status_ports(self) -> Sequence[int]:
+        """The ports of its status."""
+        return self._status.ports
+
+    @property
+    def shows_entities(self) -> bool:
+        """Whether it has to be told what a configuration is made of."""
+        return self._admin.shows_entities
+
+    @property
     def settings(self) -> NodeSettings:
         """The settings in force."""
         return self._settings
 
-    async def adopt(self, found: NodeSettings) -> None:
-        """Serve by what of other settings can be taken into use. Raises NodeStartError; then nothing has changed."""
-        settings = self._settings.taking(found)
+    async def adopt(self, settings: NodeSettings, declared: DeclaredConfig | None) -> None:
+        """Serve by other settings. Raises NodeStartError with everything that is wrong; then nothing has changed.
+
+        `declared` is the configuration that comes with them, and is not served yet.
+        """
         core = self._core
         assert core is not None
-
-        def adopt() -> bytes:
-            certificates = served_certificates(settings, "ssl_cert", self._prefix, "kong-default")
-            try:
-                core_settings = node_core_settings(settings, self._id, certificates)
-                # Files may hold something else where their names are as before.
-                if core_settings != self._core_settings:
-                    core.adopt(core_settings)
-            except OSError as error:
-                raise NodeStartError(f"{error.filename or 'proxy_listen'}: {error.strerror}") from error
-            except ValueError as error:
-                raise NodeStartError(str(error)) from error
-            except StartError as error:
-                raise NodeStartError(*map(str, error.args[0])) from error
-            return core_settings
-
-        self._core_settings = await asyncio.to_thread(adopt)
-        self._settings = settings
+        entities = declared.entities if declared is not None else None
+        preparing = asyncio.to_thread(self._prepare, settings, entities)
+        core_settings, status, admin = await preparing
+        self._core_settings, self._settings = core_settings, settings
+        self._status.use(status)
+        self._admin.use(settings, admin, entities)
         self._certificates.use_settings(settings)
-        before, self.ports = self.ports, [port for _, port, _ in core.status().listeners]
+        before = self.ports
+        self._note_listeners(core)
         if self.ports != before:
             log.info("listeners_changed ports=%s before=%s", self.ports, before)
+
+    def _note_listeners(self, core: Core) -> None:
+        status = core.status()
+        self.ports = [port for _, port, _ in status.listeners]
+        before, self._streams = self._streams, frozenset(status.stream_listeners)
+        for address, port, tls, udp in sorted(self._streams - before):
+            log.info("stream_listening address=%s port=%d tls=%s udp=%s", address, port, tls, udp)
+        for address, port, tls, udp in sorted(before - self._streams):
+            log.info("stream_listener_closed address=%s port=%d tls=%s udp=%s", address, port, tls, udp)
+
+    def _prepare(
+        self, settings: NodeSettings, entities: DeclaredEntities | None
+    ) -> tuple[bytes, PortChange, PortChange]:
+        """Have the core adopt other settings, with all that they make of the node's own ports at hand."""
+        problems: list[str] = []
+        changes: list[PortChange] = []
+        for prepare in (self._status.prepare, lambda of: self._admin.prepare(of, entities)):
+            try:
+                changes.append(prepare(settings))
+            except NodeStartError as error:
+                problems += error.problems
+        try:
+            if problems:
+                raise NodeStartError(*problems)
+            core_settings = self._adopted(settings)
+        except BaseException:
+            for change in changes:
+                change.withdraw()
+            raise
+        status, admin = changes
+        return core_settings, status, admin
+
+    def _adopted(self, settings: NodeSettings) -> bytes:
+        core = self._core
+        assert core is not None
+        certificates = served_certificates(settings, "ssl_cert", self._prefix, "kong-default")
+        try:
+            core_settings = node_core_settings(settings, self._id, certificates)
+            # Files may hold something else where their names are as before.
+            if core_settings != self._core_settings:
+                core.adopt(core_settings)
+        except OSError as error:
+            raise NodeStartError(f"{error.filename or 'proxy_listen'}: {error.strerror}") from error
+        except ValueError as error:
+            raise NodeStartError(str(error)) from error
+        except StartError as error:
+            raise NodeStartError(*map(str, error.args[0])) from error
+        return core_settings
 
     def _rekey(self, key: SealKey) -> None:
         if self._keeper is not None:
@@ -501,28 +548,6 @@ class Node:
             labels=self._settings.labels,
             process_conf=self._settings.masked(),
         )
-
-    async def _listen(self, stack: contextlib.AsyncExitStack, api: StatusApi, audit: NodeAudit) -> None:
-        settings = self._settings
-        tls: ssl.SSLContext | None = None
-        if any(listener.tls for listener in settings["status_listen"]):
-            certificates = served_certificates(settings, "status_ssl_cert", self._prefix, "status-kong-default")
-            tls = server_context(certificates, settings.tls)
-            self._certificates.watch_status(tls)
-        server = HttpServer(api.handle, server_name=f"twinplane/{__version__}", answered=audit.answered("status"))
-        server.refused = self._status_refused
-        stack.push_async_callback(server.close)
-        problems = []
-        for listener in settings["status_listen"]:
-            try:
-                for each in resolved([listener]):
-                    port = await server.listen_as(each, tls if each.tls else None)
-                    self.status_ports.append(port)
-                    log.info("status_listening address=%s port=%d tls=%s", each.address, port, each.tls)
-            except OSError as error:
-                problems.append(f"status_listen {listener.shown}: cannot be listened on: {error.strerror}")
-        if problems:
-            raise NodeStartError(*problems)
 
 
 def _access_log(settings: NodeSettings, prefix: Path, core: Core, conditions: Conditions) -> AccessLog | None:

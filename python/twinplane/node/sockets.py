@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from twinplane.settings import Listener
+from twinplane.settings.listeners import Keepalive
 
 _DEFER_SECONDS = 10
 
@@ -33,12 +34,8 @@ def open_socket(listener: Listener) -> socket.socket:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(listener.ipv6only))
-        if listener.deferred and hasattr(socket, "TCP_DEFER_ACCEPT"):
-            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, _DEFER_SECONDS)
-        if listener.keepalive is not None:
-            _keep_alive(opened, listener)
         opened.bind((listener.address, listener.port))
-        opened.listen(listener.backlog)
+        change_socket(opened, listener)
         opened.setblocking(False)
     except BaseException:
         opened.close()
@@ -46,11 +43,18 @@ def open_socket(listener: Listener) -> socket.socket:
     return opened
 
 
-def _keep_alive(opened: socket.socket, listener: Listener) -> None:
+def change_socket(opened: socket.socket, listener: Listener) -> None:
+    """Have a bound socket listen with these flags."""
+    if hasattr(socket, "TCP_DEFER_ACCEPT"):
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, _DEFER_SECONDS if listener.deferred else 0)
     # Connections have what the listening socket has.
-    opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    told = listener.keepalive
-    assert told is not None
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, int(listener.keepalive is not None))
+    if listener.keepalive is not None:
+        _keep_alive(opened, listener.keepalive)
+    opened.listen(listener.backlog)
+
+
+def _keep_alive(opened: socket.socket, told: Keepalive) -> None:
     values = {"TCP_KEEPIDLE": told.idle_s, "TCP_KEEPINTVL": told.interval_s, "TCP_KEEPCNT": told.probes}
     for name, value in values.items():
         option = getattr(socket, name, None)

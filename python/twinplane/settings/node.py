@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -91,9 +91,20 @@ class NodeSettings:
         return tls_choice(self.values)
 
     def taking(self, found: NodeSettings) -> NodeSettings:
-        """These settings with what of others can be taken into use while a node serves."""
+        """These settings with what of others can be taken into use while a node serves.
+
+        Raises SettingsError where that is at odds with what needs a restart.
+        """
         hidden = self.hidden | found.hidden
-        return NodeSettings(merged(self.values, found.values), found.warnings, found.path, hidden)
+        values = merged(self.values, found.values)
+        why = "what it disputes needs a restart"
+        mistakes = [
+            replace(each, problem=UNUSABLE if each.name in hidden else f"{each.problem} ({why})")
+            for each in _contradictions(values, {})
+        ]
+        if mistakes:
+            raise SettingsError(mistakes)
+        return NodeSettings(values, found.warnings, found.path, hidden)
 
     def masked(self) -> dict[str, Any]:
         """Every value as it may be shown to others: secrets as asterisks."""

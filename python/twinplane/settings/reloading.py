@@ -9,7 +9,9 @@ from twinplane.settings.directives import DIRECTIVES
 
 _NAMED = """
     log_level declarative_config declarative_config_string
-    proxy_listen port_maps host_ports trusted_ips real_ip_header real_ip_recursive
+    proxy_listen stream_listen status_listen status_ssl_cert status_ssl_cert_key
+    admin_listen admin_ssl_cert admin_ssl_cert_key admin_token admin_remote_access admin_hosts admin_origins
+    port_maps host_ports trusted_ips real_ip_header real_ip_recursive
     ssl_cert ssl_cert_key ssl_cipher_suite ssl_ciphers ssl_protocols ssl_prefer_server_ciphers ssl_session_tickets
     headers headers_upstream allow_debug_header lua_max_req_headers
     error_default_type error_template_html error_template_json error_template_xml error_template_plain

@@ -58,6 +58,10 @@ class DblessApp:
         dispatcher = _paths(door, room, self._config)
         self._face = EntityFace(dispatcher, self._workers, body_bytes_max=body_bytes_max)
 
+    def admit(self, admission: Admission) -> None:
+        """Ask something else of callers from the next request on."""
+        self._guard = Guard(admission)
+
     def refuse(self, request: Request) -> Answer | None:
         """The refusal of a request, by its head; None where it is let in."""
         return self._guard.refuse(request)
