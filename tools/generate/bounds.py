@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from twinplane.schema import Field
-from twinplane.schema.facts import (
+from twinplane.schema.rules import (
     NOT_EMPTY,
     Between,
     Contains,

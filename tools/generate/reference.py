@@ -11,7 +11,7 @@ from tools.generate.plugin_configs import PLUGINS, REFUSED, has_behaviour
 
 from twinplane.registry import EntityType, PluginType, entity_types, plugin_types
 from twinplane.schema import Field, Shape
-from twinplane.schema.facts import Equals, OneOf
+from twinplane.schema.rules import Equals, OneOf
 
 _ENTITIES, _PLUGINS = "docs/reference/entities", "docs/reference/plugins"
 _SCOPES = ("route", "service", "consumer", "consumer_group")

@@ -24,8 +24,8 @@ from twinplane.schema.pem import (
     key_matches,
     same_key_type,
 )
-from twinplane.schema.read import is_reference
 from twinplane.schema.shared import AutoId, CreatedAt, Tags, UpdatedAt, WildcardHost
+from twinplane.schema.testers import is_reference
 
 Pem = Annotated[str, Check(bad_certificate), Referenceable()]
 PrivateKey = Annotated[str, Check(bad_private_key), Referenceable(), Encrypted()]

@@ -17,8 +17,8 @@ from twinplane.schema import (
     mutually_exclusive,
 )
 from twinplane.schema.pem import bad_jwk, bad_key_pair
-from twinplane.schema.read import is_reference
 from twinplane.schema.shared import AutoId, CreatedAt, Tags, UpdatedAt
+from twinplane.schema.testers import is_reference
 
 
 class KeySet(Entity, collection="key_sets", admin_path="key-sets", endpoint_key="name"):

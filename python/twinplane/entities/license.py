@@ -4,7 +4,7 @@ import json
 from typing import Annotated, Any
 
 from twinplane.schema import Encrypted, Entity, Length, Unique
-from twinplane.schema.facts import Check
+from twinplane.schema.rules import Check
 from twinplane.schema.shared import AutoId, CreatedAt, UpdatedAt
 
 PAYLOAD_BYTES_MAX = 65_536

@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar
 
 from twinplane.schema import Abstract, ChosenBy, Enterprise, Entity, Record, Reference, References, Since, named_kind
 from twinplane.schema.expression import bad_expression
-from twinplane.schema.facts import Check, Length, kong_text
+from twinplane.schema.rules import Check, Length, kong_text
 from twinplane.schema.shared import AutoId, CreatedAt, Protocols, Tags, UniqueName, UpdatedAt
 
 

@@ -28,9 +28,9 @@ from twinplane.schema import (
 )
 from twinplane.schema.checks import EntityCheck
 from twinplane.schema.expression import bad_expression
-from twinplane.schema.facts import kong_text
 from twinplane.schema.hosts import bad_route_host
 from twinplane.schema.paths import bad_route_path
+from twinplane.schema.rules import kong_text
 from twinplane.schema.shared import (
     AutoId,
     CreatedAt,

@@ -3,7 +3,7 @@
 from typing import Annotated, Any, ClassVar
 
 from twinplane.schema import Abstract, ChosenBy, Entity, Match, Record, Unique, Variant, named_kind, not_in
-from twinplane.schema.facts import kong_text
+from twinplane.schema.rules import kong_text
 from twinplane.schema.shared import AutoId, CreatedAt, Tags, UpdatedAt
 
 

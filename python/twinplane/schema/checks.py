@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from twinplane.schema.facts import Equals, Required, Rule, kong_text
+from twinplane.schema.facts import Required
+from twinplane.schema.rules import Equals, Rule, kong_text
 from twinplane.schema.violations import ENTITY
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from twinplane.schema import facts
+from twinplane.schema import rules
 from twinplane.schema.shape import ABSENT, Field, Shape
 
 _TYPES = {"set": "array", "map": "object", "record": "object", "foreign": "object"}
@@ -48,17 +48,17 @@ def _field(field: Field) -> dict[str, Any]:
     return form
 
 
-def _rule(rule: facts.Rule) -> dict[str, Any]:
+def _rule(rule: rules.Rule) -> dict[str, Any]:
     match rule:
-        case facts.OneOf(values, enterprise):
+        case rules.OneOf(values, enterprise):
             return {"enum": [*values, *enterprise]}
-        case facts.Between(low, high):
+        case rules.Between(low, high):
             return {"minimum": low, "maximum": high}
-        case facts.GreaterThan(bound):
+        case rules.GreaterThan(bound):
             return {"exclusiveMinimum": bound}
-        case facts.Uuid():
+        case rules.Uuid():
             return {"format": "uuid"}
-        case facts.Length(minimum, maximum, None):
+        case rules.Length(minimum, maximum, None):
             bounds = {"minLength": minimum, "maxLength": maximum}
             return {name: bound for name, bound in bounds.items() if bound is not None}
         case _:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from twinplane.schema.facts import NOT_EMPTY
+from twinplane.schema.rules import NOT_EMPTY
 from twinplane.schema.shape import ABSENT, Field, Shape
 
 SERVED_VERSION = (3, 9, 3)

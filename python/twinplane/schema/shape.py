@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from twinplane.schema.checks import EntityCheck
-from twinplane.schema.facts import Deprecated, Json, References, Rule, Unique
+from twinplane.schema.facts import Deprecated, Json, References, Unique
+from twinplane.schema.rules import Rule
 from twinplane.schema.shorthand import AliasRefused, Shorthand
 from twinplane.schema.violations import ENTITY
 
@@ -56,6 +57,12 @@ class Field:
     def must_be_null(self) -> bool:
         """Whether the only allowed value is none."""
         return any(rule.served() == {"eq": None} for rule in self.rules)
+
+
+def of(field: Field | None) -> Field:
+    """The field of an element, key or value, which lists and maps always have."""
+    assert field is not None
+    return field
 
 
 @dataclass(slots=True)

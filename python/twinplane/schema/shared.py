@@ -2,20 +2,7 @@
 
 from typing import Annotated, Literal, TypeVar
 
-from twinplane.schema.facts import (
-    Automatic,
-    Between,
-    Check,
-    Equals,
-    MatchNone,
-    References,
-    Required,
-    StartsWith,
-    Timestamp,
-    Unique,
-    Unordered,
-    Uuid,
-)
+from twinplane.schema.facts import Automatic, References, Required, Unique, Unordered
 from twinplane.schema.hosts import (
     bad_host,
     bad_host_with_optional_port,
@@ -26,6 +13,7 @@ from twinplane.schema.hosts import (
 )
 from twinplane.schema.paths import bad_path
 from twinplane.schema.record import Reference
+from twinplane.schema.rules import Between, Check, Equals, MatchNone, StartsWith, Timestamp, Uuid
 from twinplane.schema.texts import bad_cookie_name, bad_header_name, bad_name, bad_tag, bad_url, bad_utf8
 
 T = TypeVar("T")

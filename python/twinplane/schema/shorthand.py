@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from twinplane.schema.facts import Deprecated, kong_text
+from twinplane.schema.facts import Deprecated
+from twinplane.schema.rules import kong_text
 
 Expansion = Callable[[Any, dict[str, Any]], None]
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from twinplane.schema import ENTITY, Field, Shape
-from twinplane.schema.facts import Between, OneOf
+from twinplane.schema.rules import Between, OneOf
 from twinplane.web.console.entities.spelled import AS_JSON, index_of, is_spelled_out
 
 InputKind = Literal[
