@@ -248,6 +248,35 @@ def test_a_wrong_document_keeps_settings_from_changing(tmp_path: Path, wrong: di
         node.ended()
 
 
+def test_a_document_that_comes_alone_is_built_once(tmp_path: Path) -> None:
+    with running(tmp_path) as node:
+        document = tmp_path / "kong.json"
+        right = json.loads(document.read_text())
+
+        def hidden(path: str, **changed: object) -> None:
+            right["services"][0]["routes"][0]["paths"] = [path]
+            document.write_text(json.dumps(right))
+            node.write(**changed)
+            node.reload()
+            eventually(lambda: Client(node.plain)("GET", "/").status == 404, seconds=60)
+            eventually(lambda: Client(node.plain)("GET", path).status == 200, seconds=60)
+
+        hidden("/alone")
+        # A mistake that building alone can show leaves everything as it was.
+        wrong = {"plugins": [{"name": "datadog", "config": {"host": "{vault://env/nobody-has-this}"}}]}
+        document.write_text(json.dumps({"_format_version": "3.0", **wrong}))
+        node.reload()
+        eventually(lambda: any("leads nowhere" in told for told in node.conditions()), seconds=60)
+        assert Client(node.plain)("GET", "/alone").status == 200
+        hidden("/alone-again")
+        hidden("/with-settings", headers="off")
+        assert "Via" not in Client(node.plain)("GET", "/with-settings").headers
+        eventually(lambda: node.conditions() == [], seconds=60)
+        output = node.ended()
+    assert output.count("config_rehearsed") == 1
+    assert output.count("settings_reread") == 3
+
+
 def test_files_behind_names_that_stay_are_read_again(tmp_path: Path) -> None:
     form = tmp_path / "error.json"
     client = {name: tmp_path / f"client.{name}" for name in ("crt", "key")}

@@ -106,7 +106,12 @@ async def _reread(node: Node, load: Load) -> None:
     settings = node.settings.taking(found)
     # Both are looked at before either is in force: a mistake in one leaves the other as it was, too.
     try:
-        declared = await _declared_anew(node, settings)
+        is_change = await node.would_change(settings)
+    except NodeStartError as error:
+        _refuse(node, error.problems)
+        return
+    try:
+        declared = await _declared_anew(node, settings, rehearses=is_change)
     except NodeStartError as error:
         _refuse_declared(node, error.problems)
         return
@@ -127,13 +132,17 @@ async def _reread(node: Node, load: Load) -> None:
     log.info("settings_reread path=%s", found.path)
 
 
-async def _declared_anew(node: Node, settings: NodeSettings) -> DeclaredConfig | None:
-    """What the declarative file holds now: it may be something else even where its name is not."""
+async def _declared_anew(node: Node, settings: NodeSettings, *, rehearses: bool) -> DeclaredConfig | None:
+    """What the declarative file holds now: it may be something else even where its name is not.
+
+    It is rehearsed where it comes with other settings. Alone it is refused when it is served, and nothing has changed.
+    """
     if settings["role"] == "data_plane" or not _names_configuration(settings):
         return None
     declared = await asyncio.to_thread(_declared, settings, None, shows=node.shows_entities)
     assert declared is not None
-    await node.rehearse(declared)
+    if rehearses:
+        await node.rehearse(declared)
     return declared
 
 

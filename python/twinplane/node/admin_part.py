@@ -218,6 +218,10 @@ class AdminPart:
         entities, declared.entities = declared.entities, None
         self.use(settings, await asyncio.to_thread(self.prepare, settings, entities), entities)
 
+    def serves(self, settings: NodeSettings) -> bool:
+        """Whether it presents what the files of these settings hold. Blocks. Raises NodeStartError."""
+        return self._port is None or self._port.serves(settings)
+
     def prepare(self, settings: NodeSettings, entities: DeclaredEntities | None) -> PortChange:
         """What other settings make of its listeners; `use` puts that in force. Blocks. Raises NodeStartError.
 

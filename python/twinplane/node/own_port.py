@@ -83,6 +83,10 @@ class OwnPort:
                 change.problems.append(f"{name}: cannot be listened on: {error.strerror}")
         return change
 
+    def serves(self, settings: NodeSettings) -> bool:
+        """Whether it presents what the files of these settings hold. Blocks. Raises NodeStartError."""
+        return self._tls is None or self._tls_of(settings) is self._tls
+
     def use(self, change: PortChange) -> None:
         """Put a change in force: what is new is there before what is old goes."""
         self._tls = change.tls

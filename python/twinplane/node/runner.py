@@ -248,6 +248,22 @@ class Node:
         )
         if problems:
             raise NodeStartError(*problems)
+        log.info("config_rehearsed hash=%s", declared.stored.config_hash)
+
+    async def would_change(self, settings: NodeSettings) -> bool:
+        """Whether anything would be another one by these settings, or by what their files hold now.
+
+        Raises NodeStartError where files cannot be used.
+        """
+        if settings.values != self._settings.values:
+            return True
+
+        def is_other() -> bool:
+            if self._core_settings_of(settings) != self._core_settings:
+                return True
+            return not (self._status.serves(settings) and self._admin.serves(settings))
+
+        return await asyncio.to_thread(is_other)
 
     async def declare(self, declared: DeclaredConfig) -> None:
         """Serve another declarative configuration. Raises NodeStartError where it is refused; the old one goes on."""
@@ -331,19 +347,23 @@ class Node:
     def _adopted(self, settings: NodeSettings) -> bytes:
         core = self._core
         assert core is not None
-        certificates = served_certificates(settings, "ssl_cert", self._prefix, "kong-default")
+        core_settings = self._core_settings_of(settings)
         try:
-            core_settings = node_core_settings(settings, self._id, certificates)
             # Files may hold something else where their names are as before.
             if core_settings != self._core_settings:
                 core.adopt(core_settings)
+        except StartError as error:
+            raise NodeStartError(*map(str, error.args[0])) from error
+        return core_settings
+
+    def _core_settings_of(self, settings: NodeSettings) -> bytes:
+        try:
+            certificates = served_certificates(settings, "ssl_cert", self._prefix, "kong-default")
+            return node_core_settings(settings, self._id, certificates)
         except OSError as error:
             raise NodeStartError(f"{error.filename or 'proxy_listen'}: {error.strerror}") from error
         except ValueError as error:
             raise NodeStartError(str(error)) from error
-        except StartError as error:
-            raise NodeStartError(*map(str, error.args[0])) from error
-        return core_settings
 
     def _rekey(self, key: SealKey) -> None:
         if self._keeper is not None:
@@ -356,13 +376,7 @@ class Node:
 
     def _start_core(self, audit: NodeAudit) -> tuple[ConfigKeeper, Core, LogDelivery]:
         settings = self._settings
-        try:
-            certificates = served_certificates(settings, "ssl_cert", self._prefix, "kong-default")
-            core_settings = self._core_settings = node_core_settings(settings, self._id, certificates)
-        except OSError as error:
-            raise NodeStartError(f"{error.filename or 'proxy_listen'}: {error.strerror}") from error
-        except ValueError as error:
-            raise NodeStartError(str(error)) from error
+        core_settings = self._core_settings = self._core_settings_of(settings)
         started: list[Core] = []
 
         def start(table: bytes | None) -> Core:

@@ -43,6 +43,10 @@ class StatusPart:
         certificates.watch_port("status_ssl_cert", self._port.renew)
         self.use(await asyncio.to_thread(self.prepare, self._settings))
 
+    def serves(self, settings: NodeSettings) -> bool:
+        """Whether it presents what the files of these settings hold. Blocks. Raises NodeStartError."""
+        return self._port is None or self._port.serves(settings)
+
     def prepare(self, settings: NodeSettings) -> PortChange:
         """What other settings make of its listeners; `use` puts that in force. Blocks. Raises NodeStartError."""
         assert self._port is not None
