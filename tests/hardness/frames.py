@@ -76,8 +76,8 @@ class Reply:
 class FrameWire:
     """One connection. A thread reads what comes; what is written goes out as it is."""
 
-    def __init__(self, port: int, *, settings: bytes = b"", acknowledges: bool = True) -> None:
-        self.sock = socket.create_connection(("127.0.0.1", port), timeout=_PATIENCE_S)
+    def __init__(self, port: int, *, settings: bytes = b"", acknowledges: bool = True, source: str = "") -> None:
+        self.sock = socket.create_connection(("127.0.0.1", port), _PATIENCE_S, source_address=(source, 0))
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.goaway: int | None = None
         self.is_closed = threading.Event()

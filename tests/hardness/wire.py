@@ -33,8 +33,10 @@ class Answer:
 class Wire:
     """One connection to a gateway."""
 
-    def __init__(self, port: int, *, context: ssl.SSLContext | None = None, server_name: str = "localhost") -> None:
-        sock: socket.socket = socket.create_connection(("127.0.0.1", port), timeout=_PATIENCE_S)
+    def __init__(
+        self, port: int, *, context: ssl.SSLContext | None = None, server_name: str = "localhost", source: str = ""
+    ) -> None:
+        sock: socket.socket = socket.create_connection(("127.0.0.1", port), _PATIENCE_S, source_address=(source, 0))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if context is not None:
             sock = context.wrap_socket(sock, server_hostname=server_name)
@@ -127,8 +129,8 @@ class Wire:
         return bool(data)
 
 
-def ask(port: int, data: bytes, *, is_head: bool = False) -> Answer:
-    """What is answered to bytes on a connection of their own."""
-    with Wire(port) as wire:
+def ask(port: int, data: bytes, *, is_head: bool = False, source: str = "") -> Answer:
+    """What is answered to bytes on a connection of their own, from an address of one's own."""
+    with Wire(port, source=source) as wire:
         wire.send(data)
         return wire.read(is_head=is_head)

@@ -28,7 +28,10 @@ pub fn client(
     } else {
         None
     };
-    let (ip, port) = told.unwrap_or((peer, info.peer.port()));
+    // One of IPv4 is the same in either form.
+    let (ip, port) = told.map_or((peer, info.peer.port()), |(ip, port)| {
+        (ip.to_canonical(), port)
+    });
     Client {
         peer,
         peer_port: info.peer.port(),
@@ -208,6 +211,10 @@ mod tests {
         assert_eq!(
             ip_of("127.0.0.1", &by_header, &[("X-Real-IP", "[::1]:77")]),
             "::1"
+        );
+        assert_eq!(
+            ip_of("127.0.0.1", &by_header, &[("X-Real-IP", "::ffff:2.2.2.2")]),
+            "2.2.2.2"
         );
         assert_eq!(
             ip_of("127.0.0.1", &by_header, &[("X-Real-IP", "nonsense")]),
