@@ -2,7 +2,7 @@
 //! Fields of a received head are spans into it (nothing is copied); edits are texts beside it. Says nothing about framing.
 use bytes::Bytes;
 
-use crate::ascii::same_name;
+use crate::ascii::{is_field_value, same_name};
 use crate::router::HeaderValues;
 use crate::text::Text;
 
@@ -219,10 +219,7 @@ impl Headers {
             }
             out.extend_from_slice(&self.head[run]);
             run = 0..0;
-            out.extend_from_slice(self.bytes(&field.name));
-            out.extend_from_slice(SEPARATOR);
-            out.extend_from_slice(self.bytes(&field.value));
-            out.extend_from_slice(LINE_END);
+            write_field(self.bytes(&field.name), self.bytes(&field.value), out);
         }
         out.extend_from_slice(&self.head[run]);
     }
@@ -281,6 +278,27 @@ impl Headers {
     fn bytes<'a>(&'a self, piece: &'a Piece) -> &'a [u8] {
         piece.bytes(&self.head)
     }
+}
+
+/// Writes a field as one line, whatever its value holds: control bytes are left out. With one in its name it is no field.
+///
+/// What was received has been judged; what was set may stem from a configuration, or from a template that a client fills.
+pub fn write_field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    if !is_field_value(name) {
+        return;
+    }
+    out.extend_from_slice(name);
+    out.extend_from_slice(SEPARATOR);
+    if is_field_value(value) {
+        out.extend_from_slice(value);
+    } else {
+        out.extend(
+            value
+                .iter()
+                .filter(|byte| !byte.is_ascii_control() || **byte == b'\t'),
+        );
+    }
+    out.extend_from_slice(LINE_END);
 }
 
 impl HeaderValues for Headers {
@@ -366,6 +384,16 @@ mod tests {
             !name.eq_ignore_ascii_case(b"connection")
         });
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn no_value_that_was_set_ends_its_line() {
+        let mut headers = Headers::new();
+        headers.append("X-A", "1\r\nX-B: 2\n\0\t3\u{e9}");
+        headers.append("X-C\r\nX-D", "4");
+        let mut out = Vec::new();
+        headers.write_to(&mut out, |_, _| true);
+        assert_eq!(out, "X-A: 1X-B: 2\t3\u{e9}\r\n".as_bytes());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! How a response looks in HTTP/1: status line, the order in which a real node has its own fields, framing.
 use twinplane_engine::exchange::{Exchange, HttpVersion, Source};
-use twinplane_engine::headers::Headers;
+use twinplane_engine::headers::{Headers, write_field};
 use twinplane_engine::text::Text;
 
 use super::Reply;
@@ -41,7 +41,7 @@ pub(super) fn write_head(
         put(out, b"Date", date.as_bytes());
     }
     if let Some(content_type) = response.headers.get("content-type") {
-        put(out, b"Content-Type", content_type);
+        write_field(b"Content-Type", content_type, out);
     }
     let length = match body {
         ResponseBody::Length(length) => Some(length),

@@ -170,13 +170,26 @@ fn replace_uri(x: &mut Exchange, uri: &[u8]) {
     };
     x.upstream.path = Text::copy_from(&path::escape(path));
     if let Some(query) = query {
-        let mut whole = query.to_vec();
+        let mut whole = one_word(query);
         if let Some(own) = &x.request.query {
             whole.push(b'?');
             whole.extend_from_slice(own.as_bytes());
         }
         x.upstream.query = Some(Some(Text::from(whole)));
     }
+}
+
+// A query that a template has made stays one word of the request line.
+fn one_word(query: &[u8]) -> Vec<u8> {
+    let mut word = Vec::with_capacity(query.len());
+    for byte in query {
+        if byte.is_ascii_graphic() {
+            word.push(*byte);
+        } else {
+            word.extend_from_slice(format!("%{byte:02X}").as_bytes());
+        }
+    }
+    word
 }
 
 impl Filter for RequestTransformer {

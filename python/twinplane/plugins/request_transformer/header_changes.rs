@@ -11,7 +11,7 @@ const FRAMING: [&str; 2] = ["content-length", "transfer-encoding"];
 pub(super) fn apply(x: &mut Exchange, changes: &Rendered) {
     for (name, value) in &changes.replace {
         if is_host(name) {
-            x.upstream.host_header = Some(Text::copy_from(value));
+            x.upstream.host_header = Some(host(value));
         }
     }
     let headers = &mut x.request.headers;
@@ -20,7 +20,7 @@ pub(super) fn apply(x: &mut Exchange, changes: &Rendered) {
     }
     for (old, new) in changes.rename.iter().filter(|(old, _)| is_free(old)) {
         let new = String::from_utf8_lossy(new).to_ascii_lowercase();
-        if is_free(&new) {
+        if is_token(&new) && is_free(&new) {
             rename(headers, old, &new);
         }
     }
@@ -44,6 +44,21 @@ fn is_free(name: &str) -> bool {
         && !FRAMING
             .iter()
             .any(|framing| name.eq_ignore_ascii_case(framing))
+}
+
+// A name that a template has made may be no name at all, such as one of framing with a space behind it.
+fn is_token(name: &str) -> bool {
+    let is_mark = |byte: u8| b"!#$%&'*+-.^_`|~".contains(&byte);
+    !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || is_mark(byte))
+}
+
+// No host ends its line, or is two.
+fn host(value: &[u8]) -> Text {
+    let kept: Vec<u8> = value.iter().copied().filter(u8::is_ascii_graphic).collect();
+    Text::from(kept)
 }
 
 // An empty value goes out as a single space, and no value can end its line.
