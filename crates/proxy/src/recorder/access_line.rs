@@ -3,7 +3,9 @@
 use std::io::Write;
 
 use twinplane_engine::exchange::{Exchange, HttpVersion};
+use twinplane_engine::text::Text;
 
+use crate::forwarded::raw_path;
 use crate::worker::civil;
 
 const MONTHS: [&str; 12] = [
@@ -28,7 +30,7 @@ pub(super) fn write(x: &Exchange, out: &mut Vec<u8>) {
     );
     escape(x.request.method.as_bytes(), out);
     out.push(b' ');
-    escape(x.request.target.as_bytes(), out);
+    write_target(x, out);
     out.extend_from_slice(match x.client.http_version {
         HttpVersion::Http10 => b" HTTP/1.0\"",
         HttpVersion::Http11 => b" HTTP/1.1\"",
@@ -42,6 +44,17 @@ pub(super) fn write(x: &Exchange, out: &mut Vec<u8>) {
     out.extend_from_slice(b"kong_request_id: \"");
     escape(x.request_id.as_bytes(), out);
     out.extend_from_slice(b"\"\n");
+}
+
+// As sent, but for what an auth plugin has hidden in its query.
+fn write_target(x: &Exchange, out: &mut Vec<u8>) {
+    let target = x.request.target.as_bytes();
+    let path = raw_path(target);
+    escape(path, out);
+    if path.len() < target.len() {
+        out.push(b'?');
+        escape(x.request.query.as_ref().map_or(b"", Text::as_bytes), out);
+    }
 }
 
 fn escape(text: &[u8], out: &mut Vec<u8>) {

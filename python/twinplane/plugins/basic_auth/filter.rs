@@ -95,6 +95,17 @@ impl BasicAuth {
     }
 }
 
+impl BasicAuth {
+    // Where nobody asks for a password it is hidden all the same.
+    fn hide(&self, x: &mut Exchange) {
+        for name in HEADERS.into_iter().filter(|_| self.hides_credentials) {
+            if Login::of(&x.request.headers, name).is_some() {
+                x.request.headers.remove_any_spelling(name);
+            }
+        }
+    }
+}
+
 impl Filter for BasicAuth {
     fn phases(&self) -> Phases {
         Phases::ACCESS
@@ -103,6 +114,7 @@ impl Filter for BasicAuth {
     fn access(&self, x: &mut Exchange) -> Flow {
         let anonymous = self.anonymous.as_deref();
         if let Some(flow) = identity::open(x, anonymous, true) {
+            self.hide(x);
             return flow;
         }
         if self.authenticate(x) {

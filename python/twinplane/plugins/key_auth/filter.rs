@@ -119,7 +119,13 @@ impl KeyAuth {
             }
             match found {
                 Found::Nothing => {}
-                Found::Many => return Err("Duplicate API key found"),
+                Found::Many => {
+                    if self.config.hide_credentials {
+                        let query = parsed.into_inner().unwrap_or_else(|| self::query(x));
+                        hide(x, name, query, fields);
+                    }
+                    return Err("Duplicate API key found");
+                }
                 Found::One(b"") => break,
                 Found::One(key) => {
                     let key = key.to_vec();
@@ -152,7 +158,17 @@ impl KeyAuth {
         Ok(())
     }
 
+    fn open(&self, x: &mut Exchange) -> Option<Flow> {
+        let anonymous = self.config.anonymous.as_deref();
+        identity::open(x, anonymous, self.config.run_on_preflight)
+    }
+
     fn decide(&self, x: &mut Exchange) -> Flow {
+        if let Some(flow) = self.open(x) {
+            // Nobody asks for the key here; it is hidden all the same.
+            let _shown = self.key(x);
+            return flow;
+        }
         let Err(message) = self.authenticate(x) else {
             return Flow::Continue;
         };
@@ -202,8 +218,9 @@ impl Filter for KeyAuth {
     }
 
     fn access(&self, x: &mut Exchange) -> Flow {
-        let anonymous = self.config.anonymous.as_deref();
-        if let Some(flow) = identity::open(x, anonymous, self.config.run_on_preflight) {
+        let open = self.open(x);
+        let hides = self.config.hide_credentials && matches!(open, Some(Flow::Continue));
+        if let Some(flow) = open.filter(|_| !hides) {
             return flow;
         }
         let looks_into_body = self.config.key_in_body && Kind::of(x).is_some();
