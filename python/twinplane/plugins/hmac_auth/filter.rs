@@ -20,6 +20,7 @@ use super::signed::{self, Signed};
 use crate::body;
 
 const HEADERS: [&str; 2] = ["Proxy-Authorization", "Authorization"];
+const DATES: [&str; 2] = ["X-Date", "Date"];
 const NOT_VERIFIED: &str = "HMAC signature cannot be verified";
 const NO_MATCH: &str = "HMAC signature does not match";
 const NO_DATE: &str = "HMAC signature cannot be verified, a valid date or x-date header is required for HMAC Authentication";
@@ -60,18 +61,17 @@ impl HmacAuth {
         if !HEADERS.iter().any(|name| x.request.headers.contains(name)) {
             return Err("Unauthorized");
         }
-        if !["X-Date", "Date"]
-            .iter()
-            .any(|name| self.is_recent(x, name))
-        {
+        if !DATES.iter().any(|name| self.is_recent(x, name)) {
             return Err(NO_DATE);
         }
-        let (name, signed) = HEADERS
-            .into_iter()
-            .find_map(|name| Some((name, Signed::read(x.request.headers.get_str(name)?)?)))
-            .ok_or(NOT_VERIFIED)?;
-        if !self.takes(&signed) {
+        let (name, signed) = shown(x).ok_or(NOT_VERIFIED)?;
+        if !self.takes(&signed) || signed.is_ambiguous(x) {
             return Err(NOT_VERIFIED);
+        }
+        // Where a date is signed it bounds the signature: another one beside it would make an old request new.
+        let mut dates = DATES.iter().filter(|name| signed.lists(name)).peekable();
+        if dates.peek().is_some() && !dates.any(|name| self.is_recent(x, name)) {
+            return Err(NO_DATE);
         }
         let snapshot = Rc::clone(&x.snapshot);
         let credential = snapshot.credentials.hmac.get(signed.username.as_bytes());
@@ -89,11 +89,7 @@ impl HmacAuth {
     }
 
     fn takes(&self, signed: &Signed) -> bool {
-        let is_signed = |wanted: &str| {
-            let mut headers = signed.headers.iter();
-            headers.any(|header| header.eq_ignore_ascii_case(wanted))
-        };
-        self.enforced.iter().all(|wanted| is_signed(wanted))
+        self.enforced.iter().all(|wanted| signed.lists(wanted))
             && self.algorithms.iter().any(|one| **one == *signed.algorithm)
     }
 
@@ -114,6 +110,12 @@ impl HmacAuth {
         let refusal = refusal.with("WWW-Authenticate", self.challenge.clone());
         identity::refuse(x, self.anonymous.as_deref(), refusal)
     }
+}
+
+// The first header that holds a signature, and the signature.
+fn shown(x: &Exchange) -> Option<(&'static str, Signed)> {
+    let mut names = HEADERS.into_iter();
+    names.find_map(|name| Some((name, Signed::read(x.request.headers.get_str(name)?)?)))
 }
 
 // The digest speaks of the body as it came. A request without body needs none; one whose body is too long to be held fails.
@@ -139,6 +141,10 @@ impl Filter for HmacAuth {
 
     fn access(&self, x: &mut Exchange) -> Flow {
         if let Some(flow) = identity::open(x, self.anonymous.as_deref(), true) {
+            // Nobody asks for the signature here; it is hidden all the same.
+            if let Some((name, _)) = shown(x).filter(|_| self.hides_credentials) {
+                x.request.headers.remove_any_spelling(name);
+            }
             return flow;
         }
         if let Some(wait) = body::wanted(x).filter(|_| self.checks_body) {

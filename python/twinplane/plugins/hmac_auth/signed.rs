@@ -34,6 +34,19 @@ impl Signed {
         })
     }
 
+    /// Whether a part of the request is signed.
+    pub(super) fn lists(&self, name: &str) -> bool {
+        let mut headers = self.headers.iter();
+        headers.any(|header| header.eq_ignore_ascii_case(name))
+    }
+
+    /// Whether a header that is signed is there more than once: the signature speaks of one value, another reader may
+    /// take the other.
+    pub(super) fn is_ambiguous(&self, x: &Exchange) -> bool {
+        let mut headers = self.headers.iter();
+        headers.any(|name| x.request.headers.get_all(name).nth(1).is_some())
+    }
+
     /// Whether the signature was made with a secret over a text.
     pub(super) fn is_by(&self, secret: &[u8], text: &[u8]) -> bool {
         let (Some(algorithm), Some(signature)) = (
