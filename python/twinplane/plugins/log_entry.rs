@@ -1,5 +1,6 @@
 //! The entry that log plugins deliver for one request. Credentials in headers are redacted; the members and their names
 //! are those of a real node, since readers of logs depend on them.
+use std::collections::HashMap;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ use crate::json::{Object, write_array, write_text};
 use crate::stream_entry;
 
 const REDACTED: &[u8] = b"REDACTED";
+// Up to so many fields, as requests have them, comparing each with each costs less than looking it up.
+const COMPARED_MAX: usize = 32;
 
 /// Writes the entry of a request or a stream that is over.
 pub(crate) fn write(x: &Exchange, out: &mut Vec<u8>) {
@@ -220,6 +223,9 @@ fn write_grouped<'a>(
     out: &mut Vec<u8>,
     write: impl Fn(Option<&'a [u8]>, &mut Vec<u8>),
 ) {
+    if all.len() > COMPARED_MAX {
+        return write_many(all, out, write);
+    }
     let mut object = Object::open(out);
     for (at, (name, value)) in all.iter().enumerate() {
         if all[..at].iter().any(|(earlier, _)| earlier == name) {
@@ -236,6 +242,29 @@ fn write_grouped<'a>(
             } else {
                 write(*value, out);
             }
+        });
+    }
+    object.close();
+}
+
+// The same for a client that sends thousands: comparing each with all others would cost more than all else of its request.
+fn write_many<'a>(
+    all: &[(&'a [u8], Option<&'a [u8]>)],
+    out: &mut Vec<u8>,
+    write: impl Fn(Option<&'a [u8]>, &mut Vec<u8>),
+) {
+    let mut values: HashMap<&[u8], Vec<Option<&[u8]>>> = HashMap::with_capacity(all.len());
+    for (name, value) in all {
+        values.entry(name).or_default().push(*value);
+    }
+    let mut object = Object::open(out);
+    for (name, _) in all {
+        let Some(same) = values.remove(name) else {
+            continue;
+        };
+        object.member(&String::from_utf8_lossy(name), |out| match &*same {
+            [one] => write(*one, out),
+            _ => write_array(same, out, &write),
         });
     }
     object.close();
