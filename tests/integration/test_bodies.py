@@ -207,6 +207,21 @@ def test_events_pass_as_they_come(gateway: Gateway, client: Wire, host: str) -> 
     assert entry["response"]["status"] == 200
 
 
+def test_half_of_a_chunks_size_holds_nothing_up(gateway: Gateway, client: Wire) -> None:
+    client.send(post("held", method="GET"))
+    upstream = gateway.upstream.accept()
+    upstream.head()
+    # In one piece: what is whole goes on, and the worker, the only one, goes on to serve others.
+    upstream.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n3\r\nabc\r\n1")
+    client.head()
+    assert client.until(b"abc\r\n") == b"3\r\nabc\r\n"
+    with connected(gateway.node.port) as other:
+        other.send(post("guarded", method="GET"))
+        assert other.head()[0] == "HTTP/1.1 401 Unauthorized"
+    upstream.send(b"0\r\n0123456789abcdef\r\n0\r\n\r\n")
+    assert client.until(b"0\r\n\r\n") == b"10\r\n0123456789abcdef\r\n0\r\n\r\n"
+
+
 def test_a_body_that_breaks_off_is_not_delivered_as_whole(gateway: Gateway, client: Wire) -> None:
     client.send(post("held", method="GET"))
     upstream = gateway.upstream.accept()

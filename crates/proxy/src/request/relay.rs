@@ -82,11 +82,13 @@ struct Relay<'a, C> {
 
 impl<C: ClientSide> Relay<'_, C> {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Stop>> {
+        // Bytes may be at hand that are no piece yet, such as half of a chunk's size: nothing waits for the other half.
+        let mut is_dry = false;
         loop {
             if self.client.queued() > 0 {
                 // What is at hand goes out together with what is queued; so does the end, once it is known.
                 let is_urgent = self.relayed.as_ref().is_none_or(|relayed| {
-                    !relayed.leg.has_more() || self.client.queued() >= 16_384
+                    is_dry || !relayed.leg.has_more() || self.client.queued() >= 16_384
                 });
                 if is_urgent {
                     match self.client.poll_flush(context) {
@@ -142,6 +144,7 @@ impl<C: ClientSide> Relay<'_, C> {
                 }
                 Poll::Pending => {
                     if self.client.queued() > 0 {
+                        is_dry = true;
                         continue;
                     }
                     let read_ms = relayed.read_ms;
