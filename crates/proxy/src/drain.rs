@@ -2,6 +2,7 @@
 //! for a worker longer than a pointer swap takes.
 use std::str::FromStr;
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 
 use ahash::AHashMap;
 use serde_json::{Map, Value, json};
@@ -143,6 +144,10 @@ impl Server {
             "upstream_http2": {
                 "connections": self.sum(Counter::UpstreamH2Connections),
                 "streams": self.sum(Counter::UpstreamH2Streams),
+            },
+            "responses_ahead": {
+                "bytes": self.node.bytes_ahead.load(Ordering::Relaxed),
+                "refused": self.sum(Counter::ResponsesNotAhead),
             },
             "requests_total": self.sum(Counter::Requests),
             "requests_active": self.sum(Counter::RequestsActive),

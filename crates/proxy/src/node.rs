@@ -40,6 +40,8 @@ pub struct Node {
     pub connections: AtomicUsize,
     /// Open sessions of datagrams of all workers.
     pub udp_sessions: AtomicUsize,
+    /// What all workers have read of responses ahead of their clients.
+    pub bytes_ahead: AtomicUsize,
 }
 
 impl Node {

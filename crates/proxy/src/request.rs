@@ -1,5 +1,6 @@
 //! The walk of a request: snapshot, route, plugins, upstream, response, record. Only forward, with one bounded loop; every
 //! way out ends in the response filters, the log phase and the record.
+mod ahead;
 mod asking;
 mod asking_h2;
 mod body;

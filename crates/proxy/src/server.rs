@@ -406,6 +406,7 @@ fn node(
             .collect(),
         connections: AtomicUsize::new(0),
         udp_sessions: AtomicUsize::new(0),
+        bytes_ahead: AtomicUsize::new(0),
         dns: Arc::default(),
         settings: ArcSwap::new(settings),
     }))

@@ -228,6 +228,10 @@ pub struct Limits {
     pub buffered_body_bytes_max: usize,
     /// Head of an upstream's response; 0: as that of a request.
     pub response_head_bytes_max: usize,
+    /// What is read of a response ahead of a client that is slow; below one read of 64 KiB: nothing.
+    pub response_ahead_bytes_max: usize,
+    /// The same of all responses of the node together.
+    pub responses_ahead_bytes_max: usize,
     /// Sessions of datagrams that are open at a time on the node; 0: none.
     pub udp_sessions_max: usize,
 }
@@ -271,6 +275,8 @@ impl Default for Limits {
             body_bytes_max: 0,
             buffered_body_bytes_max: 8 * 1_048_576,
             response_head_bytes_max: 0,
+            response_ahead_bytes_max: 1_048_576,
+            responses_ahead_bytes_max: 128 * 1_048_576,
             udp_sessions_max: 10_000,
         }
     }

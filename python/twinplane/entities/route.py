@@ -156,7 +156,7 @@ class Route(Entity, collection="routes", endpoint_key="name"):
     strip_path: Annotated[bool, "Whether the matched path is cut off before the request goes upstream."] = True
     preserve_host: Annotated[bool, "Whether the upstream sees the host that the client asked for."] = False
     request_buffering: Annotated[bool, "Whether a request body is read whole before it is sent on."] = True
-    response_buffering: Annotated[bool, "Whether an answer may be held back in part before it is sent on."] = True
+    response_buffering: Annotated[bool, "Whether an answer is read ahead of a client that is slow."] = True
     tags: Tags = None
     service: Annotated[Reference | None, References("services"), "Service that matched requests go to."] = None
     snis: Annotated[SetOf[WildcardHost] | None, "Server names of the TLS handshake to match."] = None

@@ -59,6 +59,8 @@ _HELP = {
     "twinplane_rate_limit_windows_lost_total": "Windows of rate limits forgotten before their end for want of room.",
     "twinplane_streams_refused_total": "Streams that found no room, as connections or as sessions of datagrams.",
     "twinplane_datagrams_lost_total": "Datagrams dropped because too many waited or their sessions found no room.",
+    "twinplane_responses_ahead_bytes": "What was read of responses ahead of clients that are slow.",
+    "twinplane_responses_ahead_refused_total": "Responses that found no room to be read ahead of their clients.",
     "twinplane_limits_broken_total": "Connections and streams ended for breaking a limit.",
     "twinplane_python_plugin_calls_total": "Calls of plugins in Python by plugin, phase and what came of them.",
     "twinplane_python_plugin_seconds": "Time that requests spent at plugins in Python, waiting included.",
@@ -145,6 +147,12 @@ def http2_samples(counts: Mapping[str, int]) -> Iterator[Sample]:
     """What is open towards upstreams that are spoken to in HTTP/2."""
     for name in ("connections", "streams"):
         yield Sample(f"twinplane_upstream_http2_{name}", "gauge", {}, counts.get(name, 0))
+
+
+def ahead_samples(counts: Mapping[str, int]) -> Iterator[Sample]:
+    """What is held of responses whose clients are slow."""
+    yield Sample("twinplane_responses_ahead_bytes", "gauge", {}, counts.get("bytes", 0))
+    yield Sample("twinplane_responses_ahead_refused_total", "counter", {}, counts.get("refused", 0))
 
 
 def stream_samples(node_id: str, counts: Mapping[str, int]) -> Iterator[Sample]:

@@ -14,6 +14,7 @@ BUFFERED_BYTES_LEAST = 8 * 1024 * 1024
 def request_limits(settings: NodeSettings, workers: int) -> dict[str, int]:
     """Limits of a request and a connection that settings name; the core has others of its own."""
     number, line_bytes = settings["nginx_http_large_client_header_buffers"]
+    buffers, buffer_bytes = settings["nginx_proxy_proxy_buffers"]
     longest = max(line_bytes, settings["nginx_http_client_header_buffer_size"])
     found = {
         "body_bytes_max": settings["nginx_http_client_max_body_size"],
@@ -30,6 +31,8 @@ def request_limits(settings: NodeSettings, workers: int) -> dict[str, int]:
         "requests_max": settings["nginx_http_keepalive_requests"] if settings["nginx_http_keepalive_timeout"] else 1,
         "udp_sessions_max": settings["stream_udp_sessions_max"],
         "response_head_bytes_max": settings["nginx_proxy_proxy_buffer_size"] or 0,
+        "response_ahead_bytes_max": buffers * buffer_bytes if settings["nginx_proxy_proxy_buffering"] else 0,
+        "responses_ahead_bytes_max": settings["response_buffers_total"],
     }
     if settings["nginx_events_worker_connections"] is not None:
         found["connections_max"] = settings["nginx_events_worker_connections"] * workers

@@ -24,6 +24,7 @@ from twinplane.node.logs import LogFacts
 from twinplane.node.metrics import (
     CONTENT_TYPE,
     Sample,
+    ahead_samples,
     dns_samples,
     exposition,
     health_samples,
@@ -212,6 +213,7 @@ class StatusApi:
             *plugins,
             *health_samples(core),
             *http2_samples(core.get("upstream_http2", {})),
+            *ahead_samples(core.get("responses_ahead", {})),
             *dns_samples(core.get("dns", {})),
             *stream_samples(self._facts.node_id, core.get("streams", {})),
         ]

@@ -70,6 +70,13 @@ ANSWERS: tuple[Setting, ...] = (
         "Windows of rate limits that a node keeps, one for each caller and period; over that, those that end first go.",
     ),
     Setting(
+        "response_buffers_total",
+        SIZE,
+        "128m",
+        "What may be read ahead of slow clients at a time, of all responses of the node; 0: nothing. Over that, "
+        "upstreams wait for their clients, counted.",
+    ),
+    Setting(
         "client_body_min_rate",
         SIZE,
         "240",

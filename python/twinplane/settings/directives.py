@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from twinplane.settings.setting import SIZE, Kind, Setting, duration, integer, sized
+from twinplane.settings.setting import SIZE, SWITCH, Kind, Setting, duration, integer, sized
 
 BLOCKS: Final = (
     "main",
@@ -194,6 +194,21 @@ DIRECTIVES: tuple[Setting, ...] = (
         names=_injected_deep("proxy_buffer_size"),
     ),
     Setting(
+        "nginx_proxy_proxy_buffering",
+        SWITCH,
+        "on",
+        "Whether responses are read ahead of clients that are slow, on routes with response_buffering; off: on none.",
+        names=_injected_deep("proxy_buffering"),
+    ),
+    Setting(
+        "nginx_proxy_proxy_buffers",
+        BUFFERS,
+        "16 64k",
+        "How much of a response is read ahead of a client that is slow, as number and size, multiplied. There is no"
+        " file for more: its upstream waits for the client then. Below 64k in all nothing is read ahead.",
+        names=_injected_deep("proxy_buffers"),
+    ),
+    Setting(
         "nginx_proxy_proxy_next_upstream",
         _NEXT,
         "error timeout",
@@ -223,7 +238,7 @@ DIRECTIVES: tuple[Setting, ...] = (
     ),
 )
 
-_UNBUFFERED = "Bodies pass through memory piece by piece; nothing is put into files."
+_UNBUFFERED = "Bodies pass through memory alone; nothing is put into files."
 _NO_LUA = "No Lua is run."
 _SERVICE = "A matter of whoever starts the process."
 _EVENTS = "Each worker waits for its own sockets."
@@ -246,9 +261,7 @@ IDLE_DIRECTIVES: Mapping[str, str] = {
     "multi_accept": _EVENTS,
     "pcre_jit": "Expressions are matched in linear time.",
     "pid": _SERVICE,
-    "proxy_buffering": "response_buffering of a route says so.",
-    "proxy_buffers": _UNBUFFERED,
-    "proxy_busy_buffers_size": _UNBUFFERED,
+    "proxy_busy_buffers_size": "What has come is sent at once: nothing waits for a buffer to be full.",
     "proxy_max_temp_file_size": _UNBUFFERED,
     "proxy_request_buffering": "request_buffering of a route says so.",
     "proxy_temp_file_write_size": _UNBUFFERED,

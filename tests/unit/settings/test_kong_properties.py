@@ -90,6 +90,8 @@ nginx_proxy_proxy_connect_timeout 60s
 nginx_proxy_proxy_send_timeout 60s
 nginx_proxy_proxy_read_timeout 60s
 nginx_proxy_proxy_buffer_size -
+nginx_proxy_proxy_buffering on
+nginx_proxy_proxy_buffers 16 64k
 nginx_proxy_proxy_next_upstream error timeout
 nginx_proxy_proxy_next_upstream_tries 0
 nginx_worker_processes auto
@@ -125,6 +127,7 @@ OTHERWISE = {
     "proxy_error_log": "logs/error.log",
     "nginx_http_client_body_buffer_size": "8k, and files for more",
     "nginx_http_client_header_timeout": "60s",
+    "nginx_proxy_proxy_buffers": "8 4k or 8 8k, and files for more",
     "nginx_http_keepalive_timeout": "75s",
     "analytics_buffer_size_limit": "bounded by records, not by bytes",
     "ssl_prefer_server_ciphers": "on, as Kong's own table says",
@@ -232,6 +235,7 @@ def test_a_directive_is_obeyed_idle_or_unknown() -> None:
     given = {
         "KONG_NGINX_HTTP_SEND_TIMEOUT": "1m 30s",
         "KONG_NGINX_PROXY_PROXY_BUFFERS": "8 16k",
+        "KONG_NGINX_PROXY_PROXY_BUSY_BUFFERS_SIZE": "16k",
         "KONG_NGINX_HTTP_LUA_SHARED_DICT": "cache 1m",
         "KONG_NGINX_PROXY_INCLUDE": "/etc/more.conf",
         "KONG_NGINX_HTTP_GZIP": "on",
@@ -239,12 +243,13 @@ def test_a_directive_is_obeyed_idle_or_unknown() -> None:
     }
     settings = load_node_settings(None, {**MINIMAL, **given})
     assert settings["nginx_http_send_timeout"] == 90_000
+    assert settings["nginx_proxy_proxy_buffers"] == (8, 16 * 1024)
     told = sorted(warning.split(": ", 1)[1] for warning in settings.warnings)
     assert told == [
         "nginx_http_gzip: unknown directive, not obeyed",
         "nginx_http_lua_shared_dict: has no effect: No Lua is run.",
         "nginx_proxy_include: unknown directive, not obeyed",
-        f"nginx_proxy_proxy_buffers: has no effect: {IDLE_DIRECTIVES['proxy_buffers']}",
+        f"nginx_proxy_proxy_busy_buffers_size: has no effect: {IDLE_DIRECTIVES['proxy_busy_buffers_size']}",
         "nginx_proxy_proxy_next_upstream: 'http_502' is not heeded: an answer is passed on",
         "nginx_proxy_proxy_next_upstream: 'non_idempotent' is not heeded: nothing that could act twice is sent twice",
     ]
@@ -255,7 +260,7 @@ def test_strict_conf_refuses_what_is_unknown_all_at_once_and_nothing_else() -> N
         "KONG_STRICT_CONF": "true",
         "KONG_NGINX_HTTP_GZIP": "on",
         "KONG_PORXY_LISTEN": "0.0.0.0:1",
-        "KONG_NGINX_PROXY_PROXY_BUFFERS": "8 16k",
+        "KONG_NGINX_PROXY_PROXY_TEMP_PATH": "/tmp",
         "KONG_WASM": "off",
     }
     with pytest.raises(SettingsError) as refused:
@@ -280,6 +285,8 @@ def test_strict_conf_refuses_what_is_unknown_all_at_once_and_nothing_else() -> N
         ("nginx_proxy_proxy_next_upstream", "off error"),
         ("nginx_proxy_proxy_next_upstream", "sometimes"),
         ("nginx_proxy_proxy_buffer_size", "2m"),
+        ("nginx_proxy_proxy_buffers", "8"),
+        ("nginx_proxy_proxy_buffers", "100 8k"),
         ("nginx_events_worker_connections", "0"),
         ("nginx_main_worker_rlimit_nofile", "many"),
         ("lua_max_req_headers", "1001"),

@@ -34,13 +34,15 @@ pub enum Known {
     IfUnmodifiedSince,
     IfRange,
     Accel,
+    AccelBuffering,
 }
 
 use Known::{
-    Accel, Authorization, Connection, ContentLength, ContentRange, ContentType, Expect,
-    ForwardedFor, ForwardedHost, ForwardedPath, ForwardedPort, ForwardedPrefix, ForwardedProto,
-    Host, IfMatch, IfModifiedSince, IfNoneMatch, IfRange, IfUnmodifiedSince, KeepAlive, Proxy,
-    ProxyConnection, RealIp, RequestId, Te, Trailer, TransferEncoding, Upgrade, Via,
+    Accel, AccelBuffering, Authorization, Connection, ContentLength, ContentRange, ContentType,
+    Expect, ForwardedFor, ForwardedHost, ForwardedPath, ForwardedPort, ForwardedPrefix,
+    ForwardedProto, Host, IfMatch, IfModifiedSince, IfNoneMatch, IfRange, IfUnmodifiedSince,
+    KeepAlive, Proxy, ProxyConnection, RealIp, RequestId, Te, Trailer, TransferEncoding, Upgrade,
+    Via,
 };
 
 // By length of the name.
@@ -81,7 +83,7 @@ const BY_LENGTH: [&[(&[u8], Known)]; 20] = [
         (b"x-forwarded-proto", ForwardedProto),
         (b"x-kong-request-id", RequestId),
         (b"if-modified-since", IfModifiedSince),
-        (b"x-accel-buffering", Accel),
+        (b"x-accel-buffering", AccelBuffering),
     ],
     &[
         (b"x-forwarded-prefix", ForwardedPrefix),
@@ -192,6 +194,7 @@ impl Known {
                 | ProxyConnection
                 | Te
                 | Accel
+                | AccelBuffering
         )
     }
 }

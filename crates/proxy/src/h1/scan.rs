@@ -63,6 +63,8 @@ pub struct HopValues {
     pub upgrade: Option<Range<usize>>,
     /// `Trailer`
     pub trailer: Option<Range<usize>>,
+    /// `X-Accel-Buffering`
+    pub accel_buffering: Option<Range<usize>>,
     /// Every `Connection`.
     pub connection: Vec<Range<usize>>,
 }
@@ -235,6 +237,7 @@ pub fn response(
             Known::TransferEncoding => hop.transfer_encoding = Some(field.value),
             Known::Upgrade => hop.upgrade = Some(field.value),
             Known::Trailer => hop.trailer = Some(field.value),
+            Known::AccelBuffering => hop.accel_buffering = Some(field.value),
             Known::Connection => hop.connection.push(field.value),
             known if known.is_hop_of_response() => {}
             _ => headers.push_span(bytes, field.name, field.value, UNMARKED),

@@ -58,6 +58,8 @@ pub enum Counter {
     UpstreamH2Connections,
     /// Requests on them.
     UpstreamH2Streams,
+    /// Responses that found no room to be read ahead of their clients.
+    ResponsesNotAhead,
     /// Connections and streams ended for breaking a limit.
     LimitsBroken,
     /// Invariants of ours found broken; the request failed, the worker served on.

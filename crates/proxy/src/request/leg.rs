@@ -58,6 +58,14 @@ impl Leg {
         }
     }
 
+    /// Whether all of the body has come, and nothing but its end is left to be told.
+    pub(super) fn is_ended(&self) -> bool {
+        match self {
+            Self::H1(leg) => leg.body.is_ended(),
+            Self::H2(_) => false,
+        }
+    }
+
     /// The next piece.
     pub(super) fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Result<Piece, Broken>> {
         match self {

@@ -1,8 +1,9 @@
 //! Passes a response's body on, piece by piece, through the body filters; and what is left of the request's body the
-//! other way. A slow client slows its upstream, and a body that is cut is never delivered as whole.
+//! other way. A client that is slower than what may be read ahead slows its upstream, and a body that is cut is never
+//! delivered as whole.
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -11,6 +12,7 @@ use twinplane_engine::exchange::{BodyChunk, Exchange};
 use twinplane_engine::filter::{Effect, Outcome};
 
 use super::Stop;
+use super::ahead::{Ahead, Came};
 use super::leg::{Broken, Leg, Piece};
 use super::phases;
 use super::visit::Visiting;
@@ -21,6 +23,9 @@ use crate::timers::Timer;
 use crate::trailers;
 use crate::upstream::peers::PeerInUse;
 use crate::worker::Worker;
+
+// So much goes out at once, whatever follows.
+const GATHERED_BYTES: usize = 16_384;
 
 /// A response whose head is queued.
 #[derive(Debug)]
@@ -33,6 +38,8 @@ pub(super) struct Relayed {
     pub(super) trailers: Option<HeaderMap>,
     /// Whether pieces go through body filters.
     pub(super) is_filtered: bool,
+    /// Whether the upstream itself asks for it to be read ahead of a slow client, or not to be.
+    pub(super) is_ahead_asked: Option<bool>,
     /// The peer, busy until the end.
     pub(super) _peer: Option<PeerInUse>,
     /// Silence of the upstream that ends the response.
@@ -52,7 +59,9 @@ pub(super) async fn run<C: ClientSide>(
         worker,
         x,
         client,
+        is_filtered: relayed.is_filtered,
         relayed: Some(relayed),
+        ahead: Ahead::new(worker),
         timer,
         is_waiting: false,
         visiting: None,
@@ -72,6 +81,9 @@ struct Relay<'a, C> {
     client: &'a mut C,
     // None once the body has ended and the connection has gone back to its pool.
     relayed: Option<Relayed>,
+    is_filtered: bool,
+    // What came before the client had room for it.
+    ahead: Ahead<'a>,
     timer: &'a Timer,
     is_waiting: bool,
     // A piece that is at a plugin.
@@ -85,26 +97,18 @@ impl<C: ClientSide> Relay<'_, C> {
         // Bytes may be at hand that are no piece yet, such as half of a chunk's size: nothing waits for the other half.
         let mut is_dry = false;
         loop {
-            if self.client.queued() > 0 {
-                // What is at hand goes out together with what is queued; so does the end, once it is known.
-                let is_urgent = self.relayed.as_ref().is_none_or(|relayed| {
-                    is_dry || !relayed.leg.has_more() || self.client.queued() >= 16_384
-                });
-                if is_urgent {
-                    match self.client.poll_flush(context) {
-                        Poll::Ready(Ok(())) => {}
-                        Poll::Ready(Err(ClientFault::Gone)) => {
-                            return Poll::Ready(Err(Stop::ClientGone));
-                        }
-                        Poll::Ready(Err(ClientFault::Request(_))) => {
-                            return Poll::Ready(Err(Stop::Cut));
-                        }
-                        Poll::Pending => {
-                            // The upstream waits for the client: its silence is ours.
-                            self.stop_waiting();
-                            return self.poll_upload(context).map(Err);
-                        }
+            // What is at hand goes out together with what is queued; so does the end, once it is known.
+            let queued = self.client.queued();
+            if queued > 0 && (is_dry || queued >= GATHERED_BYTES || !self.has_more()) {
+                match self.client.poll_flush(context) {
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(ClientFault::Gone)) => {
+                        return Poll::Ready(Err(Stop::ClientGone));
                     }
+                    Poll::Ready(Err(ClientFault::Request(_))) => {
+                        return Poll::Ready(Err(Stop::Cut));
+                    }
+                    Poll::Pending => return self.poll_ahead(context).map(Err),
                 }
             }
             if let Some((chunk, mut visiting)) = self.visiting.take() {
@@ -117,53 +121,99 @@ impl<C: ClientSide> Relay<'_, C> {
                 }
                 continue;
             }
-            let Some(relayed) = &mut self.relayed else {
-                return Poll::Ready(Ok(()));
-            };
-            match relayed.poll_piece(context) {
-                Poll::Ready(Ok(Piece::Data(data))) => {
-                    self.stop_waiting();
-                    if !self.pass(data) {
-                        return Poll::Ready(Err(Stop::Cut));
-                    }
-                }
-                Poll::Ready(Ok(Piece::End(trailers))) => {
-                    self.trailers = trailers.or(self.trailers.take());
-                    if !self.end() {
-                        return Poll::Ready(Err(Stop::Cut));
-                    }
-                }
-                Poll::Ready(Err(broken)) => {
-                    // The code of a reset means to a client what it meant here.
-                    if let Some(reason) = broken.0 {
-                        return Poll::Ready(Err(Stop::Reset(reason)));
-                    }
-                    if !self.end_call(&GatewayError::UpstreamInvalid) {
-                        return Poll::Ready(Err(Stop::Cut));
-                    }
-                }
-                Poll::Pending => {
-                    if self.client.queued() > 0 {
+            let came = if let Some(came) = self.ahead.pop() {
+                came
+            } else if let Some(relayed) = &mut self.relayed {
+                match relayed.poll_piece(context) {
+                    Poll::Ready(piece) => self.received(piece),
+                    Poll::Pending if self.client.queued() > 0 => {
                         is_dry = true;
                         continue;
                     }
-                    let read_ms = relayed.read_ms;
-                    if !self.is_waiting {
-                        self.is_waiting = true;
-                        self.timer.arm(read_ms);
-                    }
-                    if self.timer.poll_elapsed(context).is_ready() {
-                        relayed.leg.give_up();
-                        self.stop_waiting();
-                        if !self.end_call(&GatewayError::UpstreamTimeout) {
-                            return Poll::Ready(Err(Stop::Cut));
-                        }
-                        continue;
-                    }
-                    return self.poll_upload(context).map(Err);
+                    Poll::Pending => match self.poll_silence(context) {
+                        Poll::Ready(silent) => silent,
+                        Poll::Pending => return self.poll_upload(context).map(Err),
+                    },
                 }
+            } else {
+                return Poll::Ready(Ok(()));
+            };
+            if let Err(stop) = self.take(came) {
+                return Poll::Ready(Err(stop));
             }
         }
+    }
+
+    // Whether a piece, or the end, is at hand without a further read.
+    fn has_more(&self) -> bool {
+        self.ahead.has_more() || self.relayed.as_ref().is_some_and(|of| of.leg.has_more())
+    }
+
+    // The client takes nothing for now: its upstream may go on as far as there is room.
+    fn poll_ahead(&mut self, context: &mut Context<'_>) -> Poll<Stop> {
+        while let Some(relayed) = &mut self.relayed {
+            if !relayed.leg.is_ended() && !self.ahead.has_room(self.x, relayed.is_ahead_asked) {
+                // The upstream waits for the client: its silence is ours.
+                self.stop_waiting();
+                break;
+            }
+            let came = match relayed.poll_piece(context) {
+                Poll::Ready(piece) => self.received(piece),
+                Poll::Pending => match self.poll_silence(context) {
+                    Poll::Ready(silent) => silent,
+                    Poll::Pending => break,
+                },
+            };
+            self.ahead.push(came);
+        }
+        self.poll_upload(context)
+    }
+
+    // The upstream's side, free as soon as all has come.
+    fn received(&mut self, piece: Result<Piece, Broken>) -> Came {
+        self.stop_waiting();
+        match &piece {
+            Ok(Piece::Data(_)) => {}
+            Ok(Piece::End(_)) => {
+                if let Some(relayed) = self.relayed.take() {
+                    relayed.leg.end(self.worker);
+                }
+            }
+            Err(_) => self.relayed = None,
+        }
+        piece.into()
+    }
+
+    // Times a wait for the upstream. Ready once it has been silent for too long.
+    fn poll_silence(&mut self, context: &mut Context<'_>) -> Poll<Came> {
+        let Some(relayed) = &self.relayed else {
+            return Poll::Pending;
+        };
+        if !self.is_waiting {
+            self.is_waiting = true;
+            self.timer.arm(relayed.read_ms);
+        }
+        ready!(self.timer.poll_elapsed(context));
+        relayed.leg.give_up();
+        self.relayed = None;
+        self.stop_waiting();
+        Poll::Ready(Came::Silent)
+    }
+
+    // Passes on what came next.
+    fn take(&mut self, came: Came) -> Result<(), Stop> {
+        let is_passed = match came {
+            Came::Data(data) => self.pass(data),
+            Came::End(trailers) => {
+                self.trailers = trailers.or(self.trailers.take());
+                self.end()
+            }
+            // The code of a reset means to a client what it meant here.
+            Came::Broken(Broken(Some(reason))) => return Err(Stop::Reset(reason)),
+            Came::Broken(Broken(None)) => self.end_call(&GatewayError::UpstreamInvalid),
+            Came::Silent => self.end_call(&GatewayError::UpstreamTimeout),
+        };
+        if is_passed { Ok(()) } else { Err(Stop::Cut) }
     }
 
     fn stop_waiting(&mut self) {
@@ -197,11 +247,7 @@ impl<C: ClientSide> Relay<'_, C> {
         if self.x.response.is_body_dropped {
             return true;
         }
-        if !self
-            .relayed
-            .as_ref()
-            .is_some_and(|relayed| relayed.is_filtered)
-        {
+        if !self.is_filtered {
             self.client.send_data(data);
             return true;
         }
@@ -247,18 +293,13 @@ impl<C: ClientSide> Relay<'_, C> {
         if !grpc::is_answered(self.x) || !trailers::are_wanted(self.x) {
             return false;
         }
-        self.relayed = None;
         self.trailers = Some(grpc::trailers(error));
         self.send_end();
         true
     }
 
     fn end(&mut self) -> bool {
-        let Some(relayed) = self.relayed.take() else {
-            return true;
-        };
-        relayed.leg.end(self.worker);
-        if !relayed.is_filtered {
+        if !self.is_filtered {
             self.send_end();
             return true;
         }

@@ -37,7 +37,11 @@ pub(super) async fn upstream<C: ClientSide>(
     via: Via,
     peer: Option<PeerInUse>,
 ) -> Result<Relayed, Stop> {
-    let (mut leg, framed) = begun(x, via)?;
+    let Begun {
+        mut leg,
+        framed,
+        is_ahead_asked,
+    } = begun(x, via)?;
     x.response.content_length = length_of(framed);
     let read_ms = read_ms(worker, x);
     let (mut told, mut held, mut trailers) = (framed, None, None);
@@ -81,13 +85,23 @@ pub(super) async fn upstream<C: ClientSide>(
         held,
         trailers,
         is_filtered,
+        is_ahead_asked,
         _peer: peer,
         read_ms,
     })
 }
 
-// Takes the head into the exchange; what is left of the answer, and how its end is told.
-fn begun(x: &mut Exchange, via: Via) -> Result<(Leg, ResponseFraming), Stop> {
+// What is left of an answer whose head was taken.
+struct Begun {
+    leg: Leg,
+    // How its end is told.
+    framed: ResponseFraming,
+    // The upstream's word on being read ahead of a slow client.
+    is_ahead_asked: Option<bool>,
+}
+
+// Takes the head into the exchange.
+fn begun(x: &mut Exchange, via: Via) -> Result<Begun, Stop> {
     let method = x.upstream.method.as_ref().unwrap_or(&x.request.method);
     let is_head = method.as_bytes() == b"HEAD";
     let answer = match via {
@@ -100,7 +114,12 @@ fn begun(x: &mut Exchange, via: Via) -> Result<(Leg, ResponseFraming), Stop> {
                 Some(length) => ResponseFraming::Length(length),
                 None => ResponseFraming::Chunked,
             };
-            return Ok((Leg::H2(answering), framed));
+            return Ok(Begun {
+                leg: Leg::H2(answering),
+                framed,
+                // Calls are never read ahead: both sides may wait for each other.
+                is_ahead_asked: Some(false),
+            });
         }
     };
     let H1Answer {
@@ -113,6 +132,8 @@ fn begun(x: &mut Exchange, via: Via) -> Result<(Leg, ResponseFraming), Stop> {
         x.response.headers.clear_spans();
         return Err(GatewayError::UpstreamInvalid.into());
     };
+    let word = status_line.hop.accel_buffering.clone();
+    let is_ahead_asked = word.and_then(|value| asks_to_be_ahead(&head[value]));
     let is_persistent = receive::keeps_connection(&head, &status_line);
     receive::clean(x, &head, &status_line);
     let leg = H1Leg {
@@ -121,7 +142,19 @@ fn begun(x: &mut Exchange, via: Via) -> Result<(Leg, ResponseFraming), Stop> {
         is_reusable: is_persistent && framed != ResponseFraming::Close && upload != Upload::Refused,
         upload,
     };
-    Ok((Leg::H1(leg), framed))
+    Ok(Begun {
+        leg: Leg::H1(leg),
+        framed,
+        is_ahead_asked,
+    })
+}
+
+// As on a real node, other words say nothing.
+fn asks_to_be_ahead(value: &[u8]) -> Option<bool> {
+    if value.eq_ignore_ascii_case(b"no") {
+        return Some(false);
+    }
+    value.eq_ignore_ascii_case(b"yes").then_some(true)
 }
 
 /// Queues the head with which the upstream agreed to another protocol.

@@ -14,9 +14,10 @@ use crate::tls::upstream::UpstreamTls;
 use crate::upstream::io::UpstreamIo;
 use crate::upstream::pool::{Place, PoolKey};
 
-// What is read at once, at first and while a body streams.
+// What is read at once, at first.
 const READ_BYTES: usize = 8_192;
-const STREAM_BYTES: usize = 65_536;
+/// What is read at once while a body streams.
+pub(crate) const STREAM_BYTES: usize = 65_536;
 
 /// A connection to an upstream with its buffers.
 #[derive(Debug)]
