@@ -340,6 +340,23 @@ def test_a_log_file_is_opened_anew_when_it_was_moved_away(tmp_path: Path) -> Non
         assert "node_stopping" in kept.read_text()
 
 
+def test_a_log_that_nobody_reads_holds_up_no_node(tmp_path: Path) -> None:
+    with running(tmp_path) as node:
+
+        def lost() -> float:
+            text = node.status("GET", "/metrics").body.decode()
+            name = "twinplane_log_lines_lost_total "
+            return next(float(line.removeprefix(name)) for line in text.splitlines() if line.startswith(name))
+
+        assert lost() == 0
+        # A line for each, far more than the pipe and the node hold.
+        node.write(**{f"unknown_{number}": 1 for number in range(40_000)}, proxy_listen=node.listens(node.spare))
+        node.reload()
+        eventually(lambda: _answers(node.spare), seconds=60)
+        assert lost() > 0
+        assert "log_lines_lost count=" in node.ended()
+
+
 @pytest.mark.parametrize("is_wrong", [False, True], ids=["right", "wrong"])
 def test_the_command_reloads_the_node_of_a_prefix(tmp_path: Path, is_wrong: bool) -> None:
     with running(tmp_path) as node:

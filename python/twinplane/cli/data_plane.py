@@ -15,6 +15,7 @@ from twinplane.cli.errors import DirectoryUnusable, LicenseRefused, StartError
 from twinplane.cli.process import (
     allow_open_files,
     lock_directory,
+    log_lines_lost,
     log_to_file,
     log_to_stderr,
     make_directory,
@@ -69,7 +70,7 @@ async def _serve(settings: NodeSettings, prefix: Path, parent_fd: int, load: Loa
         plugins = enabled_plugins(*plugins_of(settings))
         declared = await asyncio.to_thread(_declared, settings, prefix)
         admin = None if settings["role"] == "data_plane" else _admin_face
-        node = Node(settings, prefix, declared, plugins, environ, admin=admin)
+        node = Node(settings, prefix, declared, plugins, environ, admin=admin, log_lines_lost=log_lines_lost)
         async with node.running():
             rereading = asyncio.create_task(_reread_when(wanted, node, load))
             await stop.wait()

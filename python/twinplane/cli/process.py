@@ -8,34 +8,22 @@ import logging
 import os
 import resource
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 from twinplane.cli.errors import DirectoryUnusable, StartError
+from twinplane.cli.log_lines import LineFormatter, LogFile, stream_handler
 
+_STDOUT = Path("/dev/stdout")
 _LEVELS = {"debug": "DEBUG", "info": "INFO", "notice": "INFO", "warn": "WARNING", "error": "ERROR", "crit": "CRITICAL"}
 _LEVELS |= {"alert": "CRITICAL", "emerg": "CRITICAL"}
 
 
-class _LineFormatter(logging.Formatter):
-    """`2026-01-02T03:04:05.678Z info room event field=value`"""
-
-    converter = staticmethod(time.gmtime)
-
-    def format(self, record: logging.LogRecord) -> str:
-        moment = f"{self.formatTime(record, '%Y-%m-%dT%H:%M:%S')}.{int(record.msecs):03d}Z"
-        # One happening is one line: what came from outside cannot forge a second one.
-        text = record.getMessage().replace("\r", "\\r").replace("\n", "\\n")
-        line = f"{moment} {record.levelname.lower()} {record.name} {text}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
-
-
 def log_to_stderr(level: str) -> None:
     """Send log lines of this process to standard error, from `level` up."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_LineFormatter())
+    handler = stream_handler(sys.stderr)
+    handler.setFormatter(LineFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(_LEVELS[level])
@@ -47,80 +35,24 @@ def log_to_file(path: Path) -> None:
     """Send log lines of this process to a file from now on, which log rotation may move away. Raises StartError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handler = _LogFile(path)
+        handler = stream_handler(sys.stdout) if path == _STDOUT else LogFile(path)
     except OSError as error:
         raise StartError(f"{path}: cannot be written: {error.strerror}") from error
-    handler.setFormatter(_LineFormatter())
+    handler.setFormatter(LineFormatter())
     logging.getLogger().handlers[:] = [handler]
 
 
 def reopen_logs() -> bool:
     """Go on in files of the same names, where others were moved away. False where the log is no file."""
-    files = [handler for handler in logging.getLogger().handlers if isinstance(handler, _LogFile)]
+    files = [handler for handler in logging.getLogger().handlers if isinstance(handler, LogFile)]
     for handler in files:
         handler.reopen()
     return bool(files)
 
 
-class _LogFile(logging.Handler):
-    """A log file that is opened anew when it is asked for. A pipe that nobody reads loses lines and holds up nobody."""
-
-    _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC
-
-    def __init__(self, path: Path) -> None:
-        """Raises OSError."""
-        super().__init__()
-        self._path = path.absolute()
-        self._file = self._opened()
-        self._is_torn = False
-        self._lost = 0
-
-    def reopen(self) -> None:
-        """Go on in a new file; where there can be none, in the old one."""
-        with self.lock or contextlib.nullcontext():
-            try:
-                opened = self._opened()
-            except OSError as error:
-                problem: OSError | None = error
-            else:
-                problem, before, self._file = None, self._file, opened
-                self._is_torn = False
-                os.close(before)
-        if problem is not None:
-            logging.getLogger("process").error("log_not_reopened detail=%s", problem)
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write a line, and before it how many could not be written."""
-        try:
-            self._emit(record)
-        except Exception:
-            # A record that cannot be shown is a fault of ours, not of who logs.
-            self.handleError(record)
-
-    def _emit(self, record: logging.LogRecord) -> None:
-        if self._lost:
-            count = {"msg": f"log_lines_lost count={self._lost}", "name": "process", "levelname": "WARNING"}
-            told = logging.makeLogRecord(count)
-            if not self._write(self.format(told)):
-                self._lost += 1
-                return
-            self._lost = 0
-        if not self._write(self.format(record)):
-            self._lost += 1
-
-    def _write(self, line: str) -> bool:
-        rest = (("\n" if self._is_torn else "") + line + "\n").encode(errors="backslashreplace")
-        try:
-            while rest:
-                written = os.write(self._file, rest)
-                self._is_torn = not rest[:written].endswith(b"\n")
-                rest = rest[written:]
-        except OSError:
-            return False
-        return True
-
-    def _opened(self) -> int:
-        return os.open(self._path, self._FLAGS, 0o666)
+def log_lines_lost() -> int:
+    """How many lines could not be written since the start."""
+    return sum(getattr(handler, "lost_total", 0) for handler in logging.getLogger().handlers)
 
 
 def set_log_level(level: str) -> None:

@@ -82,6 +82,7 @@ def _reopen(reopen: Callable[[], bool]) -> None:
 def _stop_or_end(stop: Stop, signum: signal.Signals) -> None:
     if stop.is_asked:
         log.warning("process_ended_at_once signal=%s", signum.name)
+        logging.shutdown()
         os._exit(EXIT_SIGNALLED + signum)
     log.info("stop_asked signal=%s", signum.name)
     stop.ask(is_patient=signum == signal.SIGQUIT)

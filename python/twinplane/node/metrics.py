@@ -48,6 +48,7 @@ _HELP = {
     "twinplane_log_entries_waiting": "Entries of log plugins that wait for their sinks.",
     "twinplane_log_retries_total": "Batches of log plugins that were tried again.",
     "twinplane_access_log_lines_lost_total": "Lines of the access log dropped because too many waited.",
+    "twinplane_log_lines_lost_total": "Lines of the node's log that could not be written, or found no room to wait.",
     "twinplane_access_log_bytes_lost_total": "Bytes of lines of the access log that could not be written.",
     "twinplane_log_entries_lost_total": "Entries of log plugins that the core had to drop.",
     "twinplane_proxy_cache_requests_total": "Requests by what proxy-cache did: Hit, Miss, Refresh or Bypass.",

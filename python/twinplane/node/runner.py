@@ -87,6 +87,7 @@ class Node:
         environ: Mapping[str, str] | None = None,
         *,
         admin: Callable[[NodeSettings], AdminFace] | None = None,
+        log_lines_lost: Callable[[], int] = lambda: 0,
     ) -> None:
         """`declared` holds the configuration of a node without control plane, `admin` makes its Admin API. Nothing is
         started yet.
@@ -117,6 +118,7 @@ class Node:
         self.ports: list[int] = []
         """The ports that proxy, once it serves."""
         self._streams: frozenset[tuple[str, int, bool, bool]] = frozenset()
+        self._log_lines_lost = log_lines_lost
         self._status = StatusPart(settings, prefix)
         self._admin = AdminPart(settings, prefix, admin)
         self._gate = LicenseGate(settings["license_expiry"], self.conditions)
@@ -177,6 +179,7 @@ class Node:
                     plugins=self.plugins.counts,
                     plugin_series=self.plugins.series,
                     probes=prober.facts,
+                    log_lines_lost=self._log_lines_lost,
                     access_bytes_lost=None if access is None else lambda: access.bytes_lost,
                     takes_target_health=settings["status_target_health"],
                     explains=settings["status_explain"],

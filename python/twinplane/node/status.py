@@ -107,6 +107,8 @@ class StatusFacts:
     """Whether the settings ask for the newer client of name servers, whose counters Kong shows."""
     access_bytes_lost: Callable[[], int] | None = None
     """Bytes of the access log that could not be written; None where there is none."""
+    log_lines_lost: Callable[[], int] = lambda: 0
+    """Lines of the log that could not be written."""
     refused: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """What the ports of the node's own have not let in or not understood, by port and reason."""
     takes_target_health: bool = False
@@ -291,6 +293,7 @@ class StatusApi:
             ]
         if facts.logs is not None:
             samples += facts.logs().samples()
+        samples.append(Sample("twinplane_log_lines_lost_total", "counter", {}, facts.log_lines_lost()))
         if facts.access_bytes_lost is not None:
             lost = facts.access_bytes_lost()
             samples.append(Sample("twinplane_access_log_bytes_lost_total", "counter", {}, lost))

@@ -45,7 +45,8 @@ PROCESS: tuple[Setting, ...] = (
         LOG_PLACE,
         "/dev/stderr",
         "Where the log of the node goes: /dev/stderr, or a file, below the prefix unless its path is absolute. SIGUSR1 "
-        "and SIGHUP open the file anew. A pipe that nobody reads loses lines.",
+        "and SIGHUP open the file anew. A stream that nobody reads loses lines (`twinplane_log_lines_lost_total`), and "
+        "holds up nobody.",
     ),
     Setting(
         "role",

@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from twinplane.cli.errors import StartError
-from twinplane.cli.process import log_to_file, reopen_logs
+from twinplane.cli.log_lines import stream_handler
+from twinplane.cli.process import log_lines_lost, log_to_file, reopen_logs
 
 log = logging.getLogger("tried")
 
@@ -78,6 +81,34 @@ def test_lines_for_a_pipe_that_is_full_are_lost_and_counted(tmp_path: Path) -> N
     assert count > 0
     assert sum("number=" in line for line in whole) + count >= 20_000
     assert after[-1].endswith(" info tried last")
+
+
+def test_a_stream_that_nobody_reads_holds_up_nobody() -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    with os.fdopen(writer, "w") as stream:
+        logging.getLogger().handlers[:] = [stream_handler(stream)]
+        # A pipe holds 64 KiB, and the handler 10,000 lines.
+        write = lambda: [log.info("number=%06d", number) for number in range(30_000)]  # noqa: E731
+        writing = threading.Thread(target=write, daemon=True)
+        writing.start()
+        writing.join(60)
+        assert not writing.is_alive()
+        lost = log_lines_lost()
+        assert 0 < lost < 30_000
+        text, deadline = b"", time.monotonic() + 60
+        while text.count(b"number=") < 30_000 - lost:
+            assert time.monotonic() < deadline
+            text += read_all(reader)
+        log.info("last")
+        while not text.endswith(b"last\n"):
+            assert time.monotonic() < deadline
+            text += read_all(reader)
+    os.close(reader)
+    lines = text.decode().splitlines()
+    numbers = [line for line in lines if "number=" in line]
+    assert numbers == sorted(set(numbers))
+    assert sum(int(line.rpartition("=")[2]) for line in lines if "log_lines_lost" in line) == lost == log_lines_lost()
 
 
 def read_all(reader: int) -> bytes:
