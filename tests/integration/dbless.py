@@ -22,7 +22,9 @@ class DblessNode:
         """More of its environment, from the next start on."""
         proxy, status, admin = free_ports(3)
         if "admin_listen" in settings:
-            admin = int(str(settings["admin_listen"]).split()[0].rpartition(":")[2])
+            admin = _first_port(settings["admin_listen"])
+        if "status_listen" in settings:
+            status = _first_port(settings["status_listen"])
         self.prefix = directory / "prefix"
         self.proxy, self.status, self.admin = Client(proxy), Client(status), Client(admin)
         self._conf = directory / "kong.conf"
@@ -68,6 +70,10 @@ class DblessNode:
             process.kill()
             raise AssertionError(process.communicate()[0].decode()) from None
         return process
+
+
+def _first_port(listeners: object) -> int:
+    return int(str(listeners).split()[0].rstrip(",").rpartition(":")[2])
 
 
 @contextmanager

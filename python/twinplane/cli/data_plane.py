@@ -32,6 +32,8 @@ from twinplane.settings import NodeSettings, SettingsError, left_out
 
 log = logging.getLogger("data_plane")
 
+# Of whom failures can have a log of their own.
+_LOGGED_APART = {"admin_error_log": ("admin", "twinplane.api"), "status_error_log": ("status",)}
 _SYSTEM_PREFIX = Path("/usr/local/kong")
 
 SETTINGS_REFUSED = "settings_refused"
@@ -50,6 +52,9 @@ def run(settings: NodeSettings, *, parent_fd: int, load: Load, environ: Mapping[
     with _hold(prefix) or contextlib.nullcontext():
         if settings["proxy_error_log"] is not None:
             log_to_file(prefix / settings["proxy_error_log"])
+        for name, rooms in _LOGGED_APART.items():
+            if settings[name] is not None:
+                log_to_file(prefix / settings[name], *rooms)
         return asyncio.run(_serve(settings, prefix.absolute(), parent_fd, load, environ))
 
 

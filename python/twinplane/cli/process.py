@@ -15,8 +15,9 @@ from typing import IO
 from twinplane.cli.errors import DirectoryUnusable, StartError
 from twinplane.cli.log_lines import LineFormatter, LogFile, stream_handler
 
-_STDOUT = Path("/dev/stdout")
+_STREAMS = {Path("/dev/stdout"): lambda: sys.stdout, Path("/dev/stderr"): lambda: sys.stderr}
 _LEVELS = {"debug": "DEBUG", "info": "INFO", "notice": "INFO", "warn": "WARNING", "error": "ERROR", "crit": "CRITICAL"}
+_logged_apart: set[str] = set()
 _LEVELS |= {"alert": "CRITICAL", "emerg": "CRITICAL"}
 
 
@@ -31,20 +32,28 @@ def log_to_stderr(level: str) -> None:
         logging.getLogger(noisy).setLevel("WARNING")
 
 
-def log_to_file(path: Path) -> None:
-    """Send log lines of this process to a file from now on, which log rotation may move away. Raises StartError."""
+def log_to_file(path: Path, *rooms: str) -> None:
+    """Send log lines of this process to a file from now on, which log rotation may move away. Raises StartError.
+
+    Only those of `rooms`, where there are any.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handler = stream_handler(sys.stdout) if path == _STDOUT else LogFile(path)
+        stream = _STREAMS.get(path)
+        handler = LogFile(path) if stream is None else stream_handler(stream())
     except OSError as error:
         raise StartError(f"{path}: cannot be written: {error.strerror}") from error
     handler.setFormatter(LineFormatter())
-    logging.getLogger().handlers[:] = [handler]
+    for room in rooms or ("",):
+        logger = logging.getLogger(room)
+        logger.handlers[:] = [handler]
+        logger.propagate = not room
+        _logged_apart.update(rooms)
 
 
 def reopen_logs() -> bool:
     """Go on in files of the same names, where others were moved away. False where the log is no file."""
-    files = [handler for handler in logging.getLogger().handlers if isinstance(handler, LogFile)]
+    files = {handler for handler in _handlers() if isinstance(handler, LogFile)}
     for handler in files:
         handler.reopen()
     return bool(files)
@@ -52,7 +61,11 @@ def reopen_logs() -> bool:
 
 def log_lines_lost() -> int:
     """How many lines could not be written since the start."""
-    return sum(getattr(handler, "lost_total", 0) for handler in logging.getLogger().handlers)
+    return sum(getattr(handler, "lost_total", 0) for handler in _handlers())
+
+
+def _handlers() -> set[logging.Handler]:
+    return {handler for room in ("", *_logged_apart) for handler in logging.getLogger(room).handlers}
 
 
 def set_log_level(level: str) -> None:

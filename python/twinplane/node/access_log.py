@@ -1,4 +1,4 @@
-"""Writes the access log: takes the lines that the core has made, and appends them to a file a few times a second.
+"""Writes an access log: takes the lines that wait for it, and appends them to a file a few times a second.
 
 A file is opened anew each time, so that it can be moved away without a word. A pipe stays open, or its reader would see
 an end each time; where nobody reads, lines wait and the node does not.
@@ -31,9 +31,14 @@ log = logging.getLogger("access_log")
 
 
 class AccessLog:
-    """The access log of a node."""
+    """One access log of a node."""
 
-    def __init__(self, drain: Callable[[], bytes], path: Path, conditions: Conditions) -> None:
+    def __init__(
+        self, drain: Callable[[], bytes], path: Path, conditions: Conditions, setting: str = "proxy_access_log"
+    ) -> None:
+        """`setting` is where its path comes from."""
+        self._setting = setting
+        self._unwritable = UNWRITABLE if setting == "proxy_access_log" else f"{setting}_unwritable"
         self._drain = drain
         self._path = path
         self._conditions = conditions
@@ -55,7 +60,7 @@ class AccessLog:
         if not self._rest:
             lines = self._drain()
             self._rest = memoryview(b"\n" + lines if lines and self._is_torn else lines)
-        if not self._rest and not self._conditions.has(UNWRITABLE):
+        if not self._rest and not self._conditions.has(self._unwritable):
             return
         try:
             with self._opened() as file:
@@ -68,7 +73,7 @@ class AccessLog:
                 self._tell(error.strerror or str(error))
         else:
             if not self._rest:
-                self._conditions.clear(UNWRITABLE)
+                self._conditions.clear(self._unwritable)
 
     def close(self) -> None:
         """Write what there is for the last time."""
@@ -133,6 +138,6 @@ class AccessLog:
         self._rest = memoryview(b"")
 
     def _tell(self, problem: str) -> None:
-        if not self._conditions.has(UNWRITABLE):
-            log.error("access_log_unwritable path=%s detail=%s", self._path, problem)
-        self._conditions.note(UNWRITABLE, f"proxy_access_log {self._path}: {problem}")
+        if not self._conditions.has(self._unwritable):
+            log.error("%s path=%s detail=%s", self._unwritable, self._path, problem)
+        self._conditions.note(self._unwritable, f"{self._setting} {self._path}: {problem}")

@@ -19,6 +19,7 @@ from twinplane import __version__
 from twinplane.hybrid.client import Outcome
 from twinplane.hybrid.hashing import config_hash
 from twinplane.hybrid.wire import Issue
+from twinplane.node.access_lines import AccessLines
 from twinplane.node.cache import Stored
 from twinplane.node.certificates import NodeCertificates
 from twinplane.node.conditions import Conditions
@@ -195,6 +196,7 @@ class AdminPart:
         certificates: NodeCertificates,
         conditions: Conditions,
         answered: Answered,
+        access: AccessLines | None,
     ) -> None:
         """Serve until the stack ends. Raises NodeStartError where a listener that was asked for cannot be had."""
         settings = self._settings
@@ -207,7 +209,13 @@ class AdminPart:
             body_timeout_s=_BODY_TIMEOUT_S,
         )
         server = HttpServer(
-            self._answer, server_name=f"twinplane/{__version__}", answered=answered, limits=limits, refuse=self._refuse
+            self._answer,
+            server_name=f"twinplane/{__version__}",
+            answered=answered,
+            limits=limits,
+            refuse=self._refuse,
+            access=access,
+            name="admin",
         )
         server.refused = self.refused
         stack.callback(self._close)

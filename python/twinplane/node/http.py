@@ -17,6 +17,7 @@ from http import HTTPStatus
 
 import orjson
 
+from twinplane.node.access_lines import AccessLines
 from twinplane.node.http_listener import HttpListener
 from twinplane.node.http_request import Head, HeldBytes, HttpLimits, HttpRequest, Malformed, read_body, read_head
 from twinplane.node.proxy_header import HeaderInvalid, take_header
@@ -25,7 +26,6 @@ from twinplane.settings import Listener
 
 _LINGER_S = 2.0
 _BODILESS = (204, 304)
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,16 @@ class HttpServer:
         answered: Answered | None = None,
         limits: HttpLimits | None = None,
         refuse: Refuse = lambda _: None,
+        access: AccessLines | None = None,
+        name: str = "status",
     ) -> None:
-        """`refuse` may turn a request away by its head: its body is not read then."""
+        """`refuse` may turn a request away by its head: its body is not read then. `access` takes a line for each.
+
+        `name` is what its failures are logged under.
+        """
+        self._log = logging.getLogger(name)
+        self._name = name
+        self._access = access
         self._refuses = refuse
         self.refused: Counter[str] = Counter()
         """What was not let in or not understood: connections beyond their number, requests by status."""
@@ -118,7 +126,7 @@ class HttpServer:
         try:
             reader, writer = await self._opened(connection, listener)
         except (HeaderInvalid, OSError, TimeoutError) as error:
-            _log.debug("status_connection_refused detail=%s", error)
+            self._log.debug("%s_connection_refused detail=%s", self._name, error)
             connection.close()
             return
         except BaseException:
@@ -154,6 +162,7 @@ class HttpServer:
         peer = writer.get_extra_info("peername")
         with contextlib.suppress(TimeoutError, OSError, asyncio.IncompleteReadError):
             while True:
+                head: Head | None = None
                 try:
                     async with asyncio.timeout(timeout_s):
                         head = await read_head(reader)
@@ -161,13 +170,13 @@ class HttpServer:
                         return
                     refusal = self._refuses(head.whole(b"", str(peer[0]) if peer else ""))
                     if refusal is not None:
-                        await self._refuse(refusal, reader, writer)
+                        await self._refuse(refusal, head, reader, writer)
                         return
                     async with asyncio.timeout(limits.body_timeout_s):
                         body = await read_body(head, reader, writer, limits, self._held)
                 except Malformed as error:
                     answer = json_answer(error.status, {"message": HTTPStatus(error.status).phrase})
-                    await self._refuse(answer, reader, writer)
+                    await self._refuse(answer, head, reader, writer)
                     return
                 try:
                     request = head.whole(body, str(peer[0]) if peer else "")
@@ -184,13 +193,17 @@ class HttpServer:
         """Answer one request; whether it was the last one of its connection."""
         answer = await self._answer(request)
         self._tell(request.method, request.path, answer.status, writer)
+        self._note(head, answer, writer)
         is_last = answer.closes or listener.is_over or head.headers.get("connection", "").lower() == "close"
         await self._write(writer, answer, is_head=request.method == "HEAD", is_last=is_last)
         return is_last
 
-    async def _refuse(self, answer: HttpAnswer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _refuse(
+        self, answer: HttpAnswer, head: Head | None, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         self.refused[str(answer.status)] += 1
         self._tell("-", "-", answer.status, writer)
+        self._note(head, answer, writer)
         await self._write(writer, answer, is_head=False, is_last=True)
         # What is still on its way is taken and forgotten: a reset would take the answer away from its reader.
         async with asyncio.timeout(_LINGER_S):
@@ -202,11 +215,17 @@ class HttpServer:
             peer = writer.get_extra_info("peername")
             self._answered(method, path, status, str(peer[0]) if peer else "")
 
+    def _note(self, head: Head | None, answer: HttpAnswer, writer: asyncio.StreamWriter) -> None:
+        if self._access is not None:
+            peer = writer.get_extra_info("peername")
+            is_bodiless = answer.status in _BODILESS or (head is not None and head.method == "HEAD")
+            self._access.add(str(peer[0]) if peer else "", head, answer.status, 0 if is_bodiless else len(answer.body))
+
     async def _answer(self, request: HttpRequest) -> HttpAnswer:
         try:
             return await self._handler(request)
         except Exception:
-            _log.exception("status_request_failed path=%s", request.path)
+            self._log.exception("%s_request_failed path=%s", self._name, request.path)
             return json_answer(500, {"message": "An unexpected error occurred"})
 
     async def _write(self, writer: asyncio.StreamWriter, answer: HttpAnswer, *, is_head: bool, is_last: bool) -> None:

@@ -74,6 +74,7 @@ class Head:
 
     method: str
     target: str
+    version: str
     headers: dict[str, str]
 
     @property
@@ -111,7 +112,7 @@ async def read_head(reader: asyncio.StreamReader) -> Head | None:
         headers["connection"] = "close"
     elif words[2] != b"HTTP/1.1" or "host" not in headers:
         raise Malformed(400)
-    return Head(words[0].decode(), words[1].decode("latin-1"), headers)
+    return Head(words[0].decode(), words[1].decode("latin-1"), words[2].decode(), headers)
 
 
 async def read_body(

@@ -50,6 +50,8 @@ _HELP = {
     "twinplane_access_log_lines_lost_total": "Lines of the access log dropped because too many waited.",
     "twinplane_log_lines_lost_total": "Lines of the node's log that could not be written, or found no room to wait.",
     "twinplane_access_log_bytes_lost_total": "Bytes of lines of the access log that could not be written.",
+    "twinplane_port_access_log_lines_lost_total": "Lines of the access log of a port of the node's own, the same.",
+    "twinplane_port_access_log_bytes_lost_total": "Bytes of such lines that could not be written.",
     "twinplane_log_entries_lost_total": "Entries of log plugins that the core had to drop.",
     "twinplane_proxy_cache_requests_total": "Requests by what proxy-cache did: Hit, Miss, Refresh or Bypass.",
     "twinplane_proxy_cache_entries": "Answers that proxy-cache keeps.",

@@ -29,6 +29,14 @@ from twinplane.settings import NodeSettings
 if TYPE_CHECKING:
     from twinplane.pdk import Plugin
 
+_LOGS = (
+    "proxy_access_log",
+    "admin_access_log",
+    "status_access_log",
+    "proxy_error_log",
+    "admin_error_log",
+    "status_error_log",
+)
 _NODE_ID = "00000000-0000-4000-8000-000000000000"
 
 
@@ -118,7 +126,7 @@ def _keyring_problems(settings: NodeSettings) -> Sequence[str]:
 
 
 def _log_problems(settings: NodeSettings, prefix: Path) -> Iterator[str]:
-    for name in ("proxy_access_log", "proxy_error_log"):
+    for name in _LOGS:
         place = settings[name]
         # Where there is no prefix yet, whoever starts the node makes it.
         if place is None or not (place.is_absolute() or prefix.exists()):

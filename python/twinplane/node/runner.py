@@ -23,7 +23,7 @@ from twinplane._dataplane import ApplyError, Core, StartError  # noqa: TID251 - 
 from twinplane.hybrid.client import LinkClient, LinkFacts, LinkTimes
 from twinplane.hybrid.dial import Dialer
 from twinplane.hybrid.wire import BasicInfo, Issue, NodeQuery
-from twinplane.node.access_log import AccessLog
+from twinplane.node.access_logs import AccessLogs
 from twinplane.node.admin_part import AdminDoor, AdminFace, AdminPart
 from twinplane.node.audit_part import NodeAudit
 from twinplane.node.authority import write_whole
@@ -154,9 +154,8 @@ class Node:
             stack.push_async_callback(telemetry.close, TELEMETRY_GRACE_SECONDS)
             # The core ends before these: what its last requests measured and logged still leaves.
             stack.push_async_callback(asyncio.to_thread, self.plugins.close, LOGS_GRACE_SECONDS)
-            access = _access_log(settings, self._prefix, core, self.conditions)
-            if access is not None:
-                stack.push_async_callback(asyncio.to_thread, access.close)
+            access = AccessLogs(settings, self._prefix, lambda: core.drain("access"), self.conditions)
+            stack.push_async_callback(asyncio.to_thread, access.close)
             stack.push_async_callback(self._stop_core, core)
             link = self._link(keeper, dialers, audit)
             prober = Prober(core, lambda: _tls_context(settings), probes_max=settings["probes_max"])
@@ -180,14 +179,17 @@ class Node:
                     plugin_series=self.plugins.series,
                     probes=prober.facts,
                     log_lines_lost=self._log_lines_lost,
-                    access_bytes_lost=None if access is None else lambda: access.bytes_lost,
+                    access=access.samples,
                     takes_target_health=settings["status_target_health"],
                     explains=settings["status_explain"],
                     counts_names=settings["new_dns_client"],
                     refused={"status": self._status.refused, "admin": self._admin.refused},
                 )
             )
-            await self._status.start(stack, api, self._certificates, audit.answered("status"))
+            lines = access.of_ports
+            await self._status.start(
+                stack, api, self._certificates, answered=audit.answered("status"), access=lines.get("status")
+            )
             if self._declared is not None:
                 posted = self._declared.posted
                 door = AdminDoor(
@@ -206,6 +208,7 @@ class Node:
                     certificates=self._certificates,
                     conditions=self.conditions,
                     answered=audit.answered("admin"),
+                    access=lines.get("admin"),
                 )
             watching = functools.partial(self._gate.run, keeper.serve_again)
             tasks: list[Work] = [telemetry.run, delivery.run, keeper.retry_keeping, watching]
@@ -218,8 +221,7 @@ class Node:
                 self.conditions.watch(in_loop(link.announce))
                 resumed = functools.partial(_hurry, dialers)
                 tasks += [link.run, *self._fallback_tasks(keeper, link.facts), lambda: watch_pauses(resumed)]
-            if access is not None:
-                tasks.append(access.run)
+            tasks += access.tasks()
             for task in tasks:
                 await run_beside(stack, task)
             await audit.start(stack, lambda: link is not None and link.facts.is_connected, keeper.config_hash)
@@ -565,11 +567,6 @@ class Node:
             labels=self._settings.labels,
             process_conf=self._settings.masked(),
         )
-
-
-def _access_log(settings: NodeSettings, prefix: Path, core: Core, conditions: Conditions) -> AccessLog | None:
-    place = settings["proxy_access_log"]
-    return None if place is None else AccessLog(lambda: core.drain("access"), prefix / place, conditions)
 
 
 def _host_limits(settings: NodeSettings) -> HostLimits:

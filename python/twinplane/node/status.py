@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -105,8 +105,8 @@ class StatusFacts:
     probes: ProbeFacts | None = None
     counts_names: bool = False
     """Whether the settings ask for the newer client of name servers, whose counters Kong shows."""
-    access_bytes_lost: Callable[[], int] | None = None
-    """Bytes of the access log that could not be written; None where there is none."""
+    access: Callable[[], Iterable[Sample]] = tuple
+    """What access logs have lost."""
     log_lines_lost: Callable[[], int] = lambda: 0
     """Lines of the log that could not be written."""
     refused: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
@@ -294,9 +294,7 @@ class StatusApi:
         if facts.logs is not None:
             samples += facts.logs().samples()
         samples.append(Sample("twinplane_log_lines_lost_total", "counter", {}, facts.log_lines_lost()))
-        if facts.access_bytes_lost is not None:
-            lost = facts.access_bytes_lost()
-            samples.append(Sample("twinplane_access_log_bytes_lost_total", "counter", {}, lost))
+        samples += facts.access()
         if audit := facts.audit():
             samples += [
                 Sample("twinplane_audit_events_total", "counter", {"outcome": outcome}, audit[outcome])

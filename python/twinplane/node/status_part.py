@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from twinplane import __version__
+from twinplane.node.access_lines import AccessLines
 from twinplane.node.certificates import NodeCertificates
 from twinplane.node.errors import NodeStartError
 from twinplane.node.http import Answered, HttpServer
@@ -33,10 +34,17 @@ class StatusPart:
         return self._port.ports if self._port else ()
 
     async def start(
-        self, stack: contextlib.AsyncExitStack, api: StatusApi, certificates: NodeCertificates, answered: Answered
+        self,
+        stack: contextlib.AsyncExitStack,
+        api: StatusApi,
+        certificates: NodeCertificates,
+        *,
+        answered: Answered,
+        access: AccessLines | None,
     ) -> None:
         """Serve until the stack ends. Raises NodeStartError where a listener cannot be had."""
-        server = HttpServer(api.handle, server_name=f"twinplane/{__version__}", answered=answered)
+        name = f"twinplane/{__version__}"
+        server = HttpServer(api.handle, server_name=name, answered=answered, access=access)
         server.refused = self.refused
         stack.push_async_callback(server.close)
         self._port = OwnPort("status", server, self._prefix, made="status-kong-default")

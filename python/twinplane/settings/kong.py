@@ -7,7 +7,11 @@ from collections.abc import Mapping
 IN_KONG: Mapping[str, str] = {
     "prefix": "`/usr/local/kong` whoever starts it.",
     "proxy_access_log": "`logs/access.log` below the prefix; formats of one's own can be named.",
+    "admin_access_log": "`logs/admin_access.log` below the prefix; formats of one's own can be named.",
+    "status_access_log": "The same; formats of one's own can be named.",
     "proxy_error_log": "`logs/error.log` below the prefix; a level may follow, which is ignored here: see `log_level`.",
+    "admin_error_log": "`logs/error.log` below the prefix.",
+    "status_error_log": "`logs/status_error.log` below the prefix.",
     "role": "`traditional` by default, with a database.",
     "database": "`postgres` by default.",
     "status_listen": "Speaks HTTP/2 too.",

@@ -6,6 +6,7 @@ from twinplane.settings.setting import (
     ACCESS_PLACE,
     LIST,
     LOG_PLACE,
+    OWN_LOG_PLACE,
     PATH,
     SWITCH,
     TEXT,
@@ -38,8 +39,15 @@ PROCESS: tuple[Setting, ...] = (
         integer(128, 10**7),
         "100000",
         "Lines of the access log that wait in memory for their file, all workers together. Beyond that the oldest are "
-        "dropped and counted (`twinplane_access_log_lines_lost_total`).",
+        "dropped and counted (`twinplane_access_log_lines_lost_total`). As many of each of the other access logs.",
     ),
+    Setting(
+        "admin_access_log",
+        ACCESS_PLACE,
+        "off",
+        "The same for requests to the Admin API of a node without control plane.",
+    ),
+    Setting("status_access_log", ACCESS_PLACE, "off", "The same for requests to the status port."),
     Setting(
         "proxy_error_log",
         LOG_PLACE,
@@ -47,6 +55,18 @@ PROCESS: tuple[Setting, ...] = (
         "Where the log of the node goes: /dev/stderr, or a file, below the prefix unless its path is absolute. SIGUSR1 "
         "and SIGHUP open the file anew. A stream that nobody reads loses lines (`twinplane_log_lines_lost_total`), and "
         "holds up nobody.",
+    ),
+    Setting(
+        "admin_error_log",
+        OWN_LOG_PLACE,
+        "",
+        "Where failures of the Admin API of a node without control plane are logged. Default: with all others.",
+    ),
+    Setting(
+        "status_error_log",
+        OWN_LOG_PLACE,
+        "",
+        "Where failures of the status port are logged. Default: with all others.",
     ),
     Setting(
         "role",

@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import unquote, urlsplit
 
 T = TypeVar("T")
+_STDERR = Path("/dev/stderr")
 UNUSABLE = "the value is not usable"
 
 
@@ -249,6 +250,10 @@ def _read_log_place(text: str) -> Path | None:
     return None if place == "/dev/stderr" else Path(place)
 
 
+def _read_own_log_place(text: str) -> Path:
+    return _read_log_place(text) or _STDERR
+
+
 def _read_access_place(text: str) -> Path | None:
     place, *formats = text.split()
     if place.startswith("syslog:"):
@@ -275,6 +280,7 @@ PORT_OR_OFF: Kind[int | None] = Kind("port|off", _read_port_or_off)
 LISTEN_OR_OFF: Kind[tuple[str, int] | None] = Kind("address:port|off", _read_listen_or_off)
 DOMAIN: Kind[str] = Kind("domain", _read_domain)
 LOG_PLACE: Kind[Path | None] = Kind("/dev/stderr or path", _read_log_place)
+OWN_LOG_PLACE: Kind[Path] = Kind("/dev/stderr or path", _read_own_log_place)
 ACCESS_PLACE: Kind[Path | None] = Kind("off or path", _read_access_place)
 SECONDS: Kind[int] = Kind("seconds, or time 0..1d", _read_seconds)
 WORKERS: Kind[int | None] = Kind("auto|integer 1..256", _read_workers)
