@@ -134,7 +134,18 @@ class Core:
 
     def drain(
         self,
-        kind: Literal["records", "usage", "logs", "access", "metrics", "probes", "health", "troubles", "upstreams"],
+        kind: Literal[
+            "records",
+            "usage",
+            "logs",
+            "access",
+            "metrics",
+            "probes",
+            "health",
+            "troubles",
+            "upstreams",
+            "counter_stores",
+        ],
     ) -> bytes:
         """Take away what has gathered: JSON lines, for metrics one JSON object, for the others a JSON list.
 

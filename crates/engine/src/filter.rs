@@ -7,6 +7,7 @@ use twinplane_model::Id;
 
 use crate::answer::Answer;
 use crate::exchange::{BodyChunk, Exchange};
+use crate::limiter::shared::{Counted, Counting, StoreFault};
 use crate::visit::{Visit, Visited};
 
 /// A step of a request.
@@ -107,6 +108,8 @@ pub enum Effect {
     },
     /// A plugin outside of the workers' threads.
     Visit(Arc<Visit>),
+    /// A store of counters that nodes share; before the upstream is asked only.
+    Count(Box<Counting>),
 }
 
 /// How an effect went.
@@ -124,6 +127,8 @@ pub enum Outcome {
     Timer,
     /// The request is back.
     Visited(Visited),
+    /// What the store answered, or why it did not.
+    Counted(Result<Counted, StoreFault>),
 }
 
 /// Behaviour of one configured plugin. Built once per configuration, shared by all workers.
@@ -198,6 +203,9 @@ pub trait Filter: Send + Sync {
 pub trait LogSink {
     /// An entry for a log plugin's delivery, as JSON.
     fn entry(&mut self, plugin_id: &Id, plugin: &'static str, entry: Bytes);
+
+    /// Has something counted in a store that nodes share; nobody waits for it.
+    fn count_shared(&mut self, counting: Counting);
 
     /// Adds to a counter of the scrape.
     fn count(&mut self, name: &'static str, labels: &[(&'static str, &str)], by: u64);

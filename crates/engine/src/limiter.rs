@@ -1,5 +1,10 @@
 //! Counting requests against limits, for all workers of the node together. Windows are those of the calendar (UTC);
-//! entries are bounded; no clock is read here: both times are handed in.
+//! entries are bounded; no clock is read here: both times are handed in. Of windows that nodes share, `shared` says what
+//! is to be counted, `store` where, and `tally` what is known of them here.
+pub mod shared;
+pub mod store;
+pub mod tally;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -56,6 +61,18 @@ impl Period {
             Self::Month => 31 * 86_400,
             Self::Year => 366 * 86_400,
             _ => self.seconds(),
+        }
+    }
+
+    /// Its name, as settings have it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Second => "second",
+            Self::Minute => "minute",
+            Self::Hour => "hour",
+            Self::Day => "day",
+            Self::Month => "month",
+            Self::Year => "year",
         }
     }
 
@@ -185,6 +202,8 @@ struct Window {
     start: u64,
     opened_us: u64,
     used: u64,
+    // What of it a store that nodes share has not been told.
+    untold: u64,
 }
 
 impl Window {
@@ -198,6 +217,8 @@ struct Shard {
     windows: Vec<Window>,
     index: HashMap<(Key, Period), u32, ahash::RandomState>,
     cursor: usize,
+    // Windows with something untold; one that has been reused since may be among them.
+    noted: Vec<u32>,
 }
 
 /// The node's counters.
@@ -259,7 +280,7 @@ impl Limiter {
     fn shard(&self, key: Key) -> MutexGuard<'_, Shard> {
         #[expect(clippy::cast_possible_truncation, reason = "taken modulo the shards")]
         let shard = &self.shards[key.0 as usize % SHARDS];
-        shard.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(shard)
     }
 
     fn add_all(&self, shard: &mut Shard, key: Key, limits: &[Limit], moment: Moment, amount: u64) {
@@ -277,12 +298,13 @@ impl Limiter {
 
     /// How many windows are kept.
     pub fn entries(&self) -> usize {
-        let count = |shard: &Mutex<Shard>| {
-            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            shard.windows.len()
-        };
+        let count = |shard: &Mutex<Shard>| lock(shard).windows.len();
         self.shards.iter().map(count).sum()
     }
+}
+
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Shard {
@@ -296,6 +318,7 @@ impl Shard {
             window.start = start;
             window.opened_us = moment.now_us;
             window.used = 0;
+            window.untold = 0;
         }
         Some(window)
     }
@@ -338,6 +361,7 @@ impl Shard {
             start: period.start(moment.second()),
             opened_us: moment.now_us,
             used: amount,
+            untold: 0,
         };
         let Some((at, evicts)) = self.place(moment.now_us, entries_max) else {
             let at = u32::try_from(self.windows.len()).unwrap_or(u32::MAX);

@@ -10,6 +10,7 @@ use crate::chain::{Chain, OverlayLink};
 use crate::credentials::Credentials;
 use crate::exchange::Scheme;
 use crate::limiter::Limiter;
+use crate::limiter::store::CounterStores;
 use crate::plugin::PluginInstance;
 use crate::response_cache::ResponseCache;
 use crate::router::Router;
@@ -34,6 +35,10 @@ pub struct NodeState {
     pub changed_body_bytes_max: usize,
     /// Requests counted against limits.
     pub limiter: Limiter,
+    /// Windows of limits kept, at most.
+    pub limit_windows_max: usize,
+    /// Where requests are counted that several nodes count together.
+    pub counter_stores: CounterStores,
     /// Answers to give again.
     pub cache: ResponseCache,
     /// How the peers of upstreams fare.

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use ahash::AHashMap;
 use serde_json::{Map, Value, json};
 use twinplane_engine::balancer::HealthBook;
+use twinplane_engine::limiter::store::StoreHealth;
 use twinplane_engine::record::{Usage, UsageKey};
 use twinplane_engine::snapshot::Snapshot;
 
@@ -35,6 +36,8 @@ pub enum Kind {
     Troubles,
     /// The upstreams that there are, with or without targets.
     Upstreams,
+    /// How the stores of shared counters fare.
+    CounterStores,
 }
 
 impl FromStr for Kind {
@@ -51,6 +54,7 @@ impl FromStr for Kind {
             "health" => Ok(Self::Health),
             "troubles" => Ok(Self::Troubles),
             "upstreams" => Ok(Self::Upstreams),
+            "counter_stores" => Ok(Self::CounterStores),
             other => Err(format!("nothing to drain under the name {other}")),
         }
     }
@@ -73,6 +77,7 @@ impl Server {
             Kind::Health => self.of_targets(upstream_health::rows),
             Kind::Troubles => self.of_targets(upstream_health::troubles),
             Kind::Upstreams => self.of_targets(|snapshot, _| upstream_health::names(snapshot)),
+            Kind::CounterStores => self.counter_stores().to_string().into_bytes(),
         }
     }
 
@@ -81,6 +86,26 @@ impl Server {
         Value::from(read(&snapshot, &self.node.state.health))
             .to_string()
             .into_bytes()
+    }
+
+    fn windows_lost(&self) -> u64 {
+        let state = &self.node.state;
+        let tallies = state.counter_stores.tallies();
+        let of_tallies: u64 = tallies.iter().map(|tally| tally.evicted()).sum();
+        state.limiter.evicted() + of_tallies
+    }
+
+    fn counter_stores(&self) -> Value {
+        let told = |store: StoreHealth| {
+            json!({
+                "store": store.name,
+                "is_in_trouble": store.is_in_trouble,
+                "failures": store.failures,
+                "reason": store.reason,
+            })
+        };
+        let stores = self.node.state.counter_stores.health();
+        stores.into_iter().map(told).collect()
     }
 
     fn lines(&self, take: impl Fn(&mut crate::recorder::Pages) -> Vec<Vec<u8>>) -> Vec<u8> {
@@ -162,8 +187,9 @@ impl Server {
                 "logs": logs_lost,
                 "access": access_lost,
                 "metrics": totals.lost(),
-                "limits": self.node.state.limiter.evicted(),
+                "limits": self.windows_lost(),
             },
+            "counter_stores": self.counter_stores(),
             "cache": {"entries": cache.entries, "bytes": cache.bytes, "evicted": cache.evicted, "refused": cache.refused},
             "snapshot": {
                 "generation": self.status().snapshots_total,

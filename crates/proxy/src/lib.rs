@@ -3,6 +3,7 @@ pub mod client_side;
 pub mod clock;
 pub mod conn_info;
 pub mod connection;
+pub mod counter_store;
 pub mod dns;
 mod downstream;
 pub mod drain;

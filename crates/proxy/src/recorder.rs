@@ -12,6 +12,7 @@ use std::sync::{Arc, MutexGuard};
 use bytes::Bytes;
 use twinplane_engine::exchange::Exchange;
 use twinplane_engine::filter::LogSink;
+use twinplane_engine::limiter::shared::Counting;
 use twinplane_engine::record::AccessRecord;
 use twinplane_engine::snapshot::Snapshot;
 use twinplane_model::Id;
@@ -44,6 +45,7 @@ impl Recorder {
         Entry {
             pages: self.ledger.pages(),
             recorder: self,
+            shared: Vec::new(),
         }
     }
 
@@ -69,9 +71,15 @@ impl Recorder {
 pub struct Entry<'a> {
     pages: MutexGuard<'a, Pages>,
     recorder: &'a Recorder,
+    shared: Vec<Counting>,
 }
 
 impl Entry<'_> {
+    /// Closes the ledger; gives back what is to be counted elsewhere.
+    pub fn close(self) -> Vec<Counting> {
+        self.shared
+    }
+
     /// Writes the record of a request or a stream that is over, and counts it as usage.
     pub fn record(&mut self, x: &Exchange) {
         let over = if x.stream.is_some() {
@@ -126,6 +134,10 @@ impl LogSink for Entry<'_> {
             line.extend_from_slice(&entry);
             line.extend_from_slice(b"}\n");
         });
+    }
+
+    fn count_shared(&mut self, counting: Counting) {
+        self.shared.push(counting);
     }
 
     fn count(&mut self, name: &'static str, labels: &[(&'static str, &str)], by: u64) {

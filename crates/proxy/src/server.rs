@@ -12,6 +12,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use twinplane_engine::balancer::HealthBook;
 use twinplane_engine::build::{BuildInput, build};
 use twinplane_engine::limiter::Limiter;
+use twinplane_engine::limiter::store::CounterStores;
 use twinplane_engine::plugin::PluginTable;
 use twinplane_engine::response_cache::ResponseCache;
 pub use twinplane_engine::snapshot::Issue;
@@ -382,6 +383,8 @@ fn node(
             .into(),
         changed_body_bytes_max: settings.start.changed_body_bytes_max,
         limiter: Limiter::with_entries_max(settings.start.limit_windows_max),
+        limit_windows_max: settings.start.limit_windows_max,
+        counter_stores: CounterStores::default(),
         cache: ResponseCache::with_bytes_max(settings.start.cache_bytes_max),
         health: HealthBook::default(),
         host,

@@ -132,6 +132,9 @@ pub struct StartSettings {
     /// Windows of rate limits kept; over that, some are forgotten before their end and counted.
     #[serde(default = "limit_windows_max")]
     pub limit_windows_max: usize,
+    /// Commands that wait for an answer of a store of shared counters, on each worker; over that, none is sent.
+    #[serde(default = "counter_commands_max")]
+    pub counter_commands_max: usize,
     /// Set where the core is the control plane's own front door.
     #[serde(default)]
     pub edge: Option<EdgeSettings>,
@@ -674,6 +677,10 @@ fn changed_body_bytes_max() -> usize {
 
 fn limit_windows_max() -> usize {
     twinplane_engine::limiter::ENTRIES_MAX
+}
+
+fn counter_commands_max() -> usize {
+    1_024
 }
 
 fn records_max() -> usize {

@@ -11,6 +11,7 @@ use twinplane_engine::snapshot::{Local, NodeState, Snapshot};
 use twinplane_engine::text::Text;
 
 use crate::clock::Clock;
+use crate::counter_store::CounterLinks;
 use crate::dns::Dns;
 use crate::node::Node;
 use crate::recorder::Recorder;
@@ -44,6 +45,8 @@ pub struct Worker {
     pub h2_pool: Rc<H2Pool>,
     /// Balancers of the configuration in force.
     pub balancers: Balancers,
+    /// Connections to stores of shared counters.
+    pub counter_links: CounterLinks,
     /// Header values made once.
     pub texts: Texts,
     settings: RefCell<Local<Settings>>,
@@ -87,6 +90,7 @@ impl Worker {
                 Arc::clone(&node.ledgers[number]),
             ),
             balancers: Balancers::default(),
+            counter_links: CounterLinks::default(),
             texts: Texts::of(&settings),
             random: Cell::new(ahash::RandomState::new().hash_one(number)),
             recent_us: Cell::new(node.clock.now_us()),

@@ -64,6 +64,7 @@ impl Filter for Puppet {
             Outcome::Timer
             | Outcome::Visited(_)
             | Outcome::ResponseBody
+            | Outcome::Counted(_)
             | Outcome::ResponseBodyTooLarge => Flow::Continue,
         }
     }

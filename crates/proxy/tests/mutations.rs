@@ -126,6 +126,11 @@ fn what_a_call_is_told_fits_into_a_header() {
 }
 
 #[test]
+fn a_reply_of_a_store_is_read_when_it_is_whole() {
+    drive("reply");
+}
+
+#[test]
 fn a_password_is_shown_by_whoever_is_let_in() {
     drive("basic_auth");
 }
@@ -159,7 +164,9 @@ fn a_configuration_is_built_or_its_faults_are_told() {
 fn every_parser_can_be_led_by_coverage() {
     let manifest = include_str!("../fuzz/Cargo.toml");
     let (_, programs) = manifest.split_once("[[bin]]").expect("targets");
-    let names = programs.lines().filter_map(|line| line.strip_prefix("name = "));
+    let names = programs
+        .lines()
+        .filter_map(|line| line.strip_prefix("name = "));
     let mut led: Vec<&str> = names.map(|name| name.trim_matches('"')).collect();
     let mut all: Vec<&str> = targets::ALL.iter().map(|target| target.name).collect();
     led.sort_unstable();

@@ -16,6 +16,7 @@ CONDITIONS: Final[Mapping[str, str]] = {
     "fallback_not_imported": "look at the file that the description names",
     "fallback_not_exported": "look at the file that the description names",
     "declarative_config_refused": "mend the file and send SIGHUP to the node",
+    "counter_store_unreachable": "look at the Redis that the description names, and at the way there",
     "upstream_without_targets": "look at the targets of the upstreams that the description names, and at their checks",
     "license_expiring": "renew the license, or remove it",
     "license_expired": "renew the license, or remove it",

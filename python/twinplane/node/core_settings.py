@@ -72,6 +72,7 @@ def node_core_settings(settings: NodeSettings, node_id: str, certificates: Seque
         "cache_bytes_max": settings["mem_cache_size"],
         "changed_body_bytes_max": settings["response_transformer_body"],
         "limit_windows_max": settings["rate_limit_windows"],
+        "counter_commands_max": settings["rate_limit_redis_waiting"],
         "dns": _dns(settings),
         "port_maps": {str(listening): seen for seen, listening in settings.port_maps},
     }

@@ -60,6 +60,8 @@ _HELP = {
     "twinplane_proxy_cache_refused_total": "Answers that were too large to be kept.",
     "twinplane_response_bodies_unchanged_total": "JSON bodies that response-transformer passed on for their length.",
     "twinplane_rate_limit_windows_lost_total": "Windows of rate limits forgotten before their end for want of room.",
+    "twinplane_counter_store_up": "Whether requests can be counted in a store that nodes share.",
+    "twinplane_counter_store_failures_total": "Commands of a store that nodes share that failed, by store and reason.",
     "twinplane_streams_refused_total": "Streams that found no room, as connections or as sessions of datagrams.",
     "twinplane_datagrams_lost_total": "Datagrams dropped because too many waited or their sessions found no room.",
     "twinplane_responses_ahead_bytes": "What was read of responses ahead of clients that are slow.",
@@ -144,6 +146,16 @@ def dns_samples(counts: Mapping[str, int]) -> Iterator[Sample]:
     for name in ("queries", "stale", "evicted"):
         if name in counts:
             yield Sample(f"twinplane_dns_{name}_total", "counter", {}, counts[name])
+
+
+def counter_store_samples(stores: Sequence[Mapping[str, Any]]) -> Iterator[Sample]:
+    """Which stores that nodes share can be counted in; one that plugins reach in several ways is up if all are."""
+    up: dict[str, bool] = {}
+    for store in stores:
+        name = str(store["store"])
+        up[name] = up.get(name, True) and not store["is_in_trouble"]
+    for name, is_up in up.items():
+        yield Sample("twinplane_counter_store_up", "gauge", {"store": name}, float(is_up))
 
 
 def http2_samples(counts: Mapping[str, int]) -> Iterator[Sample]:

@@ -34,6 +34,7 @@ from twinplane.node.certificates import NodeCertificates
 from twinplane.node.conditions import Conditions
 from twinplane.node.config import ConfigKeeper
 from twinplane.node.core_settings import node_core_settings
+from twinplane.node.counter_stores import CounterStores
 from twinplane.node.declared import DECLARED_REFUSED, DeclaredConfig, read_declared
 from twinplane.node.errors import NodeStartError, PayloadRefused
 from twinplane.node.fallback import FallbackExport, FallbackStore, import_when_alone
@@ -216,6 +217,7 @@ class Node:
                 self._certificates.keep_renewed,
                 prober.run,
                 functools.partial(TargetHealth(core).watch, self.conditions),
+                functools.partial(CounterStores(core).watch, self.conditions),
             ]
             if link is not None:
                 self.conditions.watch(in_loop(link.announce))

@@ -25,6 +25,7 @@ from twinplane.node.metrics import (
     CONTENT_TYPE,
     Sample,
     ahead_samples,
+    counter_store_samples,
     dns_samples,
     exposition,
     health_samples,
@@ -217,6 +218,7 @@ class StatusApi:
             *http2_samples(core.get("upstream_http2", {})),
             *ahead_samples(core.get("responses_ahead", {})),
             *dns_samples(core.get("dns", {})),
+            *counter_store_samples(core.get("counter_stores", ())),
             *stream_samples(self._facts.node_id, core.get("streams", {})),
         ]
         series = [*core.get("prometheus", ()), *self._facts.plugin_series()]

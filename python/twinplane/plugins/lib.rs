@@ -10,6 +10,7 @@ mod log_entry;
 mod log_plugin;
 mod lua;
 mod number;
+mod shared_counts;
 mod stream_entry;
 mod table;
 mod uuid;

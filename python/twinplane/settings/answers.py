@@ -77,6 +77,13 @@ ANSWERS: tuple[Setting, ...] = (
         "upstreams wait for their clients, counted.",
     ),
     Setting(
+        "rate_limit_redis_waiting",
+        integer(1, 1_000_000),
+        "1024",
+        "Commands that wait for answers of one Redis that rate limits count in, for each worker; requests beyond that "
+        "go on as if it could not be reached.",
+    ),
+    Setting(
         "client_body_min_rate",
         SIZE,
         "240",

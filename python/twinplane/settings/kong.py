@@ -32,6 +32,7 @@ IN_KONG: Mapping[str, str] = {
     "nginx_events_worker_connections": "Counts connections to upstreams, too.",
     "mem_cache_size": "A cache of entities; here what proxy-cache keeps.",
     "response_buffers_total": "Has no such setting.",
+    "rate_limit_redis_waiting": "Has no such setting.",
     "dns_order": "The same; addresses of both families are not asked for in the end.",
     "strict_conf": "Has no such setting: unknown properties are dropped in silence.",
     "ambiguous_paths": "Has no such setting: such paths are passed on.",

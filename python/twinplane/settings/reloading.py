@@ -13,7 +13,7 @@ _NAMED = """
     admin_listen admin_ssl_cert admin_ssl_cert_key admin_token admin_remote_access admin_hosts admin_origins
     port_maps host_ports trusted_ips real_ip_header real_ip_recursive
     ssl_cert ssl_cert_key ssl_cipher_suite ssl_ciphers ssl_protocols ssl_prefer_server_ciphers ssl_session_tickets
-    headers headers_upstream allow_debug_header lua_max_req_headers response_buffers_total
+    headers headers_upstream allow_debug_header lua_max_req_headers response_buffers_total rate_limit_redis_waiting
     error_default_type error_template_html error_template_json error_template_xml error_template_plain
     client_ssl client_ssl_cert client_ssl_cert_key
     upstream_keepalive_pool_size upstream_keepalive_max_requests upstream_keepalive_idle_timeout

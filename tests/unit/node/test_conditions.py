@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 
 from twinplane.hybrid.node_conditions import CONDITIONS
-from twinplane.node import config, fallback, license_gate, runner, target_health, telemetry
+from twinplane.node import config, counter_stores, fallback, license_gate, runner, target_health, telemetry
 from twinplane.node.conditions import Conditions
 
 GUIDE = Path(__file__).resolve().parents[3] / "docs" / "guides" / "node-survival.md"
@@ -17,6 +17,7 @@ def test_every_condition_is_known_to_the_control_plane_and_described() -> None:
         config.CACHE_DAMAGED,
         config.CACHE_UNWRITABLE,
         config.FALLBACK_SERVED,
+        counter_stores.UNREACHABLE,
         fallback.NOT_EXPORTED,
         fallback.NOT_IMPORTED,
         license_gate.EXPIRED,

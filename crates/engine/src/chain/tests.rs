@@ -62,6 +62,7 @@ struct NoSink;
 
 impl LogSink for NoSink {
     fn entry(&mut self, _plugin_id: &twinplane_model::Id, _plugin: &'static str, _entry: Bytes) {}
+    fn count_shared(&mut self, _counting: crate::limiter::shared::Counting) {}
     fn count(&mut self, _name: &'static str, _labels: &[(&'static str, &str)], _by: u64) {}
     fn observe(
         &mut self,

@@ -81,6 +81,9 @@ async fn perform<C: ClientSide>(
             Ok(Outcome::Timer)
         }
         Effect::Visit(visit) => Ok(visit::perform(worker, x, visit).await),
+        Effect::Count(counting) => Ok(Outcome::Counted(
+            worker.counter_links.ask(worker, *counting).await,
+        )),
         // There is no response yet.
         Effect::ResponseBody { .. } => {
             worker.recorder.count(Counter::InvariantBroken, 1);
@@ -172,6 +175,9 @@ pub(crate) fn log(worker: &Worker, x: &mut Exchange) {
         worker.recorder.count(Counter::InvariantBroken, 1);
     }
     entry.record(x);
+    for counting in entry.close() {
+        worker.counter_links.send(worker, counting);
+    }
 }
 
 pub(crate) fn guarded<T>(

@@ -10,6 +10,7 @@ use tokio::runtime::Builder;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::LocalSet;
 
+use crate::counter_store;
 use crate::explain::{self, Asked};
 use crate::listener::{self, Bare, Closing, Door};
 use crate::node::Node;
@@ -95,9 +96,11 @@ async fn live(
     let worker = Worker::new(&node, number);
     tokio::task::spawn_local(worker.timers.clone().run());
     tokio::task::spawn_local(Rc::clone(&worker).sweep());
+    tokio::task::spawn_local(counter_store::tend(Rc::clone(&worker)));
     // One worker is enough: what it finds out of peers is everybody's.
     if number == 0 {
         tokio::task::spawn_local(balancers::look_after(Rc::clone(&worker)));
+        tokio::task::spawn_local(counter_store::tell_tallies(Rc::clone(&worker)));
     }
     let mut doors = Doors::default();
     doors.open(sockets, &worker);

@@ -59,8 +59,8 @@ struct Key {
     names: Names,
     // Certificate and key as PEM; none: that of the settings, if any.
     client: Option<(Box<str>, Box<str>)>,
-    // Whether HTTP/2 is asked for, for gRPC.
-    is_h2: bool,
+    // What is asked for by ALPN; none: nothing.
+    protocol: Option<&'static [u8]>,
 }
 
 /// The client configurations of one worker.
@@ -132,12 +132,26 @@ impl UpstreamConfigs {
         }
     }
 
+    /// The configuration for a store of counters; verified, it is by the authorities of the settings.
+    pub fn of_store(&self, is_verified: bool) -> Result<UpstreamTls, UpstreamTlsError> {
+        self.made(Key {
+            authorities: is_verified.then(Vec::new),
+            depth: None,
+            names: Names::default(),
+            client: None,
+            protocol: None,
+        })
+    }
+
     fn make(
         &self,
         snapshot: &Snapshot,
         service: &ServiceEntry,
     ) -> Result<UpstreamTls, UpstreamTlsError> {
-        let key = self.key(snapshot, service)?;
+        self.made(self.key(snapshot, service)?)
+    }
+
+    fn made(&self, key: Key) -> Result<UpstreamTls, UpstreamTlsError> {
         if let Some(known) = self.by_key.borrow().get(&key) {
             return Ok(known.clone());
         }
@@ -198,7 +212,7 @@ impl UpstreamConfigs {
                 uris: sans.uris.clone().unwrap_or_default(),
             }),
             client,
-            is_h2: entry.is_grpc,
+            protocol: Some(if entry.is_grpc { b"h2" } else { b"http/1.1" }),
         })
     }
 
@@ -220,11 +234,7 @@ impl UpstreamConfigs {
             Some(identity) => builder.with_client_cert_resolver(Arc::new(OneIdentity(identity))),
             None => builder.with_no_client_auth(),
         };
-        config.alpn_protocols = if key.is_h2 {
-            vec![b"h2".to_vec()]
-        } else {
-            vec![b"http/1.1".to_vec()]
-        };
+        config.alpn_protocols = key.protocol.iter().map(|name| name.to_vec()).collect();
         Ok(config)
     }
 

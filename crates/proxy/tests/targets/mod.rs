@@ -4,6 +4,7 @@ mod configuration;
 mod connections;
 mod credentials;
 mod heads;
+mod replies;
 mod routing;
 
 /// A parser under trial.
@@ -35,6 +36,7 @@ pub(crate) const ALL: &[Target] = &[
     credentials::COOKIE_AND_QUERY,
     credentials::PUBLIC_KEY,
     configuration::CONFIGURATION,
+    replies::REPLY,
 ];
 
 /// The one of this name.

@@ -1,13 +1,14 @@
-//! rate-limiting: so many requests in a calendar window, counted on this node for all workers together. Tells the client
-//! what is left of each limit.
+//! rate-limiting: so many requests in a calendar window, counted on this node for all workers together, or in a store for
+//! several nodes. Tells the client what is left of each limit.
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
 use twinplane_engine::answer::Answer;
 use twinplane_engine::exchange::Exchange;
-use twinplane_engine::filter::{Filter, Flow, Phases};
+use twinplane_engine::filter::{Filter, Flow, Outcome, Phase, Phases};
 use twinplane_engine::headers::Headers;
+use twinplane_engine::limiter::shared::SharedWindow;
 use twinplane_engine::limiter::{Key, Limit, Moment, Period, Use, Uses};
 use twinplane_engine::plugin::{BuildContext, BuildError};
 use twinplane_engine::text::Text;
@@ -15,11 +16,13 @@ use twinplane_engine::text::Text;
 use super::config::Config;
 use crate::caller;
 use crate::number::plain;
+use crate::shared_counts::{self, SharedCounts};
 
 struct RateLimiting {
     limits: Vec<Limit>,
     limit_by: LimitBy,
     scope: Box<[u8]>,
+    shared: Option<SharedCounts>,
     hides_headers: bool,
     error_code: u16,
     error_message: Box<str>,
@@ -42,17 +45,20 @@ struct Taken {
     passed: bool,
 }
 
+/// Who is counted, while the store is asked.
+#[derive(Clone, Copy)]
+struct Asked {
+    key: Key,
+    moment: Moment,
+}
+
 /// Builds the filter.
 pub(crate) fn build(
     config: &RawValue,
     context: &BuildContext<'_>,
 ) -> Result<Arc<dyn Filter>, BuildError> {
+    let shared = SharedCounts::build(config, context)?;
     let config: Config = serde_json::from_str(config.get())?;
-    if let Some(policy) = config.policy.as_deref().filter(|policy| *policy != "local") {
-        return Err(BuildError::Unavailable(format!(
-            "its policy '{policy}' is not available here"
-        )));
-    }
     let limits = limits(&config);
     if limits.is_empty() {
         return Err(BuildError::Invalid(
@@ -73,6 +79,7 @@ pub(crate) fn build(
         limits,
         limit_by: limit_by(&config)?,
         scope: scope.into_bytes().into(),
+        shared,
         hides_headers: config.hide_client_headers,
         error_code,
         error_message: config
@@ -132,12 +139,41 @@ impl RateLimiting {
                 Some(x.request.path.as_bytes()).filter(|asked| *asked == path.as_bytes())
             }
         };
-        let limiter = &x.node.limiter;
-        if let Some(name) = named {
-            limiter.key(&[&self.scope, b"name", name])
-        } else {
-            limiter.key(&[&self.scope, b"ip", &caller::address(x)])
+        let address = caller::address(x);
+        let [kind, who]: [&[u8]; 2] = named.map_or([b"ip", &address], |name| [b"name", name]);
+        shared_counts::key(self.shared.as_ref(), x, &[&self.scope, kind, who])
+    }
+
+    fn ask(&self, x: &mut Exchange, shared: &SharedCounts, asked: Asked) -> Flow {
+        let Asked { key, moment } = asked;
+        if let Some(tally) = &shared.tally
+            && let Some(found) = tally.take(key, &self.limits, moment)
+        {
+            return self.found(x, moment, found);
         }
+        x.keep(asked);
+        let window = |limit: &Limit| SharedWindow::of(key, limit, moment.second());
+        let windows = self.limits.iter();
+        shared.ask(
+            windows
+                .map(|limit| window(limit).taking(limit.requests))
+                .collect(),
+        )
+    }
+
+    fn found(&self, x: &mut Exchange, moment: Moment, (passed, uses): (bool, Uses)) -> Flow {
+        if !self.hides_headers {
+            x.keep(Taken {
+                uses,
+                second: moment.second(),
+                passed,
+            });
+        }
+        if passed {
+            return Flow::Continue;
+        }
+        let message = Cow::Owned(self.error_message.to_string());
+        Flow::Answer(Answer::error(self.error_code, message))
     }
 }
 
@@ -151,23 +187,40 @@ impl Filter for RateLimiting {
     }
 
     fn access(&self, x: &mut Exchange) -> Flow {
-        let moment = Moment {
-            now_us: x.now_us,
-            wall_us: x.wall_us,
+        let moment = shared_counts::moment(x);
+        let key = self.key(x);
+        if let Some(shared) = &self.shared {
+            return self.ask(x, shared, Asked { key, moment });
+        }
+        let found = x.node.limiter.take(key, &self.limits, moment);
+        self.found(x, moment, found)
+    }
+
+    fn resume(&self, _: Phase, x: &mut Exchange, outcome: Outcome) -> Flow {
+        let (Outcome::Counted(answer), Some(shared), Some(asked)) =
+            (outcome, &self.shared, x.kept::<Asked>().copied())
+        else {
+            return Flow::Answer(Answer::unexpected());
         };
-        let (passed, uses) = x.node.limiter.take(self.key(x), &self.limits, moment);
-        if !self.hides_headers {
-            x.keep(Taken {
-                uses,
-                second: moment.second(),
-                passed,
-            });
+        let Asked { key, moment } = asked;
+        match (answer, &shared.tally) {
+            (Ok(counted), tally) => {
+                if let Some(tally) = tally {
+                    tally.learn(key, &self.limits, moment, &counted);
+                }
+                let uses = counted.uses(0, &self.limits);
+                self.found(x, moment, (counted.is_added, uses))
+            }
+            // What is counted here is told to the store once it is back.
+            (Err(_), Some(tally)) if shared.is_tolerant => {
+                tally.open(key, &self.limits, moment);
+                match tally.take(key, &self.limits, moment) {
+                    Some(found) => self.found(x, moment, found),
+                    None => Flow::Continue,
+                }
+            }
+            (Err(_), _) => shared.without(),
         }
-        if passed {
-            return Flow::Continue;
-        }
-        let message = Cow::Owned(self.error_message.to_string());
-        Flow::Answer(Answer::error(self.error_code, message))
     }
 
     fn header_filter(&self, x: &mut Exchange) {

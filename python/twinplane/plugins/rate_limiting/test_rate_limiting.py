@@ -25,12 +25,12 @@ def test_a_policy_that_the_node_lacks_is_reported_and_guards_its_route() -> None
       - name: s
         url: http://127.0.0.1:<echo-port>
         routes: [{name: r, paths: [/]}]
-        plugins: [{name: rate-limiting, config: {minute: 5, policy: redis, redis: {host: 127.0.0.1}}}]
+        plugins: [{name: rate-limiting, config: {minute: 5, policy: cluster}}]
     """
     with gateway(config) as running:
         (issue,) = running.node.applied.issues
         assert (issue["plugin"], issue["code"]) == ("rate-limiting", "plugin_unavailable")
-        assert "redis" in issue["message"]
+        assert "cluster" in issue["message"]
         assert running.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").status == 503
         assert running.received() is None
 

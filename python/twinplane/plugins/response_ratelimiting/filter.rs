@@ -1,12 +1,13 @@
 //! response-ratelimiting: limits by what the upstream's answers say they cost. Counted on this node for all workers
-//! together, after the answer has gone.
+//! together, or in a store for several nodes, after the answer has gone.
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
 use twinplane_engine::answer::Answer;
 use twinplane_engine::exchange::{Exchange, Source};
-use twinplane_engine::filter::{Filter, Flow, LogSink, Phases};
+use twinplane_engine::filter::{Filter, Flow, LogSink, Outcome, Phase, Phases};
 use twinplane_engine::headers::Headers;
+use twinplane_engine::limiter::shared::SharedWindow;
 use twinplane_engine::limiter::{Key, Limit, Moment, Period, Use, Uses};
 use twinplane_engine::plugin::{BuildContext, BuildError};
 use twinplane_engine::text::Text;
@@ -14,12 +15,14 @@ use twinplane_engine::text::Text;
 use super::config::{Config, Limits};
 use crate::caller;
 use crate::number::plain;
+use crate::shared_counts::{self, SharedCounts};
 
 struct ResponseRatelimiting {
     counters: Vec<Counter>,
     header_name: Box<str>,
     limit_by: LimitBy,
     scope: Box<[u8]>,
+    shared: Option<SharedCounts>,
     blocks_first: bool,
     hides_headers: bool,
 }
@@ -48,17 +51,20 @@ struct Found {
     is_stopped: bool,
 }
 
+/// Who is counted under which name, while the store is asked.
+struct Asked {
+    moment: Moment,
+    // Of each counter, in their order.
+    keys: Vec<Key>,
+}
+
 /// Builds the filter.
 pub(crate) fn build(
     config: &RawValue,
     context: &BuildContext<'_>,
 ) -> Result<Arc<dyn Filter>, BuildError> {
+    let shared = SharedCounts::build(config, context)?;
     let config: Config = serde_json::from_str(config.get())?;
-    if let Some(policy) = config.policy.as_deref().filter(|policy| *policy != "local") {
-        return Err(BuildError::Unavailable(format!(
-            "its policy '{policy}' is not available here"
-        )));
-    }
     let counters = config.limits.iter();
     let counters = counters.map(|(name, limits)| Counter::build(name, limits));
     // Counters belong to where the plugin is attached, so they outlive a change of its configuration.
@@ -74,6 +80,7 @@ pub(crate) fn build(
             _ => LimitBy::Consumer,
         },
         scope: scope.into_bytes().into(),
+        shared,
         blocks_first: config.block_on_first_violation,
         hides_headers: config.hide_client_headers,
     }))
@@ -136,9 +143,37 @@ impl ResponseRatelimiting {
         let address = caller::address(x);
         let who: [&[u8]; 2] = named.map_or([b"ip", &address], |name| [b"name", name]);
         let name = counter.name.as_bytes();
-        x.node
-            .limiter
-            .key(&[&self.scope, b"response", name, who[0], who[1]])
+        let parts: [&[u8]; 5] = [&self.scope, b"response", name, who[0], who[1]];
+        shared_counts::key(self.shared.as_ref(), x, &parts)
+    }
+
+    // Refuses the request if a limit is spent that does so; else what was found is kept for the answer.
+    fn found(&self, x: &mut Exchange, moment: Moment, found: Vec<(Key, Uses)>) -> Flow {
+        let mut counters = Vec::with_capacity(found.len());
+        for (counter, (key, uses)) in self.counters.iter().zip(found) {
+            if self.blocks_first && uses.iter().any(Use::is_spent) {
+                let message = format!("API rate limit exceeded for '{}'", counter.name);
+                return Flow::Answer(Answer::error(429, message));
+            }
+            counters.push((key, uses, 0));
+        }
+        x.keep(Found {
+            moment,
+            counters,
+            is_stopped: false,
+        });
+        Flow::Continue
+    }
+
+    // The windows of what an answer has cost.
+    fn spent(&self, found: &Found) -> Vec<SharedWindow> {
+        let mut windows = Vec::new();
+        for (counter, (key, _, cost)) in self.counters.iter().zip(&found.counters) {
+            let limits = counter.limits.iter().filter(|_| *cost > 0);
+            let second = found.moment.second();
+            windows.extend(limits.map(|limit| SharedWindow::of(*key, limit, second).adding(*cost)));
+        }
+        windows
     }
 
     // What the answer costs under each name it has limits for, as `name=amount, name=amount`; the last of a name counts.
@@ -181,26 +216,44 @@ impl Filter for ResponseRatelimiting {
     }
 
     fn access(&self, x: &mut Exchange) -> Flow {
-        let moment = Moment {
-            now_us: x.now_us,
-            wall_us: x.wall_us,
+        let moment = shared_counts::moment(x);
+        let counters = self.counters.iter();
+        let keyed = counters.map(|counter| (counter, self.key(x, counter)));
+        let Some(shared) = &self.shared else {
+            let look = |(counter, key): (&Counter, Key)| {
+                (key, x.node.limiter.look(key, &counter.limits, moment))
+            };
+            let found = keyed.map(look).collect();
+            return self.found(x, moment, found);
         };
-        let mut counters = Vec::with_capacity(self.counters.len());
-        for counter in &self.counters {
-            let key = self.key(x, counter);
-            let uses = x.node.limiter.look(key, &counter.limits, moment);
-            if self.blocks_first && uses.iter().any(Use::is_spent) {
-                let message = format!("API rate limit exceeded for '{}'", counter.name);
-                return Flow::Answer(Answer::error(429, message));
-            }
-            counters.push((key, uses, 0));
+        let (mut keys, mut windows) = (Vec::new(), Vec::new());
+        for (counter, key) in keyed {
+            let limits = counter.limits.iter();
+            windows.extend(limits.map(|limit| SharedWindow::of(key, limit, moment.second())));
+            keys.push(key);
         }
-        x.keep(Found {
-            moment,
-            counters,
-            is_stopped: false,
+        x.keep(Asked { moment, keys });
+        shared.ask(windows)
+    }
+
+    fn resume(&self, _: Phase, x: &mut Exchange, outcome: Outcome) -> Flow {
+        let (Outcome::Counted(answer), Some(shared), Some(asked)) =
+            (outcome, &self.shared, x.kept::<Asked>())
+        else {
+            return Flow::Answer(Answer::unexpected());
+        };
+        let Ok(counted) = answer else {
+            return shared.without();
+        };
+        let moment = asked.moment;
+        let mut first = 0;
+        let uses = self.counters.iter().zip(&asked.keys).map(|(counter, key)| {
+            let uses = counted.uses(first, &counter.limits);
+            first += counter.limits.len();
+            (*key, uses)
         });
-        Flow::Continue
+        let found = uses.collect();
+        self.found(x, moment, found)
     }
 
     fn header_filter(&self, x: &mut Exchange) {
@@ -210,6 +263,9 @@ impl Filter for ResponseRatelimiting {
         } else {
             vec![0; self.counters.len()]
         };
+        if is_upstream {
+            x.response.headers.remove(&self.header_name);
+        }
         let Some(found) = x.kept_mut::<Found>() else {
             return;
         };
@@ -227,9 +283,6 @@ impl Filter for ResponseRatelimiting {
         for (counter, (uses, cost)) in self.counters.iter().zip(told) {
             counter.tell(&uses, cost, self.hides_headers, headers);
         }
-        if is_upstream {
-            headers.remove(&self.header_name);
-        }
         if is_stopped {
             headers.remove("Content-Length");
             headers.append("Content-Length", Text::from_static("0"));
@@ -240,10 +293,17 @@ impl Filter for ResponseRatelimiting {
         }
     }
 
-    fn log(&self, x: &Exchange, _: &mut dyn LogSink) {
+    fn log(&self, x: &Exchange, sink: &mut dyn LogSink) {
         let Some(found) = x.kept::<Found>().filter(|found| !found.is_stopped) else {
             return;
         };
+        if let Some(shared) = &self.shared {
+            let windows = self.spent(found);
+            if !windows.is_empty() {
+                sink.count_shared(shared.counting(windows));
+            }
+            return;
+        }
         for (counter, (key, _, cost)) in self.counters.iter().zip(&found.counters) {
             if *cost > 0 {
                 let limits = &counter.limits;

@@ -1,0 +1,53 @@
+//! Tells stores what this node has counted by itself since the last time. One worker does it for all.
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use twinplane_engine::limiter::shared::Counting;
+use twinplane_engine::limiter::tally::Tally;
+
+use crate::worker::Worker;
+
+/// Windows told in one command.
+const WINDOWS_AT_ONCE: usize = 256;
+/// Between two looks at what is due.
+const SHORTEST: Duration = Duration::from_millis(10);
+const LONGEST: Duration = Duration::from_millis(250);
+
+/// Tells each tally to its store whenever its time has come. Runs for as long as the worker lives.
+pub(crate) async fn tell_tallies(worker: Rc<Worker>) {
+    loop {
+        let now_us = worker.clock.now_us();
+        let mut pause = LONGEST;
+        for tally in worker.state.counter_stores.tallies() {
+            if tally.begin(now_us) {
+                tokio::task::spawn_local(tell(Rc::clone(&worker), Arc::clone(&tally)));
+            }
+            let left_us = tally.due_us().saturating_sub(now_us);
+            pause = pause.min(Duration::from_micros(left_us));
+        }
+        tokio::time::sleep(pause.max(SHORTEST)).await;
+    }
+}
+
+async fn tell(worker: Rc<Worker>, tally: Arc<Tally>) {
+    let second = worker.clock.wall_us() / 1_000_000;
+    let mut is_told = true;
+    for windows in tally.untold(second).chunks(WINDOWS_AT_ONCE) {
+        if is_told {
+            let counting = Counting {
+                store: Arc::clone(&tally.store),
+                windows: windows.to_vec(),
+            };
+            match worker.counter_links.ask(&worker, counting).await {
+                Ok(counted) => {
+                    tally.told(windows, &counted);
+                    continue;
+                }
+                Err(_) => is_told = false,
+            }
+        }
+        tally.keep(windows);
+    }
+    tally.end();
+}
