@@ -118,6 +118,19 @@ class RecordingUpstream:
                 time.sleep(0.005)
         return found
 
+    def wait_unless(self, is_over: Callable[[], bool]) -> bool:
+        """Whether another whole request came, before it was over."""
+        end = time.monotonic() + _WAIT_S
+        while time.monotonic() < end:
+            with self._lock:
+                if self._forwarded:
+                    self._forwarded.pop(0)
+                    return True
+            if is_over():
+                return False
+            time.sleep(0.001)
+        return False
+
     def hang_up(self) -> None:
         """Close every connection, so that the next request comes over a new one."""
         with self._lock:

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from tests.hardness.cost import memory
 from tests.hardness.frames import CONTINUATION, END_HEADERS, END_STREAM, HEADERS, FrameWire, block, frame, request
 from tests.hardness.gateway import Gateway, declared, serving
 from tests.hardness.recorded import RecordingUpstream
-from tests.hardness.test_floods import memory
 from tests.hardness.wire import Answer, ask
 
 from twinplane import _dataplane  # noqa: TID251 - the core says what it refuses

@@ -14,7 +14,7 @@ use ::h2::{Reason, RecvStream};
 use bytes::Bytes;
 use http::request::Parts;
 use tokio::io::{AsyncRead, AsyncWrite};
-use twinplane_engine::exchange::{Framing, HttpVersion};
+use twinplane_engine::exchange::{Exchange, Framing, HttpVersion, Source};
 use twinplane_engine::headers::Headers;
 use twinplane_engine::text::Text;
 
@@ -41,6 +41,8 @@ const RESET_STREAMS_MAX: usize = 20;
 const FAULTY_STREAMS_MAX: usize = 64;
 /// Time for the last bytes once a connection is shut.
 const CLOSE_MS: u64 = 5_000;
+/// Whoever calls off a request sooner has not waited for its answer.
+const AT_ONCE_US: u64 = 1_000_000;
 
 /// What the streams of a connection share.
 struct Shared {
@@ -195,20 +197,31 @@ async fn serve_stream(
     let turn = shared.turn.replace(Turn::Later);
     let mut client = H2Client::new(worker, body, respond, head::bytes_of(&parts), turn);
     let timer = worker.timers.timer();
-    match (head, framing) {
+    let is_called_off = match (head, framing) {
         (Ok(head), Ok(framing)) => {
             let mut x = request::open(worker, &shared.info, opening(head, framing, started_us));
             // A tunnel is an HTTP/1 matter: nothing here asks for one.
             let _done = request::handle(worker, &mut x, &mut client, &timer).await;
+            is_called_off(&x)
         }
         (Err(fault), _) | (_, Err(fault)) => {
             let mut x = request::open(worker, &shared.info, unreadable(&parts, started_us));
             request::refuse(worker, &mut x, &mut client, fault).await;
+            is_called_off(&x)
         }
-    }
+    };
     // A body that was not read to its end is called off, after the response, when the stream is let go of here.
     drop(client);
-    shared.budget.request_served();
+    if !is_called_off {
+        shared.budget.request_served();
+    }
+}
+
+// Whether the client went before it was told anything, and at once: an upstream may have been asked for nothing. Who waits
+// for a while, or reads a part, has reasons of its own.
+fn is_called_off(x: &Exchange) -> bool {
+    let lasted_us = x.times.ended_us.saturating_sub(x.times.started_us);
+    x.response.source == Source::ClientClosed && x.response.bytes == 0 && lasted_us < AT_ONCE_US
 }
 
 fn framing(head: &Head, is_end: bool) -> Result<Framing, RequestFault> {
