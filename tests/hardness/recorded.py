@@ -84,7 +84,7 @@ Reply = bytes | Then | Callable[[socket.socket, bytes], None]
 class RecordingUpstream:
     """Listens until it is closed. A reply that is a function takes the connection over."""
 
-    def __init__(self, *, keeps_all: bool = True) -> None:
+    def __init__(self, *, port: int = 0, keeps_all: bool = True) -> None:
         self._keeps_all = keeps_all
         self._lock = threading.Lock()
         self._forwarded: list[Forwarded] = []
@@ -93,7 +93,7 @@ class RecordingUpstream:
         self.raw: list[bytearray] = []
         """Everything, by connection."""
         self._open: set[socket.socket] = set()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self._listener = socket.create_server(("127.0.0.1", port), backlog=512)
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -141,6 +141,9 @@ class RecordingUpstream:
 
     def close(self) -> None:
         """Stop listening."""
+        # Who waits for a connection would else hold the port.
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self.hang_up()
 

@@ -129,3 +129,61 @@ def test_plain_http_on_the_port_of_tls_is_told_so_or_closed(gateway: Gateway) ->
     told = first_record(gateway.tls_port, GET)
     assert told == b"" or told.startswith(b"HTTP/1.1 400 ") or told[0] == _ALERT
     assert gateway.settled() == []
+
+
+@pytest.fixture(scope="module")
+def by_name(upstream: RecordingUpstream) -> Iterator[Gateway]:
+    """Two routes for connections of one name, the second for one host of it too; one for all others."""
+
+    def route(name: str, path: str, **own: object) -> dict[str, object]:
+        told = {"name": "request-transformer", "config": {"add": {"headers": [f"X-Route:{name}"]}}}
+        return {"name": name, "paths": [path], "strip_path": False, "plugins": [told], **own}
+
+    routes = [
+        route("named", "/a", snis=["a.example"], protocols=["https"]),
+        route("both", "/b", snis=["a.example"], hosts=["a.example"], protocols=["https"]),
+        route("else", "/"),
+    ]
+    with serving(upstream, {"services": [{"url": f"http://127.0.0.1:{upstream.port}", "routes": routes}]}) as found:
+        yield found
+
+
+def any_name(gateway: Gateway) -> ssl.SSLContext:
+    """A client that trusts the gateway, whatever its name."""
+    own = context(gateway)
+    own.check_hostname = False
+    return own
+
+
+def routed(gateway: Gateway, path: str, *, name: str | None, host: str) -> list[str]:
+    """The route that a request takes, over TLS where a name is shown."""
+    gateway.settled()
+    own = None if name is None else any_name(gateway)
+    port = gateway.port if name is None else gateway.tls_port
+    with Wire(port, context=own, server_name=name or "") as wire:
+        # Nobody here is trusted to say by what the client came.
+        wire.send(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nX-Forwarded-Proto: https\r\n\r\n".encode())
+        answer = wire.read()
+    if answer.status == 426:
+        return ["only over TLS"]
+    return [value for each in gateway.settled() for value in each.values("x-route")]
+
+
+def test_the_name_of_the_connection_decides_not_the_host(by_name: Gateway) -> None:
+    for host in ("a.example", "b.example", "localhost", "A.Example:443"):
+        assert routed(by_name, "/a", name="a.example", host=host) == ["named"]
+    assert routed(by_name, "/b", name="a.example", host="a.example") == ["both"]
+    assert routed(by_name, "/b", name="a.example", host="b.example") == ["else"]
+    for path in ("/a", "/b"):
+        for name in ("b.example", "localhost"):
+            assert routed(by_name, path, name=name, host="a.example") == ["else"]
+        assert routed(by_name, path, name=None, host="a.example") == ["only over TLS"]
+
+
+def test_a_connection_is_of_one_name_to_its_end(by_name: Gateway) -> None:
+    by_name.settled()
+    with Wire(by_name.tls_port, context=any_name(by_name), server_name="b.example") as wire:
+        for host in ("b.example", "a.example", "b.example"):
+            wire.send(f"GET /a HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+            assert wire.read().status == 200
+    assert [each.values("x-route") for each in by_name.settled()] == [["else"]] * 3
