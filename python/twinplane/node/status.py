@@ -196,9 +196,9 @@ class StatusApi:
                 "lua_shared_dicts": {},
             },
             "server": {
-                "connections_accepted": connections.get("accepted", 0),
+                "connections_accepted": connections.get("accepted", 0) + connections.get("refused", 0),
                 "connections_active": status.connections_active,
-                "connections_handled": connections.get("accepted", 0) - connections.get("refused", 0),
+                "connections_handled": connections.get("accepted", 0),
                 "connections_reading": 0,
                 "connections_waiting": idle,
                 "connections_writing": max(status.connections_active - idle, 0),
@@ -229,9 +229,10 @@ class StatusApi:
         node = {"node_id": facts.node_id}
         active, idle = connections.get("active", 0), connections.get("idle", 0)
         states = {
-            "accepted": connections.get("accepted", 0),
+            # Kong counts those that it closes at its limit among the first alone.
+            "accepted": connections.get("accepted", 0) + connections.get("refused", 0),
             "active": active,
-            "handled": connections.get("accepted", 0) - connections.get("refused", 0),
+            "handled": connections.get("accepted", 0),
             "reading": 0,
             "total": core["requests_total"],
             "waiting": idle,

@@ -128,9 +128,9 @@ async def test_status_tells_connections_and_the_hash(running: Running, client: h
     assert body["configuration_hash"] == running.hash
     assert body["conditions"] == [{"code": "cache_unwritable", "message": "the disk is full"}]
     assert body["server"] == {
-        "connections_accepted": 9,
+        "connections_accepted": 10,
         "connections_active": 3,
-        "connections_handled": 8,
+        "connections_handled": 9,
         "connections_reading": 0,
         "connections_waiting": 2,
         "connections_writing": 1,
