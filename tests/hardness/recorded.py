@@ -84,12 +84,14 @@ Reply = bytes | Then | Callable[[socket.socket, bytes], None]
 class RecordingUpstream:
     """Listens until it is closed. A reply that is a function takes the connection over."""
 
-    def __init__(self, *, port: int = 0, keeps_all: bool = True) -> None:
+    def __init__(
+        self, *, port: int = 0, keeps_all: bool = True, answer: Callable[[Forwarded], Reply] = lambda _: OK
+    ) -> None:
         self._keeps_all = keeps_all
         self._lock = threading.Lock()
         self._forwarded: list[Forwarded] = []
         self._replies: deque[Reply] = deque()
-        self.answer: Callable[[Forwarded], Reply] = lambda _: OK
+        self.answer = answer
         self.raw: list[bytearray] = []
         """Everything, by connection."""
         self._open: set[socket.socket] = set()

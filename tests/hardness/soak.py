@@ -1,8 +1,8 @@
 """Mixed traffic on one core for a while: `python -m tests.hardness.soak --seconds 180` (1800 is the full length).
 
-Keep-alive HTTP/1.1, TLS, HTTP/2, malformed requests and slow clients, with a change of configuration each second.
-Every answer is compared with what was asked; in the end memory, descriptors and counters are. Clients and upstream are
-a process of their own, so that what is measured is the core's.
+Keep-alive HTTP/1.1, TLS, HTTP/2, gRPC, WebSocket, malformed requests and slow clients, with a change of configuration
+each second, and upstreams that are restarted. Every answer is compared with what was asked; in the end memory,
+descriptors and counters are. Clients and upstreams are a process of their own, so that what is measured is the core's.
 """
 
 from __future__ import annotations
@@ -11,21 +11,16 @@ import argparse
 import contextlib
 import multiprocessing
 import os
-import ssl
 import statistics
 import sys
-import threading
 import time
-from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
-from tests.hardness.frames import FrameWire, request
 from tests.hardness.gateway import Started, counts_of, declared, one_route, started
-from tests.hardness.recorded import Forwarded, RecordingUpstream
-from tests.hardness.wire import Answer, Wire
+from tests.hardness.soak_clients import CALLS_HOST, Ports, Tally, Upstreams, clients
 
 _PLUGINS = (
     {"name": "correlation-id", "config": {"header_name": "X-Correlation"}},
@@ -40,132 +35,6 @@ _SETTLE_S = 20.0
 _PATIENCE_S = 120.0
 # A shorter run is over before every cache and pool has its size: its memory is told, not judged.
 _JUDGED_S = 60.0
-
-
-@dataclass(frozen=True)
-class Upstream:
-    """Where the upstream listens."""
-
-    port: int
-
-
-@dataclass(frozen=True)
-class Ports:
-    """Where the core listens, and the certificate it shows."""
-
-    plain: int
-    tls: int
-    h2: int
-    certificate: str
-
-
-@dataclass
-class Tally:
-    """What the clients saw."""
-
-    answers: Counter[str] = field(default_factory=Counter)
-    wrong: list[str] = field(default_factory=list)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def saw(self, kind: str, status: int) -> None:
-        """An answer that was as it should be."""
-        with self.lock:
-            self.answers[f"{kind} {status}"] += 1
-
-    def was_wrong(self, kind: str, what: object) -> None:
-        """One that was not, or none at all."""
-        with self.lock:
-            self.wrong.append(f"{kind}: {what}")
-
-
-def echo(forwarded: Forwarded) -> bytes:
-    """The target and the body's length, so that a mixed-up answer shows."""
-    body = f"{forwarded.target} {len(forwarded.content)}".encode()
-    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
-
-
-def http1(ports: Ports, tally: Tally, number: int, context: ssl.SSLContext | None = None) -> None:
-    """Requests one after the other on a connection."""
-    kind = "https" if context else "http"
-    with Wire(ports.tls if context else ports.plain, context=context) as wire:
-        for each in range(50):
-            target, size = f"/{kind}/{number}/{each}", each * 997 % 20_000
-            head = f"POST {target} HTTP/1.1\r\nHost: a.example\r\nContent-Length: {size}\r\n\r\n"
-            wire.send(head.encode() + b"x" * size)
-            judge(tally, kind, wire.read(), f"{target} {size}".encode())
-
-
-def http2(ports: Ports, tally: Tally, number: int) -> None:
-    """Streams beside each other on a connection."""
-    with FrameWire(ports.h2) as wire:
-        streams = range(1, 41, 2)
-        for stream in streams:
-            wire.ask(stream, request(path=f"/h2/{number}/{stream}".encode(), method=b"POST"), b"y" * stream)
-        for stream in streams:
-            reply = wire.reply(stream)
-            judge(tally, "h2", Answer(reply.status, b"", reply.body), f"/h2/{number}/{stream} {stream}".encode())
-
-
-def malformed(ports: Ports, tally: Tally, number: int) -> None:
-    """What has to be refused."""
-    for each in (b"GET / HTTP/1.1\r\n\r\n", b"GET /%d HTTP/1.1\r\nHost: a\r\nX : 1\r\n\r\n" % number):
-        with Wire(ports.plain) as wire:
-            wire.send(each)
-            answer = wire.read()
-            if answer.status == 400:
-                tally.saw("malformed", 400)
-            else:
-                tally.was_wrong("malformed", answer)
-
-
-def slow(ports: Ports, tally: Tally, number: int) -> None:
-    """A head that takes its time, and is served all the same."""
-    with Wire(ports.plain) as wire:
-        target = f"/slow/{number}"
-        for byte in f"GET {target} HTTP/1.1\r\nHost: a.example\r\n\r\n".encode():
-            wire.send(bytes([byte]))
-            time.sleep(0.01)
-        judge(tally, "slow", wire.read(), f"{target} 0".encode())
-
-
-def judge(tally: Tally, kind: str, answer: Answer, wanted: bytes) -> None:
-    """Compare an answer with the one that was asked for."""
-    if answer.status == 200 and answer.is_whole and answer.body == wanted:
-        tally.saw(kind, 200)
-    else:
-        tally.was_wrong(kind, (answer.status, answer.body[:80], wanted))
-
-
-def clients(door: Connection) -> None:
-    """The other process: an upstream, and clients until it is told to stop."""
-    upstream, tally, stop = RecordingUpstream(keeps_all=False), Tally(), threading.Event()
-    upstream.answer = echo
-    door.send(upstream.port)
-    ports: Ports = door.recv()
-    context = ssl.create_default_context(cadata=ports.certificate)
-    kinds: list[Callable[[int], None]] = [
-        lambda number: http1(ports, tally, number),
-        lambda number: http1(ports, tally, number, context),
-        lambda number: http2(ports, tally, number),
-        lambda number: malformed(ports, tally, number),
-        lambda number: slow(ports, tally, number),
-    ]
-    for kind in kinds:
-        kind(0)
-    upstream.hang_up()
-    door.send(None)
-    door.recv()
-    threads = [threading.Thread(target=_go_on, args=(kind, stop, tally)) for kind in kinds]
-    for thread in threads:
-        thread.start()
-    while not door.poll(1):
-        upstream.seen()
-        del upstream.raw[:-50]
-    stop.set()
-    for thread in threads:
-        thread.join()
-    upstream.close()
-    door.send((dict(tally.answers), tally.wrong))
 
 
 def resident() -> int:
@@ -206,15 +75,44 @@ def changed(node: Started, tables: list[bytes], seconds: float) -> list[int]:
     return samples
 
 
+def config(upstreams: Upstreams, *plugins: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything goes to the upstream that stays; what is meant for the others goes there."""
+
+    def service(name: str, route: Mapping[str, Any], **own: Any) -> dict[str, Any]:
+        return {"name": name, "retries": 5, "routes": [{"name": name, "strip_path": False, **route}], **own}
+
+    call = {"protocols": ["grpc", "grpcs"], "hosts": [CALLS_HOST], "paths": ["/"]}
+    found = one_route(upstreams.steady, *plugins)
+    found["services"] += [
+        service("restarted", {"paths": ["/restarted"]}, host="requests.pair"),
+        service("calls", call, host="calls.pair", protocol="grpc"),
+        service("chat", {"paths": ["/chat"]}, url=f"http://127.0.0.1:{upstreams.websockets.port}"),
+    ]
+    found["upstreams"] = [
+        {"name": f"{name}.pair", "targets": [{"target": f"127.0.0.1:{place.port}"} for place in places]}
+        for name, places in (("requests", upstreams.requests), ("calls", upstreams.calls))
+    ]
+    return found
+
+
+def percentiles(took_s: Sequence[float]) -> list[str]:
+    """Within what time 99 of 100 requests were answered, in each third of the run, in milliseconds."""
+    third = max(len(took_s) // 3, 1)
+    parts = [sorted(took_s[at * third : (at + 1) * third]) for at in range(3)]
+    return [f"{part[len(part) * 99 // 100] * 1_000:.1f}" for part in parts if part]
+
+
 def soak(seconds: float) -> int:
     """Run, tell what was found, say by the exit code whether it was good."""
     context = multiprocessing.get_context("spawn")
     door, far = context.Pipe()
     others = context.Process(target=clients, args=(far,), daemon=True)
     others.start()
-    port = told(door)
-    assert isinstance(port, int)
-    configs = [one_route(Upstream(port), *_PLUGINS[:count]) for count in range(len(_PLUGINS), 0, -1)]
+    # Theirs alone, so that it ends with them.
+    far.close()
+    upstreams = told(door)
+    assert isinstance(upstreams, Upstreams)
+    configs = [config(upstreams, *_PLUGINS[:count]) for count in range(len(_PLUGINS), 0, -1)]
     tables = [declared(config) for config in configs]
     with started(configs[0]) as node:
         door.send(Ports(*node.ports, node.leaf.certificate))
@@ -224,14 +122,18 @@ def soak(seconds: float) -> int:
         door.send(None)
         samples = changed(node, tables, seconds)
         door.send(None)
-        answers, wrong = told(door)  # type: ignore[misc]
+        tally = told(door)
+        assert isinstance(tally, Tally)
         counts = counts_of(node.core)
-        total, open_now = sum(answers.values()) + len(wrong), settled(idle)
-        faults = list(wrong[:10])
+        total, open_now = sum(tally.answers.values()) + len(tally.wrong), settled(idle)
+        faults = list(tally.wrong[:10])
         if counts["requests_total"] != total:
             faults.append(f"{counts['requests_total']} requests counted, {total} seen")
         if abs(open_now - idle) > _DESCRIPTORS:
             faults.append(f"{open_now} descriptors, {idle} when idle")
+        called_off = sum(count for name, count in tally.answers.items() if "called off" in name)
+        if called_off > tally.restarts:
+            faults.append(f"{called_off} calls called off by {tally.restarts} restarts")
         if counts["invariant_broken"]:
             faults.append(f"{counts['invariant_broken']} invariants broken")
     others.join(_PATIENCE_S)
@@ -240,20 +142,12 @@ def soak(seconds: float) -> int:
     warm, grown = (int(statistics.median(samples[third * at :][: third or 1])) for at in (1, 2))
     if seconds >= _JUDGED_S and grown > max(warm * _GROWTH, warm + _GROWTH_BYTES):
         faults.append(f"memory grew from {warm} to {grown} bytes")
-    print(f"{total} requests in {seconds:.0f} s, {len(samples)} configurations, {answers}")
+    print(f"{total} requests in {seconds:.0f} s, {len(samples)} configurations, {tally.restarts} restarts of upstreams")
+    print(f"{dict(tally.answers)}")
+    print(f"99 of 100 plain requests within {', then '.join(percentiles(tally.took_s))} ms, third by third")
     print(f"memory {warm >> 20} -> {grown >> 20} MiB (last {samples[-1] >> 20}), descriptors {idle} -> {open_now}")
-    print(f"{len(wrong)} wrong answers, faults: {faults or 'none'}")
+    print(f"{len(tally.wrong)} wrong answers, faults: {faults or 'none'}")
     return 1 if faults else 0
-
-
-def _go_on(kind: Callable[[int], None], stop: threading.Event, tally: Tally) -> None:
-    number = 1
-    while not stop.is_set():
-        number += 1
-        try:
-            kind(number)
-        except (OSError, AssertionError) as error:
-            tally.was_wrong("client", repr(error))
 
 
 def main() -> int:

@@ -269,3 +269,21 @@ def test_http2_is_judged_alike(by_real_ip: Door) -> None:
             wire.ask(1, request(*fields, path=b"/restricted"))
             reply = wire.reply(1)
         assert (reply.status, orjson.loads(reply.body)["message"]) == (403, f"IP address not allowed: {wanted}")
+
+
+def test_streams_are_judged_alike(upstream: RecordingUpstream) -> None:
+    settings = {"stream_listen": "127.0.0.1:0 proxy_protocol", "trusted_ips": TRUSTED}
+    log = {"name": "file-log", "protocols": ["tcp"], "config": {"path": "/dev/null"}}
+    told = f"PROXY TCP4 {CLIENT} 127.0.0.1 4711 80\r\nGET /stream HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+    for denied in (CLIENT, STRANGER):
+        deny = {"name": "ip-restriction", "protocols": ["tcp"], "config": {"deny": [denied]}}
+        route = {"name": "only", "protocols": ["tcp"], "sources": [{"ip": STRANGER}, {"ip": CLIENT}], "plugins": [deny]}
+        service = {"name": "only", "url": f"tcp://127.0.0.1:{upstream.port}", "routes": [route]}
+        with serving(upstream, {"services": [service], "plugins": [log]}, settings=settings) as gateway:
+            ((_, port, *_),) = gateway.core.status().stream_listeners
+            upstream.seen()
+            # Who is trusted speaks for the client; who is not, for itself.
+            for source, client in ((TRUSTED, CLIENT), (STRANGER, STRANGER)):
+                assert ask(port, told, source=source).status == (0 if client == denied else 200)
+                assert len(upstream.seen()) == (client != denied)
+            assert {entry["client_ip"] for entry in gateway.log_entries(2)} == {CLIENT, STRANGER}

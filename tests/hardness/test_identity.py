@@ -11,6 +11,9 @@ from email.utils import formatdate
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tests.hardness.frames import FrameWire, request
 from tests.hardness.gateway import Gateway, serving
 from tests.hardness.recorded import Forwarded, RecordingUpstream
@@ -215,6 +218,49 @@ def test_members_given_twice_are_no_token(gateway: Gateway) -> None:
         lines = f"GET /jwt/x HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n\r\n"
         assert ask(gateway.port, lines.encode()).status == 401
     assert gateway.settled() == []
+
+
+def test_a_token_brings_no_key_of_its_own(upstream: RecordingUpstream) -> None:
+    """A key that a token carries, or points to, is never looked at; one that is too short is never used."""
+    strong, weak = (rsa.generate_private_key(public_exponent=65537, key_size=bits) for bits in (2_048, 1_024))
+    numbers = weak.public_key().public_numbers()
+    own = {"kty": "RSA", "n": number_of(numbers.n), "e": number_of(numbers.e), "kid": "own"}
+    secrets = [
+        {"key": name, "algorithm": "RS256", "rsa_public_key": public(key)}
+        for name, key in (("strong", strong), ("weak", weak))
+    ]
+    document = config(upstream)
+    document["consumers"].append({"username": "bob", "jwt_secrets": [*secrets, {"key": "short", "secret": "x"}]})
+
+    def answered(gateway: Gateway, issuer: str, key: rsa.RSAPrivateKey, **header: object) -> int:
+        signed = f"{encoded({'alg': 'RS256', **header})}.{encoded({'iss': issuer})}"
+        signature = key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())
+        token = f"{signed}.{base64.urlsafe_b64encode(signature).decode().rstrip('=')}"
+        return ask(
+            gateway.port, f"GET /jwt/x HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+        ).status
+
+    with serving(upstream, document) as gateway:
+        at = f"http://127.0.0.1:{upstream.port}/keys"
+        carried = {"jwk": own, "jku": at, "x5u": at, "x5c": ["MIIB"], "kid": "own"}
+        assert answered(gateway, "strong", strong) == 200
+        assert len(gateway.settled()) == 1
+        assert answered(gateway, "weak", weak) == 401
+        for name, value in carried.items():
+            assert answered(gateway, "strong", weak, **{name: value}) == 401
+        assert answered(gateway, "strong", weak, **carried) == 401
+        # Nobody was let in, and nobody went to fetch a key.
+        assert gateway.settled() == []
+
+
+def number_of(value: int) -> str:
+    """A number as a JSON web key has it."""
+    return base64.urlsafe_b64encode(value.to_bytes((value.bit_length() + 7) // 8)).decode().rstrip("=")
+
+
+def public(key: rsa.RSAPrivateKey) -> str:
+    """The public half, in PEM."""
+    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
 def test_a_log_line_cannot_be_forged(gateway: Gateway) -> None:
