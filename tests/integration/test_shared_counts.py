@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -10,12 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-import yaml
 from tests.certificates import Authority
 from tests.conformance.proxy.raw_client import Answer, exchange
 from tests.faults.relay import relay_to
 from tests.integration.redis_server import RedisServer, redis_server
 from tests.plugin_cases import Gateway, eventually, gateway
+
+from twinplane.control import declarative
 
 ASK = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 PLAIN = "GET /plain HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -61,6 +64,11 @@ def remaining(answer: Answer, name: str = LIMIT) -> str | None:
 def store(running: Gateway) -> dict[str, Any]:
     (found,) = json.loads(running.node.core.drain("counter_stores"))
     return dict(found)
+
+
+def active(running: Gateway) -> int:
+    """Requests under way."""
+    return int(json.loads(running.node.core.drain("metrics"))["requests_active"])
 
 
 def reasons(running: Gateway) -> dict[str, int]:
@@ -136,17 +144,19 @@ def test_a_store_that_is_away_is_heeded_as_the_plugin_says_until_it_is_back(is_t
 
 def test_a_slow_store_costs_its_timeout_and_nobody_else_anything(redis: RedisServer) -> None:
     with relay_to(redis.port) as relay:
-        wanted = config(relay.port, year=9, fault_tolerant=False, redis={"timeout": 1500})
+        wanted = config(relay.port, year=9, fault_tolerant=False, redis={"timeout": 3000})
         with gateway(wanted, nginx_worker_processes="1") as running:
-            assert remaining(running.send(ASK)) == "8"
+            eventually(lambda: remaining(running.send(ASK)) is not None)
+            eventually(lambda: active(running) == 0)
             relay.swallow()
             answers: list[Answer] = []
             slow = threading.Thread(target=lambda: answers.append(running.send(ASK)))
             slow.start()
+            eventually(lambda: active(running) == 1)
             # The one worker serves others while that one waits.
-            passed = [exchange({"text": PLAIN}, running.node.port, context=None).status for _ in range(3)]
+            assert exchange({"text": PLAIN}, running.node.port, context=None).status == 200
+            assert slow.is_alive()
             slow.join()
-            assert passed == [200, 200, 200]
             assert answers[0].status == 500
             assert reasons(running)["timed_out"] >= 1
             relay.heal()
@@ -155,16 +165,14 @@ def test_a_slow_store_costs_its_timeout_and_nobody_else_anything(redis: RedisSer
 
 def test_what_waits_is_bounded(redis: RedisServer) -> None:
     with relay_to(redis.port) as relay:
-        wanted = config(relay.port, year=9, fault_tolerant=False, redis={"timeout": 4000})
+        wanted = config(relay.port, year=9, fault_tolerant=False, redis={"timeout": 3000})
         with gateway(wanted, nginx_worker_processes="1", rate_limit_redis_waiting="1") as running:
-            assert remaining(running.send(ASK)) == "8"
+            eventually(lambda: remaining(running.send(ASK)) is not None)
             relay.swallow()
-            slow = threading.Thread(target=lambda: running.send(ASK))
-            slow.start()
-            eventually(lambda: exchange({"text": ASK}, running.node.port, context=None).status == 500)
-            slow.join()
-            found = reasons(running)
-            assert found.get("full", 0) + found["timed_out"] >= 1
+            with ThreadPoolExecutor(3) as pool:
+                asked = [pool.submit(exchange, {"text": ASK}, running.node.port, context=None) for _ in range(3)]
+            assert [one.result().status for one in asked] == [500, 500, 500]
+            assert reasons(running)["full"] == 2
 
 
 def test_who_may_count_is_proved_and_a_wrong_password_is_told() -> None:
@@ -231,7 +239,8 @@ def test_counts_kept_here_are_told_to_the_store_and_learnt_from_it(redis: RedisS
         eventually(lambda: redis.value(key) == 20)
         # The first node hears of it when it tells of its next request.
         eventually(lambda: one.send(ASK).status == 429)
-        assert 21 <= redis.value(key) <= 28
+        eventually(lambda: redis.value(key) >= 21)
+        assert redis.value(key) <= 28
 
 
 def test_counts_go_on_here_while_the_store_is_away_and_are_told_once_it_is_back() -> None:
@@ -249,6 +258,47 @@ def test_counts_begin_here_where_the_store_is_away_from_the_start() -> None:
             assert [running.send(ASK).status for _ in range(3)] == [200, 200, 429]
         with gateway(config(server.port, year=2, sync_rate=1, fault_tolerant=False)) as running:
             assert running.send(ASK).status == 500
+
+
+def test_what_was_counted_is_told_before_the_node_ends(redis: RedisServer) -> None:
+    with gateway(config(redis.port, year=9, sync_rate=3600)) as running:
+        assert [remaining(running.send(ASK)) for _ in range(4)] == ["8", "7", "6", "5"]
+        running.node.core.stop(20_000)
+    assert [redis.value(key) for key in redis.names()] == [4]
+
+
+@pytest.mark.parametrize(
+    ("reply", "told"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "does not speak the protocol"),
+        (b"-ERR unknown command 'AUTH', with args beginning with: 'hush'\r\n", "does not take the password"),
+        (b"-LOADING Redis is loading the dataset in memory\r\n", "LOADING"),
+        (b"", "closed"),
+    ],
+)
+def test_a_server_that_is_no_store_is_told_of_and_harms_nobody(reply: bytes, told: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    with connection:
+                        connection.recv(65_536)
+                        connection.sendall(reply)
+                        connection.shutdown(socket.SHUT_WR)
+                        while connection.recv(65_536):
+                            pass
+
+        threading.Thread(target=serve, daemon=True).start()
+        wanted = config(server.getsockname()[1], year=9, redis={"password": "hush"})
+        with gateway(wanted) as running:
+            answer = running.send(ASK)
+            assert (answer.status, remaining(answer)) == (200, None)
+            assert told in store(running)["reason"]
+            assert "hush" not in json.dumps(store(running))
+            assert running.send(PLAIN).status == 200
+        server.shutdown(socket.SHUT_RDWR)
 
 
 COSTLY = "HTTP/1.1 200 OK\r\nX-Kong-Limit: a=2, b=1\r\nContent-Length: 2\r\n\r\nok"
@@ -297,15 +347,11 @@ def test_costs_that_cannot_be_counted_are_heeded_as_the_plugin_says(is_tolerant:
 
 
 def test_another_configuration_goes_on_counting_and_an_unused_store_is_let_go(redis: RedisServer) -> None:
-    from twinplane.control import declarative
-
     with gateway(config(redis.port, year=9)) as running:
         assert remaining(running.send(ASK)) == "8"
         running.node.core.apply(running.node.table)
         assert remaining(running.send(ASK)) == "7"
-        text = yaml.safe_load('{_format_version: "3.0"}')
-        running.node.core.apply(declarative.load(text, now=time.time(), flavor="traditional_compatible").json())
+        empty = declarative.load({"_format_version": "3.0"}, now=time.time(), flavor="traditional_compatible")
+        running.node.core.apply(empty.json())
         eventually(lambda: json.loads(running.node.core.drain("counter_stores")) == [])
-        eventually(
-            lambda: "twinplane" not in redis.ask("CLIENT", "LIST") and redis.ask("CLIENT", "LIST").count("id=") == 1
-        )
+        eventually(lambda: redis.ask("CLIENT", "LIST").count(" addr=") == 1)

@@ -18,10 +18,13 @@ use twinplane_engine::limiter::store::CounterStore;
 use crate::counter_store::link::{Job, Link};
 use crate::worker::Worker;
 
+use tallies::tell_all;
 pub(crate) use tallies::tell_tallies;
 
 /// How often links are looked for whose stores no configuration names any more.
 const LOOK: Duration = Duration::from_secs(1);
+/// The same at a stop, for those that still wait for an answer.
+const LAST_LOOK: Duration = Duration::from_millis(5);
 
 /// The links of one worker.
 #[derive(Debug, Default)]
@@ -101,6 +104,18 @@ pub(crate) async fn tend(worker: Rc<Worker>) {
             tokio::task::spawn_local(link::run(link, Rc::clone(&worker)));
         }
         links.forget_unused();
+    }
+}
+
+/// Has everything told that was counted, before the worker ends.
+pub(crate) async fn finish(worker: &Rc<Worker>) {
+    tell_all(worker).await;
+    let is_waiting = || {
+        let links = worker.counter_links.links.borrow();
+        links.iter().any(|link| link.is_waiting())
+    };
+    while is_waiting() {
+        tokio::time::sleep(LAST_LOOK).await;
     }
 }
 

@@ -120,6 +120,11 @@ impl Link {
         self.store.strong_count() == 0
     }
 
+    /// Whether something was not yet answered.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waiting.get() > 0
+    }
+
     /// Has it look around.
     pub(super) fn wake(&self) {
         self.woken.notify_one();
@@ -247,13 +252,21 @@ async fn open(worker: &Worker, place: &StorePlace) -> Result<Opened, StoreFault>
         .map_err(|error| unreachable(error.to_string()))?;
     for _ in 0..replies {
         match opened.next_reply().await {
-            Ok(Reply::Error(error)) => return Err(unreachable(error)),
+            Ok(Reply::Error(error)) => return Err(unreachable(without_password(error, place))),
             Ok(Reply::Text(text)) => opened.digest = text,
             Ok(_) => return Err(unreachable("an odd greeting".to_owned())),
             Err(reason) => return Err(unreachable(reason)),
         }
     }
     Ok(opened)
+}
+
+// A server that does not know the command may say it again with all that came with it.
+fn without_password(error: String, place: &StorePlace) -> String {
+    match &place.password {
+        Some(password) if error.contains(&**password) => "it does not take the password".to_owned(),
+        _ => error,
+    }
 }
 
 async fn connect(worker: &Worker, place: &StorePlace) -> Result<UpstreamIo, String> {

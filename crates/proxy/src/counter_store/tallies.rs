@@ -30,16 +30,31 @@ pub(crate) async fn tell_tallies(worker: Rc<Worker>) {
     }
 }
 
+/// Tells all tallies now, whatever their time.
+pub(super) async fn tell_all(worker: &Rc<Worker>) {
+    for tally in worker.state.counter_stores.tallies() {
+        // What is counted while the store is told comes behind it.
+        while tell_untold(worker, &tally).await {}
+    }
+}
+
 async fn tell(worker: Rc<Worker>, tally: Arc<Tally>) {
+    tell_untold(&worker, &tally).await;
+    tally.end();
+}
+
+// Whether there was something, and the store has been told of it.
+async fn tell_untold(worker: &Rc<Worker>, tally: &Tally) -> bool {
     let second = worker.clock.wall_us() / 1_000_000;
+    let untold = tally.untold(second);
     let mut is_told = true;
-    for windows in tally.untold(second).chunks(WINDOWS_AT_ONCE) {
+    for windows in untold.chunks(WINDOWS_AT_ONCE) {
         if is_told {
             let counting = Counting {
                 store: Arc::clone(&tally.store),
                 windows: windows.to_vec(),
             };
-            match worker.counter_links.ask(&worker, counting).await {
+            match worker.counter_links.ask(worker, counting).await {
                 Ok(counted) => {
                     tally.told(windows, &counted);
                     continue;
@@ -49,5 +64,5 @@ async fn tell(worker: Rc<Worker>, tally: Arc<Tally>) {
         }
         tally.keep(windows);
     }
-    tally.end();
+    is_told && !untold.is_empty()
 }

@@ -124,6 +124,7 @@ async fn live(
             let _panicked = task.await;
         }
         worker.emptied().await;
+        counter_store::finish(&worker).await;
     };
     let _cut = tokio::time::timeout(grace, finished).await;
 }
