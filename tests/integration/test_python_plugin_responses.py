@@ -138,6 +138,15 @@ def test_a_response_that_is_too_long_is_refused_and_counted(reply: Gateway) -> N
     assert reply.metric(OVERRUNS, plugin="whole") == before + 1
 
 
+def test_a_node_holds_no_more_than_its_own_bound_whatever_a_plugin_says() -> None:
+    with gateway(ROUTES, plugins=[Whole], settings={"python_plugin_response_max": "1000"}) as running:
+        running.upstream.reply = lambda arrival: (200, {}, b"x" * 1000)
+        assert running.get("/").body == b"x" * 1000
+        running.upstream.reply = lambda arrival: (200, {}, b"x" * 1001)
+        assert running.get("/").status == 502
+        assert running.metric(OVERRUNS, plugin="whole") == 1
+
+
 def test_a_response_without_a_body_stays_without(reply: Gateway) -> None:
     reply.upstream.reply = lambda arrival: (204, {}, b"")
     empty = reply.get("/upper")

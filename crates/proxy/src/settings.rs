@@ -229,6 +229,8 @@ pub struct Limits {
     pub body_bytes_max: u64,
     /// Request body that is held in memory (for a filter, or to be sent again).
     pub buffered_body_bytes_max: usize,
+    /// Response body that is held in memory for a filter, whatever it asks for.
+    pub buffered_response_bytes_max: usize,
     /// Head of an upstream's response; 0: as that of a request.
     pub response_head_bytes_max: usize,
     /// What is read of a response ahead of a client that is slow; below one read of 64 KiB: nothing.
@@ -277,6 +279,7 @@ impl Default for Limits {
             connections_max: 0,
             body_bytes_max: 0,
             buffered_body_bytes_max: 8 * 1_048_576,
+            buffered_response_bytes_max: 64 * 1_048_576,
             response_head_bytes_max: 0,
             response_ahead_bytes_max: 1_048_576,
             responses_ahead_bytes_max: 128 * 1_048_576,

@@ -31,6 +31,7 @@ def request_limits(settings: NodeSettings, workers: int) -> dict[str, int]:
         "requests_max": settings["nginx_http_keepalive_requests"] if settings["nginx_http_keepalive_timeout"] else 1,
         "udp_sessions_max": settings["stream_udp_sessions_max"],
         "response_head_bytes_max": settings["nginx_proxy_proxy_buffer_size"] or 0,
+        "buffered_response_bytes_max": settings["python_plugin_response_max"],
         "response_ahead_bytes_max": buffers * buffer_bytes if settings["nginx_proxy_proxy_buffering"] else 0,
         "responses_ahead_bytes_max": settings["response_buffers_total"],
     }

@@ -61,6 +61,12 @@ PYTHON_PLUGINS: tuple[Setting, ...] = (
         "otherwise; over that, it is refused with 502, or passes without the plugin where that fails open.",
     ),
     Setting(
+        "python_plugin_response_max",
+        integer(1, 1_073_741_824, unit="bytes"),
+        "67108864",
+        "The most that is held back of a response for a plugin in Python, whatever the plugin says.",
+    ),
+    Setting(
         "python_plugin_http_connections",
         integer(1, 10_000),
         "100",

@@ -86,6 +86,8 @@ pub(super) async fn response<C: ClientSide>(
                 outcome = Some(visit::perform(worker, x, visit).await);
             }
             Some(Step::Wait(Effect::ResponseBody { bytes_max })) => {
+                let most = worker.settings().start.limits.buffered_response_bytes_max;
+                let bytes_max = bytes_max.min(most);
                 let whole = from.collect(client, &timer, &mut came, bytes_max).await;
                 let whole = whole.inspect_err(|_| x.response.headers.clear())?;
                 outcome = Some(if let Collected::Whole(fields) = whole {
