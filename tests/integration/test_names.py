@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import http.server
 import json
+import socket
 import threading
 import time
 from collections import Counter
@@ -264,6 +265,18 @@ def test_a_silent_name_server_holds_a_request_no_longer_than_its_connect_timeout
         status, body = ask(made)
         assert status == 500
         assert body["message"].startswith("failed the initial dns/balancer resolve for 'shop.test' with: ")
+
+
+def test_a_client_that_leaves_during_a_look_up_is_not_looked_up_for(names: NameServer) -> None:
+    names.manner = name_server.silent
+    config = direct("shop.test", 80, connect_timeout=600_000)
+    config["plugins"] = [{"name": "file-log", "config": {"path": "/dev/null"}}]
+    with node(names, config) as made:
+        with socket.create_connection(("127.0.0.1", made.port), timeout=PATIENCE_S) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            until(lambda: bool(names.asked), "asked")
+        (entry,) = made.log_entries(1)
+        assert (entry["response"]["status"], entry["tries"]) == (499, [])
 
 
 def test_one_dead_name_server_of_two_is_no_failure(names: NameServer) -> None:

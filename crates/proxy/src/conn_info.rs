@@ -20,7 +20,7 @@ pub struct ConnInfo {
     pub listener_port: u16,
     /// What the TLS handshake told; none in the clear.
     pub tls: Option<Session>,
-    /// Which connection of the node it is.
+    /// Which of the node's connections for requests it is.
     pub serial: Serial,
     /// Identity headers that tell who this connection is, in the front door; they replace whatever the client sends.
     pub identity: Option<Box<crate::edge::IdentityHeaders>>,

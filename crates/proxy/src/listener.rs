@@ -280,17 +280,22 @@ fn take(stream: TcpStream, peer: SocketAddr, door: &Rc<Door>, worker: &Rc<Worker
     let _ignored = stream.set_nodelay(true);
     // A connection that is gone already has no address, and serving it ends at once.
     let local = stream.local_addr().map_or(peer, |local| local);
+    let settings = Rc::clone(&door.settings.borrow());
     let info = ConnInfo {
         peer,
         proxied_for: None,
         listener_ip: local.ip(),
         listener_port: local.port(),
         tls: None,
-        serial: Serial::next(),
+        // Streams are told apart by nothing but their records.
+        serial: if settings.stream {
+            Serial::default()
+        } else {
+            Serial::next()
+        },
         identity: None,
         closing: Rc::clone(&door.closing),
     };
-    let settings = Rc::clone(&door.settings.borrow());
     let open = Open::new(worker, settings.stream);
     tokio::task::spawn_local(async move {
         if settings.stream {

@@ -7,3 +7,4 @@ pub mod head;
 pub mod io;
 pub mod peers;
 pub mod pool;
+pub(crate) mod rounds;

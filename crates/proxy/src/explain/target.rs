@@ -9,9 +9,8 @@ use twinplane_engine::exchange::Exchange;
 use twinplane_engine::snapshot::{ServiceEntry, ServiceTarget};
 
 use super::text;
-use crate::request::proxy;
 use crate::upstream::peers::NoDestination;
-use crate::upstream::{balancers, peers};
+use crate::upstream::{balancers, peers, rounds};
 use crate::worker::Worker;
 
 /// Names are looked up so long.
@@ -30,7 +29,7 @@ pub(super) struct Target {
 impl Target {
     /// For the service of an exchange whose route has been found.
     pub(super) async fn of(worker: &Rc<Worker>, x: &mut Exchange) -> Self {
-        let hash = proxy::hash(x);
+        let hash = rounds::hash(x);
         let snapshot = Rc::clone(&x.snapshot);
         let Some(service) = x.service() else {
             return Self::new(Value::Null);

@@ -14,21 +14,11 @@ use crate::timers::Timer;
 use crate::trailers;
 use crate::upstream::connection::UpstreamConnection;
 use crate::upstream::head;
+use crate::upstream::rounds::Timeouts;
 use crate::worker::Worker;
 
 // Interim responses before the final one.
 const INTERIM_MAX: usize = 16;
-
-/// The service's patience, in milliseconds.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Timeouts {
-    /// Until there is a connection.
-    pub(super) connect: u64,
-    /// Without a byte being taken.
-    pub(super) write: u64,
-    /// Without a byte coming.
-    pub(super) read: u64,
-}
 
 /// The sending of a request's body, which may outlast the response's head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use twinplane_engine::exchange::Exchange;
 use twinplane_engine::retry::Failure;
 
-use super::asking::{Refusal, Timeouts, Wait};
+use super::asking::{Refusal, Wait};
 use super::body::Outgoing;
 use super::proxy::{Answered, Failed, Via, unless_gone};
 use crate::client_side::{ClientFault, ClientSide};
@@ -19,6 +19,7 @@ use crate::timers::Timer;
 use crate::upstream::h2::head;
 use crate::upstream::h2::stream::{Answering, Asked, Sending, Upload};
 use crate::upstream::peers::Destination;
+use crate::upstream::rounds::Timeouts;
 use crate::worker::Worker;
 
 /// The head of an answer over HTTP/2.

@@ -4,27 +4,24 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Duration;
 
 use bytes::Bytes;
-use twinplane_engine::balancer::{Ask, Outcome, hash_input};
-use twinplane_engine::exchange::{Exchange, Framing, Try};
-use twinplane_engine::retry::{self, Attempt, Decision, Failure};
-use twinplane_engine::snapshot::ServiceTarget;
-use twinplane_model::Service;
+use twinplane_engine::balancer::Outcome;
+use twinplane_engine::exchange::{Exchange, Framing};
+use twinplane_engine::retry::Failure;
 
-use super::asking::{Asking, Refusal, Timeouts, Upload, Wait, push};
+use super::asking::{Asking, Refusal, Upload, Wait, push};
 use super::body::{Collected, Outgoing};
 use super::{Stop, asking_h2};
 use crate::client_side::{ClientFault, ClientSide};
 use crate::error_page::GatewayError;
 use crate::h1::scan::StatusLine;
-use crate::settings::attempts::{self, AttemptSettings};
 use crate::timers::Timer;
 use crate::upstream::connection::UpstreamConnection;
 use crate::upstream::h2::stream::Answering;
 use crate::upstream::head;
-use crate::upstream::peers::{self, Destination, NoDestination, PeerInUse};
+use crate::upstream::peers::{self, Destination, PeerInUse};
+use crate::upstream::rounds::{self, How, Rounds, Timeouts};
 use crate::worker::Worker;
 
 // What of a request's body is held so that it can be sent again.
@@ -109,10 +106,8 @@ pub(super) async fn ask<C: ClientSide>(
         .buffered_body_bytes_max
         .min(HELD_BYTES_MAX);
     let mut outgoing = None;
-    let rules = worker.settings().start.attempts;
-    let timeouts = timeouts(x, &rules);
-    let mut rounds = Rounds::of(x, rules);
-    let hash = hash(x);
+    let mut rounds = Rounds::of(x, worker.settings().start.attempts);
+    let timeouts = rounds.timeouts;
     let is_h2 = x.service().is_some_and(|service| service.is_grpc);
     let mut is_first = true;
     loop {
@@ -121,15 +116,14 @@ pub(super) async fn ask<C: ClientSide>(
             worker.touch(x);
         }
         let began_us = x.now_us;
-        let ask = Ask {
-            tried: &rounds.tried,
-            hash,
-            now_us: began_us,
-        };
-        let mut destination = match destination(worker, x, &ask, &timeouts).await {
+        let sought = unless_gone(client, pin!(rounds.next(worker, x))).await?;
+        let mut destination = match sought {
             Ok(destination) => destination,
             // After a failure the failure is the answer.
-            Err(none) => return Err(rounds.error_of(none).into()),
+            Err(none) => {
+                let after = rounds.last_failure.map(gateway_error);
+                return Err(after.unwrap_or(GatewayError::NoDestination(none)).into());
+            }
         };
         // Read once it is known that there is somewhere to send it.
         if outgoing.is_none() {
@@ -143,7 +137,10 @@ pub(super) async fn ask<C: ClientSide>(
             // A shared connection may be called off while this request is on its way.
             (asked, true)
         } else {
-            let reused = rounds.connection(worker, &destination);
+            // After a stale connection a new one is made, whatever the pool still holds.
+            let reused = (!rounds.is_free_attempt_used)
+                .then(|| worker.pool.take(&destination.key, worker.recent_ms()))
+                .flatten();
             let is_reused = reused.is_some();
             let asked = attempt(
                 worker,
@@ -162,7 +159,7 @@ pub(super) async fn ask<C: ClientSide>(
         match attempted {
             Ok(mut answered) => {
                 peers::report(x, &destination, Outcome::Status(answered.via.status()));
-                if let Some(cookie) = peers::sticky_cookie(x, &destination, hash) {
+                if let Some(cookie) = peers::sticky_cookie(x, &destination, rounds.hash) {
                     x.response.headers.append("Set-Cookie", cookie);
                 }
                 answered.peer = destination.peer.take();
@@ -181,165 +178,15 @@ pub(super) async fn ask<C: ClientSide>(
                     is_reused,
                     is_replayable,
                 };
-                rounds.after(x, &destination, how)?;
+                let next = rounds.after(x, &destination, how);
+                next.map_err(gateway_error)?;
             }
         }
     }
-}
-
-// What is left of the attempts that a request may make.
-struct Rounds {
-    rules: AttemptSettings,
-    retries_left: u32,
-    is_free_attempt_used: bool,
-    tried: Vec<(std::net::IpAddr, u16)>,
-    last_failure: Option<Failure>,
-}
-
-// How an attempt failed.
-#[derive(Clone, Copy)]
-struct How {
-    failure: Failure,
-    is_sent: bool,
-    is_reused: bool,
-    is_replayable: bool,
-}
-
-impl Rounds {
-    fn of(x: &Exchange, rules: AttemptSettings) -> Self {
-        let retries = x
-            .service()
-            .and_then(|service| service.model.retries)
-            .unwrap_or(5);
-        Self {
-            retries_left: rules.further(u32::try_from(retries).unwrap_or(0)),
-            rules,
-            is_free_attempt_used: false,
-            tried: Vec::new(),
-            last_failure: None,
-        }
-    }
-
-    // After a stale connection a new one is made, whatever the pool still holds.
-    fn connection(
-        &self,
-        worker: &Worker,
-        destination: &Destination,
-    ) -> Option<Box<UpstreamConnection>> {
-        if self.is_free_attempt_used {
-            return None;
-        }
-        worker.pool.take(&destination.key, worker.recent_ms())
-    }
-
-    fn error_of(&self, none: NoDestination) -> GatewayError {
-        self.last_failure
-            .map_or(GatewayError::NoDestination(none), gateway_error)
-    }
-
-    // Takes a failure into account; an error where no further attempt is made.
-    fn after(
-        &mut self,
-        x: &mut Exchange,
-        destination: &Destination,
-        how: How,
-    ) -> Result<(), GatewayError> {
-        let attempt = Attempt {
-            method: x
-                .upstream
-                .method
-                .as_ref()
-                .unwrap_or(&x.request.method)
-                .as_bytes(),
-            retries_left: if self.rules.may_follow(how.failure) {
-                self.retries_left
-            } else {
-                0
-            },
-            is_sent: how.is_sent,
-            is_replayable: how.is_replayable,
-            is_reused: how.is_reused,
-            is_free_attempt_used: self.is_free_attempt_used,
-        };
-        let decision = retry::decide(how.failure, &attempt);
-        let is_late = is_timeout(how.failure);
-        if decision != Decision::RetryFree {
-            let outcome = if is_late {
-                Outcome::TimedOut
-            } else {
-                Outcome::ConnectionFailed
-            };
-            peers::report(x, destination, outcome);
-        }
-        if let Some(last) = x.tries.last_mut() {
-            last.state = Some("failed");
-            last.code = Some(if is_late { 504 } else { 502 });
-        }
-        self.last_failure = Some(how.failure);
-        match decision {
-            Decision::GiveUp => return Err(gateway_error(how.failure)),
-            Decision::RetryFree => self.is_free_attempt_used = true,
-            Decision::Retry => {
-                self.retries_left -= 1;
-                self.tried.extend(destination.tried);
-            }
-        }
-        Ok(())
-    }
-}
-
-// What the request hashes to, where its upstream asks for that; a new cookie goes back with the response.
-pub(crate) fn hash(x: &mut Exchange) -> Option<u32> {
-    let ServiceTarget::Upstream(upstream) = x.service()?.target else {
-        return None;
-    };
-    let found = hash_input(&x.snapshot.upstreams.get(upstream as usize)?.policy, x);
-    if let Some(cookie) = found.set_cookie {
-        x.response.headers.append("Set-Cookie", cookie);
-    }
-    found.hash
-}
-
-fn timeouts(x: &Exchange, usual: &AttemptSettings) -> Timeouts {
-    let model = x.service().map(|service| &service.model);
-    let of =
-        |read: fn(&Service) -> Option<i64>, usual| attempts::timeout(model.and_then(read), usual);
-    Timeouts {
-        connect: of(|model| model.connect_timeout, usual.connect_timeout_ms),
-        write: of(|model| model.write_timeout, usual.write_timeout_ms),
-        read: of(|model| model.read_timeout, usual.read_timeout_ms),
-    }
-}
-
-async fn destination(
-    worker: &Rc<Worker>,
-    x: &mut Exchange,
-    ask: &Ask<'_>,
-    timeouts: &Timeouts,
-) -> Result<Destination, NoDestination> {
-    let (began_us, began_wall_us) = (x.now_us, x.wall_us);
-    let within = Duration::from_millis(timeouts.connect);
-    let destination = peers::next(worker, x, ask, within).await?;
-    x.tries.push(Try {
-        ip: destination.ip.clone(),
-        port: destination.port,
-        started_wall_us: began_wall_us,
-        balancer_us: worker.recent_us().saturating_sub(began_us),
-        code: None,
-        state: None,
-    });
-    Ok(destination)
-}
-
-fn is_timeout(failure: Failure) -> bool {
-    matches!(
-        failure,
-        Failure::ConnectTimeout | Failure::ReadTimeout | Failure::WriteTimeout
-    )
 }
 
 fn gateway_error(failure: Failure) -> GatewayError {
-    if is_timeout(failure) {
+    if rounds::is_timeout(failure) {
         GatewayError::UpstreamTimeout
     } else {
         GatewayError::UpstreamInvalid

@@ -132,7 +132,7 @@ impl Datagrams {
             tls: None,
             identity: None,
             closing: Rc::clone(&self.closing),
-            serial: Serial::next(),
+            serial: Serial::default(),
         };
         tokio::task::spawn_local(async move { serve(&open, receiver, info).await });
     }

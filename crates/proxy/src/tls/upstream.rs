@@ -47,7 +47,8 @@ impl fmt::Display for UpstreamTlsError {
 
 impl std::error::Error for UpstreamTlsError {}
 
-type ByService = AHashMap<u32, Result<UpstreamTls, UpstreamTlsError>>;
+// By place, and whether it is for streams.
+type ByService = AHashMap<(u32, bool), Result<UpstreamTls, UpstreamTlsError>>;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
@@ -87,25 +88,31 @@ impl UpstreamConfigs {
         }
     }
 
-    /// The configuration of the service at `index` of `snapshot`.
-    pub fn of(&self, snapshot: &Snapshot, index: u32) -> Result<UpstreamTls, UpstreamTlsError> {
+    /// The configuration of the service at `index` of `snapshot`, for requests or for streams.
+    pub fn of(
+        &self,
+        snapshot: &Snapshot,
+        index: u32,
+        is_stream: bool,
+    ) -> Result<UpstreamTls, UpstreamTlsError> {
         let address = std::ptr::from_ref(snapshot) as usize;
         {
             let mut by_service = self.by_service.borrow_mut();
             if by_service.0 != address {
                 *by_service = (address, AHashMap::new());
             }
-            if let Some(found) = by_service.1.get(&index) {
+            if let Some(found) = by_service.1.get(&(index, is_stream)) {
                 return found.clone();
             }
         }
         let made = match snapshot.services.get(index as usize) {
-            Some(service) => self.make(snapshot, service),
+            Some(service) => self.make(snapshot, service, is_stream),
             None => Err(UpstreamTlsError::Certificate(
                 "the service is not part of the configuration".into(),
             )),
         };
-        self.by_service.borrow_mut().1.insert(index, made.clone());
+        let mut by_service = self.by_service.borrow_mut();
+        by_service.1.insert((index, is_stream), made.clone());
         made
     }
 
@@ -147,8 +154,9 @@ impl UpstreamConfigs {
         &self,
         snapshot: &Snapshot,
         service: &ServiceEntry,
+        is_stream: bool,
     ) -> Result<UpstreamTls, UpstreamTlsError> {
-        self.made(self.key(snapshot, service)?)
+        self.made(self.key(snapshot, service, is_stream)?)
     }
 
     fn made(&self, key: Key) -> Result<UpstreamTls, UpstreamTlsError> {
@@ -164,7 +172,12 @@ impl UpstreamConfigs {
         Ok(made)
     }
 
-    fn key(&self, snapshot: &Snapshot, entry: &ServiceEntry) -> Result<Key, UpstreamTlsError> {
+    fn key(
+        &self,
+        snapshot: &Snapshot,
+        entry: &ServiceEntry,
+        is_stream: bool,
+    ) -> Result<Key, UpstreamTlsError> {
         let service = &entry.model;
         let pool = match entry.target {
             ServiceTarget::Upstream(at) => snapshot.upstreams.get(at as usize),
@@ -212,7 +225,8 @@ impl UpstreamConfigs {
                 uris: sans.uris.clone().unwrap_or_default(),
             }),
             client,
-            protocol: Some(if entry.is_grpc { b"h2" } else { b"http/1.1" }),
+            // What is spoken in a stream is between its two ends.
+            protocol: (!is_stream).then_some(if entry.is_grpc { b"h2" } else { b"http/1.1" }),
         })
     }
 

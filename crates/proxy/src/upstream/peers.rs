@@ -92,7 +92,7 @@ pub async fn next(
         Scheme::Https => Some(
             worker
                 .upstream_tls
-                .of(&snapshot, index)
+                .of(&snapshot, index, x.stream.is_some())
                 .map_err(NoDestination::Tls)?,
         ),
     };
