@@ -17,9 +17,11 @@ import pytest
 
 pytest.importorskip("grpc", reason="grpcio cannot be had here")
 
+import grpc
 from tests.certificates import Leaf
 from tests.conformance.proxy.running_node import RunningNode, running
-from tests.integration.grpc_peer import WAIT_S, awaited, calling
+from tests.integration.grpc_peer import WAIT_S, awaited, calling, refusal
+from tests.integration.installation import free_ports
 from tests.integration.test_http2_upstream import HEAD, LISTEN, Stream, Upstream
 
 CALLS = 30
@@ -137,6 +139,72 @@ def test_other_settings_reach_shared_connections(node_and_upstream: tuple[Runnin
         assert [len(connection.streams) for connection in upstream.connections] == [2, 2, 1]
     finally:
         node.adopt({"proxy_listen": LISTEN})
+
+
+def test_another_bound_of_heads_reaches_shared_connections(node_and_upstream: tuple[RunningNode, Upstream]) -> None:
+    def answer(stream: Stream) -> None:
+        connection = stream.connection
+        connection.state.send_headers(stream.number, [*HEAD, ("x-long", "x" * 6_000)])
+        connection.state.send_data(stream.number, b"\0\0\0\0\2ok")
+        connection.state.send_headers(stream.number, [("grpc-status", "0")], end_stream=True)
+        connection.flush()
+
+    _, upstream = node_and_upstream
+    upstream.begin(answer)
+    route = {"name": "r", "protocols": ["grpc"], "paths": ["/"], "strip_path": False}
+    service = {"name": "s", "protocol": "grpc", "host": "127.0.0.1", "port": upstream.port, "routes": [route]}
+    settings = {"proxy_listen": LISTEN}
+    with running(settings, {"_format_version": "3.0", "services": [service]}) as node, calling(node.port) as stub:
+        assert stub.echo(b"x", timeout=WAIT_S) == b"ok"
+        node.adopt({**settings, "nginx_proxy_proxy_buffer_size": "4k"})
+        refusal(lambda: stub.echo(b"x", timeout=WAIT_S))
+        node.adopt(settings)
+        assert stub.echo(b"x", timeout=WAIT_S) == b"ok"
+
+
+@pytest.mark.parametrize("status", [None, "503"])
+def test_a_target_that_fails_calls_is_put_out(
+    node_and_upstream: tuple[RunningNode, Upstream], status: str | None
+) -> None:
+    _, good = node_and_upstream
+    good.begin()
+    bad = Upstream() if status else None
+    if bad:
+        bad.begin(
+            lambda stream: stream.connection.state.send_headers(stream.number, [(":status", "503")], end_stream=True)
+        )
+    ports = [bad.port if bad else free_ports(1)[0], good.port]
+    unhealthy = {"tcp_failures": 1, "http_failures": 1, "http_statuses": [503]}
+    route = {"name": "r", "protocols": ["grpc"], "paths": ["/"], "strip_path": False}
+    document = {
+        "_format_version": "3.0",
+        "services": [{"name": "s", "protocol": "grpc", "host": "pool", "retries": 1, "routes": [route]}],
+        "upstreams": [
+            {
+                "name": "pool",
+                "healthchecks": {"passive": {"type": "grpc", "unhealthy": unhealthy}},
+                "targets": [{"target": f"127.0.0.1:{port}"} for port in ports],
+            }
+        ],
+        "plugins": [{"name": "prometheus", "config": {"upstream_health_metrics": True}}],
+    }
+    with running({"proxy_listen": LISTEN}, document) as node, calling(node.port) as stub:
+
+        def states() -> set[str]:
+            try:
+                assert stub.echo(b"x", timeout=WAIT_S) == b"ok"
+            except grpc.RpcError:
+                assert bad
+            own = f'target="127.0.0.1:{ports[0]}"'
+            return {
+                line for line in node.metrics() if own in line and 'state="unhealthy"' in line and line.endswith(" 1")
+            }
+
+        awaited(states)
+        for _ in range(4):
+            assert stub.echo(b"x", timeout=WAIT_S) == b"ok"
+    if bad:
+        bad.close()
 
 
 def test_other_versions_of_tls_reach_upstreams(tmp_path: Path) -> None:

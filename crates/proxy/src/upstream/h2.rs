@@ -138,10 +138,19 @@ impl H2Pool {
         })
     }
 
-    /// Goes by other settings from now on. What is open keeps its number of streams and its bound of heads.
+    /// Goes by other settings from now on. What a connection was made with cannot be changed: where that is something else
+    /// now, those that are open end with the requests they carry.
     pub fn adopt(&self, settings: KeepaliveSettings, head_bytes_max: usize) {
+        let made_with = || (self.settings.get().h2_streams, self.head_bytes_max.get());
+        let before = made_with();
         self.settings.set(settings);
         self.head_bytes_max.set(wire_size(head_bytes_max));
+        if made_with() != before {
+            let places = self.places.borrow();
+            for shared in places.values().flat_map(|place| &place.open) {
+                shared.is_retired.set(true);
+            }
+        }
     }
 
     /// A stream on a connection that is open, or on one made now. `timer` bounds the making of it, which goes on for
