@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import socket
+import struct
 from collections.abc import Iterator
 
 WAIT_S = 30.0
@@ -67,6 +68,11 @@ class Wire:
 
     def close(self) -> None:
         """Close it."""
+        self._connection.close()
+
+    def reset(self) -> None:
+        """Break it off."""
+        self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._connection.close()
 
 

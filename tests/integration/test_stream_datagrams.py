@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.installation import eventually
+from tests.integration.installation import eventually, free_ports
 from tests.integration.stream_peers import StreamNode, UdpPeer, datagram_client, exchange, route, service, stream_node
 
 ECHO, IDLE, RESTRICTED, DEAD, POOL = range(5)
@@ -123,6 +124,36 @@ def test_sessions_are_spread_over_targets(datagrams: Datagrams) -> None:
             assert exchange(client, b"spread") == b"spread"
     ports = lambda: {each["tries"][-1]["port"] for each in datagrams.entries("pool")}  # noqa: E731
     assert eventually(lambda: len(ports()) == 2)
+
+
+def test_a_datagram_that_is_too_long_for_the_way_is_not_held_against_the_target(tmp_path: Path) -> None:
+    try:
+        client = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        client.bind(("::1", 0))
+    except OSError:
+        pytest.skip("no IPv6 on this machine")
+    peer = UdpPeer()
+    checks = {"passive": {"type": "tcp", "unhealthy": {"tcp_failures": 1}}}
+    targets = [{"target": f"127.0.0.1:{peer.port}"}]
+    document = {
+        "services": [service("s", 1, route("r", "port#0", "udp"), host="pool", protocol="udp")],
+        "upstreams": [{"name": "pool", "healthchecks": checks, "targets": targets}],
+    }
+    (port,) = free_ports(1)
+    text = json.dumps(document).replace('"port#0"', str(port))
+    with client, stream_node(tmp_path, f"[::1]:{port} udp", json.loads(text)) as node:
+        client.connect(("::1", port))
+        assert exchange(client, b"before") == b"before"
+        # As long as one over IPv6 can be, and too long for IPv4.
+        client.send(b"x" * 65_520)
+        eventually(lambda: node.metrics()["twinplane_datagrams_lost_total"] >= 1)
+        assert exchange(client, b"after") == b"after"
+        # One that comes anew finds the target as healthy as before.
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as other:
+            other.connect(("::1", port))
+            assert exchange(other, b"other") == b"other"
+    assert max(map(len, peer.seen)) < 100
+    peer.close()
 
 
 def test_sessions_are_bounded_and_those_that_find_no_room_are_counted(datagrams: Datagrams) -> None:
