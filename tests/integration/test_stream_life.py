@@ -7,8 +7,13 @@ import socket
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+pytest.importorskip("dnslib", reason="the name server of these tests needs dnslib")
+
+from tests import name_server
 from tests.integration.installation import eventually, free_ports
-from tests.integration.stream_peers import TcpPeer, ask, connect, route, service, stream_node
+from tests.integration.stream_peers import TcpPeer, ask, connect, count, receive, route, service, stream_node
 
 
 def answering(word: bytes) -> TcpPeer:
@@ -87,4 +92,40 @@ def test_a_target_that_refuses_connections_is_put_out(tmp_path: Path) -> None:
             return any(f":{dead}" in name and 'state="unhealthy"' in name and value == 1 for name, value in found)
 
         assert eventually(is_out)
+    peer.close()
+
+
+def test_a_client_that_leaves_while_its_upstream_is_looked_up_is_noticed_at_once(tmp_path: Path) -> None:
+    log, peer = tmp_path / "log", TcpPeer(count)
+    patient = {"connect_timeout": 600_000}
+    document = {
+        "services": [
+            service("silent", peer.port, route("silent", "port#0"), host="silent.test", **patient),
+            service("slow", peer.port, route("slow", "port#1"), host="slow.test", **patient),
+        ],
+        "plugins": [{"name": "file-log", "protocols": ["tcp"], "config": {"path": str(log)}}],
+    }
+
+    def sessions(name: str) -> list[dict[str, Any]]:
+        told = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+        return [entry["session"] for entry in told if entry["route"]["name"] == name]
+
+    with (
+        name_server.running() as names,
+        stream_node(tmp_path, "{0}, {1}", document, dns_resolver=names.address) as node,
+    ):
+        names.manner = name_server.silent
+        with connect(node.ports[0]):
+            eventually(lambda: names.asked)
+        (session,) = eventually(lambda: sessions("silent"))
+        assert session == {"received": 0, "sent": 0, "status": 200, "server_port": node.ports[0]}
+        # One that has said all is waited for.
+        names.manner, names.delay_s = name_server.honest, 0.5
+        names.leads("slow.test", "127.0.0.1")
+        with connect(node.ports[1]) as waiting:
+            waiting.sendall(b"all of it")
+            waiting.shutdown(socket.SHUT_WR)
+            assert receive(waiting, 100) == b"9 bytes"
+        (session,) = eventually(lambda: sessions("slow"))
+        assert session == {"received": 9, "sent": 7, "status": 200, "server_port": node.ports[1]}
     peer.close()

@@ -2,6 +2,7 @@
 //! bounded loop; every way out ends in the log phase and the record.
 mod begin;
 pub(crate) mod datagrams;
+mod early;
 pub mod hello;
 mod pump;
 mod reach;
@@ -10,6 +11,7 @@ mod session;
 
 use std::rc::Rc;
 
+use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
@@ -19,6 +21,7 @@ use crate::timers::Timer;
 use crate::worker::Worker;
 
 use begin::{Client, begin};
+use early::Halves;
 use session::Session;
 
 pub(crate) use reach::status_of;
@@ -38,20 +41,30 @@ pub(crate) async fn serve(
     drop(info);
     match begun {
         None => {}
-        Some(Client::Clear(client)) => carry(client, session, &timer).await,
-        Some(Client::Passed(client)) => carry(client, session, &timer).await,
-        Some(Client::Ended(client)) => carry(client, session, &timer).await,
+        Some(Client::Clear(client)) => carry(client, session, &timer, Halves::Two).await,
+        Some(Client::Passed(client)) => carry(client, session, &timer, Halves::One).await,
+        Some(Client::Ended(client)) => carry(client, session, &timer, Halves::Two).await,
     }
 }
 
-async fn carry<C>(mut client: C, mut session: Session, timer: &Timer)
+async fn carry<C>(mut client: C, mut session: Session, timer: &Timer, halves: Halves)
 where
     C: AsyncRead + AsyncWrite + Unpin,
 {
-    let Some(mut reached) = Box::pin(reach::upstream(&mut session, timer)).await else {
-        return;
+    let mut early = BytesMut::new();
+    let reached = tokio::select! {
+        biased;
+        reached = Box::pin(reach::upstream(&mut session, timer)) => Some(reached),
+        () = early::left(&mut client, &mut early, halves) => None,
     };
-    let idle_ms = reached.idle_ms;
-    let passing = &mut session.passed;
-    pump::run(&mut client, &mut reached.io, timer, idle_ms, passing).await;
+    session.passed.received = early.len() as u64;
+    match reached {
+        None => session.left(),
+        Some(None) => {}
+        Some(Some(mut reached)) => {
+            let idle_ms = reached.idle_ms;
+            let passing = &mut session.passed;
+            pump::run(&mut client, early, &mut reached.io, timer, idle_ms, passing).await;
+        }
+    }
 }

@@ -37,9 +37,10 @@ pub(super) struct Passed {
     pub(super) upstream_received: u64,
 }
 
-/// Passes bytes to the end; `passed` is right at any time.
+/// Passes bytes to the end, first those that were read of the client `early`; `passed` is right at any time.
 pub(super) async fn run<C, U>(
     client: &mut C,
+    early: BytesMut,
     upstream: &mut U,
     timer: &Timer,
     idle_ms: u64,
@@ -48,7 +49,12 @@ pub(super) async fn run<C, U>(
     C: AsyncRead + AsyncWrite + Unpin,
     U: AsyncRead + AsyncWrite + Unpin,
 {
-    let (mut up, mut down) = (Way::default(), Way::default());
+    let mut down = Way::default();
+    let mut up = Way {
+        read: early.len() as u64,
+        held: early,
+        ..Way::default()
+    };
     timer.arm(idle_ms);
     poll_fn(|context| {
         let before = up.written + down.written;

@@ -76,6 +76,12 @@ impl Session {
         self.x.response.status = status;
     }
 
+    /// The client left before there was an upstream: as on a real node that is no failure.
+    pub(super) fn left(&mut self) {
+        self.x.response.status = SERVED;
+        self.x.response.source = Source::ClientClosed;
+    }
+
     /// The upstream is there: from now on what becomes of the stream is between the two ends.
     pub(super) fn reached(&mut self) {
         self.worker.touch(&mut self.x);
