@@ -122,6 +122,29 @@ def test_an_expression_that_grows_too_large_is_refused_or_stands_for_a_refusal(
     assert time.process_time() - began <= 10 * COST_MAX_S
 
 
+@pytest.mark.parametrize(
+    ("pattern", "path", "other"),
+    [
+        (r"/users/\w{1,64}$", "/users/anna_9", "/users/" + "a" * 65),
+        (r"/users/[\w.-]{3,255}$", "/users/a.b-c", "/users/ab"),
+        (r"/orders/\d{1,20}/lines/\S{1,100}$", "/orders/7/lines/x", "/orders/x/lines/x"),
+        (
+            r"/(?i)files/\w{8}-\w{4}-\w{4}-\w{4}-\w{12}$",
+            "/FILES/5b1b0f9e-97a8-4c1b-8d4b-6a1b8f0c2d11",
+            "/files/5b1b0f9e",
+        ),
+    ],
+)
+def test_an_expression_that_counts_letters_is_an_ordinary_one(
+    upstream: RecordingUpstream, pattern: str, path: str, other: str
+) -> None:
+    end = {"name": "request-termination", "config": {"status_code": 200}}
+    routes = [{"name": "counted", "paths": [f"~{pattern}"], "plugins": [end]}]
+    with serving(upstream, {"services": [{"url": "http://127.0.0.1:1", "routes": routes}]}) as gateway:
+        assert ask(gateway.port, f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode()).status == 200
+        assert ask(gateway.port, f"GET {other} HTTP/1.1\r\nHost: a\r\n\r\n".encode()).status == 404
+
+
 def posted(target: str, body: bytes, kind: str = "application/json") -> bytes:
     """A request with a body."""
     head = f"POST {target} HTTP/1.1\r\nHost: a\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"

@@ -68,7 +68,18 @@ impl Pattern {
     }
 }
 
+// A class such as `\w` takes a hundred times the room where it means the letters of all scripts, so that `\w{64}` alone is
+// beyond the bound. Paths are written in ASCII, where both meanings are one: what is too large is tried without them.
 fn compile(text: &str, bytes_max: usize) -> Result<Regex, Box<BuildError>> {
+    compile_as(text, bytes_max, true).or_else(|error| {
+        let narrow = error
+            .size_limit()
+            .and_then(|_| compile_as(text, bytes_max, false).ok());
+        narrow.ok_or(error)
+    })
+}
+
+fn compile_as(text: &str, bytes_max: usize, unicode: bool) -> Result<Regex, Box<BuildError>> {
     let config = Config::new()
         .nfa_size_limit(Some(bytes_max))
         .utf8_empty(false)
@@ -78,7 +89,7 @@ fn compile(text: &str, bytes_max: usize) -> Result<Regex, Box<BuildError>> {
         .onepass(false);
     Regex::builder()
         .configure(config)
-        .syntax(syntax::Config::new().utf8(false))
+        .syntax(syntax::Config::new().utf8(false).unicode(unicode))
         .build(text)
         .map_err(Box::new)
 }
@@ -149,6 +160,22 @@ mod tests {
             assert!(Pattern::new(text).is_err(), "{text}");
         }
         assert!(Pattern::new(r"^/users/(?<id>\d+)$").is_ok());
+    }
+
+    #[test]
+    fn counted_letters_are_not_too_large() {
+        for (text, path) in [
+            (r"^/u/(?<name>\w{1,64})$", "/u/anna_9"),
+            (r"^/u/[\w.-]{3,255}$", "/u/a.b-c"),
+            (
+                r"(?i)^/K/\w{36}\W\S{100}$",
+                &format!("/k/{}-{}", "a".repeat(36), "b".repeat(100)),
+            ),
+        ] {
+            let pattern = Pattern::new(text).unwrap();
+            assert!(pattern.is_match(path.as_bytes()), "{text}");
+            assert!(!pattern.is_match(b"/u/?"), "{text}");
+        }
     }
 
     #[test]
