@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import itertools
 from collections.abc import Iterator, Mapping
+from random import Random
 from typing import Any
 
 import pytest
@@ -18,6 +19,10 @@ from twinplane import _dataplane  # noqa: TID251 - the core says what it refuses
 KEY = "apikey: right"
 BASIC = "Authorization: Basic " + base64.b64encode(b"bob:right").decode()
 WRONG_BASIC = "Authorization: Basic " + base64.b64encode(b"bob:wrong").decode()
+TOKEN = "Authorization: Bearer eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJvd24iLCJleHAiOjF9.c2lnbmF0dXJl"
+SIGNATURE = 'Authorization: hmac username="a", algorithm="hmac-sha256", headers="date host", signature="YWJjZA=="'
+# What the readers of credentials take for something, and bytes that are no text.
+MARKS = b"=\"', :.-_%\t\xff\x80;{}[]()A0z/+"
 AUTH_PLUGINS = ["key-auth", "basic-auth", "hmac-auth", "jwt"]
 # These guard, and have no behaviour on this node.
 UNKNOWN_GUARDS = ["ldap-auth", "oauth2", "session"]
@@ -53,6 +58,8 @@ def config(upstream: RecordingUpstream) -> dict[str, Any]:
                     route("key", key),
                     route("in-body", {"name": "key-auth", "config": {"key_in_body": True, "key_in_query": False}}),
                     route("token", {"name": "jwt"}),
+                    route("basic", basic),
+                    route("signed", {"name": "hmac-auth"}),
                     route("both", key, basic),
                     route("either", key | lenient, basic | lenient, {"name": "acl", "config": {"allow": ["known"]}}),
                     route("key-at-least", key, basic | lenient),
@@ -295,6 +302,23 @@ ODD_PLACES: dict[str, bytes] = {
 @pytest.mark.parametrize("name", ODD_PLACES)
 def test_a_credential_counts_where_it_belongs_alone(gateway: Gateway, name: str) -> None:
     refused(gateway, ODD_PLACES[name], 400, 401)
+
+
+@pytest.mark.parametrize("line", [KEY, BASIC, TOKEN, SIGNATURE])
+def test_a_credential_with_damage_is_refused_or_read(gateway: Gateway, line: str) -> None:
+    """Whatever a client writes in the place of one, the gateway never fails inside."""
+    random = Random(line)
+    name = {KEY: "key", BASIC: "basic", TOKEN: "token", SIGNATURE: "signed"}[line]
+    statuses = set()
+    for _ in range(200):
+        damaged = bytearray(line.encode())
+        for _ in range(random.randint(1, 4)):
+            at, byte = random.randrange(len(damaged)), random.choice(MARKS)
+            damaged[at : at + random.randint(0, 1)] = bytes([byte]) * random.choice([0, 1, 1, 40])
+        data = f"GET /{name} HTTP/1.1\r\nHost: a\r\n".encode() + bytes(damaged) + b"\r\n\r\n"
+        statuses.add(ask(gateway.port, data).status)
+    assert statuses <= {200, 400, 401}
+    assert gateway.core.status().invariant_broken == 0
 
 
 def test_a_trailer_of_http2_is_no_header(gateway: Gateway) -> None:
