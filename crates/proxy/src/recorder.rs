@@ -1,5 +1,6 @@
 //! What requests leave behind: records, usage, log entries, metrics. Each worker writes its own ledger; a drain takes the
 //! contents away in one move. Everything is bounded, and what is lost is counted.
+mod access_format;
 mod access_line;
 mod ledger;
 mod metrics;
@@ -17,6 +18,7 @@ use twinplane_engine::record::AccessRecord;
 use twinplane_engine::snapshot::Snapshot;
 use twinplane_model::Id;
 
+pub use access_format::AccessFormat;
 pub(crate) use ledger::Pages;
 use ledger::UsageSlot;
 pub use ledger::{Counter, Held, Ledger, LedgerLimits};
@@ -88,8 +90,12 @@ impl Entry<'_> {
             Counter::Requests
         };
         self.recorder.ledger.add(over, 1);
-        if let Some(access) = self.pages.access.as_mut().filter(|_| x.stream.is_none()) {
-            access.push(|line| access_line::write(x, line));
+        let pages = &mut *self.pages;
+        if let Some(access) = pages.access.as_mut().filter(|_| x.stream.is_none()) {
+            match &pages.access_format {
+                Some(format) => access.push(|line| format.write(x, &mut pages.access_value, line)),
+                None => access.push(|line| access_line::write(x, line)),
+            }
         }
         if !self.pages.is_recording() {
             return;

@@ -370,6 +370,7 @@ fn node(
         records: settings.start.records_max.div_ceil(workers),
         logs: settings.start.log_entries_max.div_ceil(workers),
         access_lines: settings.start.access_lines_max.div_ceil(workers),
+        access_format: settings.start.access_format.clone().map(Arc::new),
         is_recording: settings.start.edge.is_none(),
     };
     let state = NodeState {
@@ -405,7 +406,7 @@ fn node(
         is_ready: AtomicBool::new(false),
         certificates,
         ledgers: (0..workers)
-            .map(|_| Arc::new(Ledger::new(limits)))
+            .map(|_| Arc::new(Ledger::new(limits.clone())))
             .collect(),
         connections: AtomicUsize::new(0),
         udp_sessions: AtomicUsize::new(0),

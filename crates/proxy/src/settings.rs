@@ -13,6 +13,7 @@ use twinplane_engine::router::{Calculation, Flavor, Rules};
 
 use crate::error::StartError;
 use crate::error_page::templates::ErrorTemplates;
+use crate::recorder::AccessFormat;
 pub use crate::settings::attempts::AttemptSettings;
 pub use crate::settings::listener::{Keepalive, ListenerSettings};
 use crate::tls::cipher_suites;
@@ -120,6 +121,9 @@ pub struct StartSettings {
     /// Lines of the access log kept until drained; 0: none is written.
     #[serde(default)]
     pub access_lines_max: usize,
+    /// How a line of the access log is written; null: as nginx has it as `combined`.
+    #[serde(default)]
+    pub access_format: Option<AccessFormat>,
     /// Log entries kept until drained.
     #[serde(default = "log_entries_max")]
     pub log_entries_max: usize,

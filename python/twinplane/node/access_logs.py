@@ -31,7 +31,7 @@ class AccessLogs:
         """Where the ports leave their lines, by port."""
         self._proxy: AccessLog | None = None
         if settings["proxy_access_log"] is not None:
-            path = prefix / settings["proxy_access_log"]
+            path = prefix / settings["proxy_access_log"].path
             self._proxy = AccessLog(drain, path, conditions)
         self._ports = {
             port: AccessLog(lines.take, prefix / settings[f"{port}_access_log"], conditions, f"{port}_access_log")

@@ -67,6 +67,7 @@ def node_core_settings(settings: NodeSettings, node_id: str, certificates: Seque
         "slow_targets": _slow_targets(settings),
         "limits": {**LIMITS, **request_limits(settings, document["workers"])},
         "access_lines_max": 0 if settings["proxy_access_log"] is None else settings["proxy_access_log_lines"],
+        "access_format": _access_format(settings),
         "attempts": attempts(settings),
         "error_templates": error_templates(settings),
         "cache_bytes_max": settings["mem_cache_size"],
@@ -189,6 +190,13 @@ def _client_certificate(settings: NodeSettings) -> dict[str, str] | None:
 
 def _words(words: Sequence[str] | None) -> list[str]:
     return [] if not words or tuple(words) == ("off",) else list(words)
+
+
+def _access_format(settings: NodeSettings) -> dict[str, Any] | None:
+    place, found = settings["proxy_access_log"], settings["nginx_http_log_format"]
+    if place is None or found is None or place.format != found.name:
+        return None
+    return {"escape": found.escape, "parts": [{kind: text} for kind, text in found.parts]}
 
 
 def _slow_targets(settings: NodeSettings) -> dict[str, Any] | None:

@@ -25,6 +25,7 @@ from twinplane.node.runner import node_keyring
 from twinplane.node.served_certificates import served_certificates
 from twinplane.node.vaults import Vaults
 from twinplane.settings import NodeSettings
+from twinplane.settings.log_format import AccessPlace
 
 if TYPE_CHECKING:
     from twinplane.pdk import Plugin
@@ -128,6 +129,8 @@ def _keyring_problems(settings: NodeSettings) -> Sequence[str]:
 def _log_problems(settings: NodeSettings, prefix: Path) -> Iterator[str]:
     for name in _LOGS:
         place = settings[name]
+        if isinstance(place, AccessPlace):
+            place = place.path
         # Where there is no prefix yet, whoever starts the node makes it.
         if place is None or not (place.is_absolute() or prefix.exists()):
             continue

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 IN_KONG: Mapping[str, str] = {
     "prefix": "`/usr/local/kong` whoever starts it.",
-    "proxy_access_log": "`logs/access.log` below the prefix; formats of one's own can be named.",
+    "proxy_access_log": "`logs/access.log` below the prefix.",
+    "nginx_http_log_format": "All variables of nginx; `combined` and the like may be defined anew.",
     "admin_access_log": "`logs/admin_access.log` below the prefix; formats of one's own can be named.",
     "status_access_log": "The same; formats of one's own can be named.",
     "proxy_error_log": "`logs/error.log` below the prefix; a level may follow, which is ignored here: see `log_level`.",

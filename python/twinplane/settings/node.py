@@ -22,6 +22,7 @@ from twinplane.settings.idle import IDLE
 from twinplane.settings.link import LINK
 from twinplane.settings.listeners import LISTENERS, PORT_MAPS, STREAM_LISTENERS
 from twinplane.settings.listening import LISTENING
+from twinplane.settings.log_format import BUILT_IN
 from twinplane.settings.logs import LOGS
 from twinplane.settings.process import PROCESS
 from twinplane.settings.python_plugins import PYTHON_PLUGINS
@@ -242,6 +243,9 @@ def _contradictions(values: Mapping[str, Any], places: Mapping[str, str]) -> lis
             read_proxy_server(values["proxy_server"])
         except ValueError as error:
             mistake("proxy_server", str(error))
+    access, log_format = values["proxy_access_log"], values["nginx_http_log_format"]
+    if access is not None and access.format not in (*BUILT_IN, log_format.name if log_format else None):
+        mistake("proxy_access_log", f"there is no format '{access.format}': nginx_http_log_format defines one")
     for name, problem in (*serving_mistakes(values), *admin_mistakes(values)):
         mistake(name, problem)
     found.extend(_fallback_mistakes(values, places))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from twinplane.settings.log_format import LOG_FORMAT, PROXY_ACCESS_PLACE
 from twinplane.settings.setting import (
     ACCESS_PLACE,
     LIST,
@@ -28,11 +29,19 @@ PROCESS: tuple[Setting, ...] = (
     ),
     Setting(
         "proxy_access_log",
-        ACCESS_PLACE,
+        PROXY_ACCESS_PLACE,
         "off",
         "Where a line goes for each request that was proxied: off, /dev/stdout, or a file, below the prefix unless its "
-        "path is absolute. The line is the `combined` one of nginx with the request's id. It may be moved away at any "
-        "time. For a pipe that nobody reads lines wait; `access_log_unwritable` is told.",
+        "path is absolute. The line is the `combined` one of nginx with the request's id, or in the format that is "
+        "named behind it (`nginx_http_log_format`). It may be moved away at any time. For a pipe that nobody reads "
+        "lines wait; `access_log_unwritable` is told.",
+    ),
+    Setting(
+        "nginx_http_log_format",
+        LOG_FORMAT,
+        "",
+        "A format for proxy_access_log: its name, `escape=json` or `escape=none` if it is to be, and a text with "
+        "variables of nginx in quotes. What is known of a request: docs/guides/kong-conf.md.",
     ),
     Setting(
         "proxy_access_log_lines",

@@ -8,11 +8,12 @@ use twinplane_engine::exchange::Exchange;
 use twinplane_engine::record::{AccessRecord, Usage, UsageKey};
 use twinplane_model::Id;
 
+use crate::recorder::access_format::AccessFormat;
 use crate::recorder::metrics::Metrics;
 use crate::recorder::ring::Ring;
 
 /// What a ledger holds at most.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct LedgerLimits {
     /// Records.
     pub records: usize,
@@ -20,6 +21,8 @@ pub struct LedgerLimits {
     pub logs: usize,
     /// Lines of the access log; 0: none is written.
     pub access_lines: usize,
+    /// Their form; none: the usual one.
+    pub access_format: Option<Arc<AccessFormat>>,
     /// Whether records and usage are kept at all.
     pub is_recording: bool,
 }
@@ -82,6 +85,8 @@ impl Ledger {
             records: Ring::new(limits.records),
             logs: Ring::new(limits.logs),
             access: (limits.access_lines != 0).then(|| Ring::new(limits.access_lines)),
+            access_format: limits.access_format,
+            access_value: Vec::new(),
             metrics: Metrics::default(),
             is_recording: limits.is_recording,
             slots: AHashMap::new(),
@@ -155,6 +160,10 @@ pub(crate) struct Pages {
     pub(crate) logs: Ring,
     /// Lines of the access log, where there is one.
     pub(crate) access: Option<Ring>,
+    /// Their form; none: the usual one.
+    pub(crate) access_format: Option<Arc<AccessFormat>>,
+    /// One value of a line, while it is written.
+    pub(crate) access_value: Vec<u8>,
     /// Differences of the scrape's series since the last drain.
     pub(crate) metrics: Metrics,
     is_recording: bool,
