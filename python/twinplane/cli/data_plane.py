@@ -27,7 +27,8 @@ from twinplane.node.admin_part import AdminFace
 from twinplane.node.cache import ConfigCache
 from twinplane.node.declared import DECLARED_REFUSED, POSTED_NAME, DeclaredConfig, read_declared, read_posted
 from twinplane.node.errors import LicenseExpired, NodeStartError
-from twinplane.node.runner import Node, node_keyring
+from twinplane.node.identity import node_keyring
+from twinplane.node.runner import Node
 from twinplane.settings import NodeSettings, SettingsError, left_out
 
 log = logging.getLogger("data_plane")

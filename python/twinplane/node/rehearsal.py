@@ -17,11 +17,11 @@ from twinplane.node.authority import Identity
 from twinplane.node.core_settings import node_core_settings
 from twinplane.node.declared import read_declared, worded_fault
 from twinplane.node.errors import NodeStartError, PayloadRefused
+from twinplane.node.identity import node_keyring
 from twinplane.node.link_settings import read_link_tls
 from twinplane.node.plugin_host import PluginHost
 from twinplane.node.plugin_lending import HostLimits
 from twinplane.node.renewal import check_pair, read_pem
-from twinplane.node.runner import node_keyring
 from twinplane.node.served_certificates import served_certificates
 from twinplane.node.vaults import Vaults
 from twinplane.settings import NodeSettings
