@@ -1,5 +1,6 @@
 //! Counting in stores that several nodes share (Redis, Valkey). Each worker has one connection to each store, over which
 //! commands follow one another without waiting; a request waits for its answer no longer than the store's time-out.
+mod connection;
 mod link;
 pub mod resp;
 mod script;
