@@ -1,5 +1,8 @@
 //! What a plugin in Python sees of a request: a view that reads when it is asked and records changes where the request
-//! is. Converts, checks what may stand in a header, decides nothing.
+//! is. Converts, checks what it is given, decides nothing.
+mod facts;
+mod fields;
+
 use std::sync::Arc;
 
 use pyo3::create_exception;
@@ -7,12 +10,12 @@ use pyo3::exceptions::{PyException, PyLookupError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
 use twinplane_engine::exchange::{CredentialRef, Scheme};
-use twinplane_engine::headers::Headers;
-use twinplane_engine::snapshot::ConsumerEntry;
 use twinplane_engine::text::Text;
 use twinplane_engine::visit::{self, Parts, Verdict};
 
 use crate::host;
+use fields::{latin, pairs, side, side_mut};
+pub(crate) use fields::{name_of, value_of};
 
 create_exception!(
     _dataplane,
@@ -26,18 +29,6 @@ create_exception!(
 pub(crate) struct Visit {
     visit: Arc<visit::Visit>,
 }
-
-// What one hop's connection is about is the gateway's alone.
-const FRAMING: [&str; 8] = [
-    "connection",
-    "content-length",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
 
 impl Visit {
     pub(crate) fn new(visit: Arc<visit::Visit>) -> Self {
@@ -57,81 +48,8 @@ fn over() -> PyErr {
     VisitOver::new_err("the request did not wait for the plugin any longer")
 }
 
-/// A header's name, checked.
-pub(crate) fn name_of(name: &str) -> PyResult<String> {
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if name.is_empty() || !name.bytes().all(is_token) {
-        return Err(PyValueError::new_err(format!(
-            "'{name}' is no name of a header"
-        )));
-    }
-    if FRAMING.iter().any(|own| own.eq_ignore_ascii_case(name)) {
-        return Err(PyValueError::new_err(format!(
-            "the header '{name}' is the gateway's own business"
-        )));
-    }
-    Ok(name.to_owned())
-}
-
-/// A header's value, checked; one character a byte.
-pub(crate) fn value_of(value: &str) -> PyResult<Vec<u8>> {
-    let bytes: Option<Vec<u8>> = value
-        .chars()
-        .map(|character| u8::try_from(u32::from(character)).ok())
-        .collect();
-    match bytes {
-        Some(bytes) if !bytes.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) => Ok(bytes),
-        _ => Err(PyValueError::new_err(
-            "a header's value holds one line of Latin-1 characters",
-        )),
-    }
-}
-
-/// One character a byte.
-fn latin(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| char::from(*byte)).collect()
-}
-
-fn pairs(headers: &Headers) -> Vec<(String, String)> {
-    headers
-        .iter()
-        .map(|(name, value)| (latin(name), latin(value)))
-        .collect()
-}
-
 fn unknown() -> PyErr {
     PyLookupError::new_err("the configuration has no such consumer")
-}
-
-fn told_consumer<'py>(py: Python<'py>, consumer: &ConsumerEntry) -> PyResult<Bound<'py, PyDict>> {
-    let told = PyDict::new(py);
-    told.set_item("id", &*consumer.model.id)?;
-    told.set_item("username", consumer.model.username.as_deref())?;
-    told.set_item("custom_id", consumer.model.custom_id.as_deref())?;
-    told.set_item("tags", tags(consumer.model.tags.as_ref()))?;
-    let groups = consumer.groups.iter().map(|group| latin(group.as_bytes()));
-    told.set_item("groups", groups.collect::<Vec<String>>())?;
-    Ok(told)
-}
-
-fn tags(tags: Option<&Vec<Box<str>>>) -> Vec<&str> {
-    tags.into_iter().flatten().map(|tag| &**tag).collect()
-}
-
-fn side(parts: &Parts, is_response: bool) -> &Headers {
-    if is_response {
-        &parts.response.headers
-    } else {
-        &parts.request.headers
-    }
-}
-
-fn side_mut(parts: &mut Parts, is_response: bool) -> &mut Headers {
-    if is_response {
-        &mut parts.response.headers
-    } else {
-        &mut parts.request.headers
-    }
 }
 
 #[pymethods]
@@ -159,41 +77,8 @@ impl Visit {
 
     /// A fact of the request or of the client by its name.
     fn fact(&self, py: Python<'_>, name: &str) -> PyResult<Py<PyAny>> {
-        let text = self.read(|parts| {
-            let (request, client) = (&parts.request, &parts.client);
-            Some(match name {
-                "method" => latin(request.method.as_bytes()),
-                "target" => latin(request.target.as_bytes()),
-                "path" => latin(request.path.as_bytes()),
-                "query" => latin(request.query.as_ref().map_or(&b""[..], Text::as_bytes)),
-                "host" => latin(request.host.as_bytes()),
-                "scheme" => client.scheme.as_str().to_owned(),
-                "forwarded_scheme" => client.forwarded_scheme.as_str().to_owned(),
-                "http_version" => client.http_version.as_str().to_owned(),
-                "client_ip" => client.ip.to_string(),
-                "client_port" => client.port.to_string(),
-                "peer_ip" => client.peer.to_string(),
-                "peer_port" => client.peer_port.to_string(),
-                "is_trusted" => if client.is_trusted { "1" } else { "" }.to_owned(),
-                "port" => client.listener_port.to_string(),
-                "listener_ip" => client.listener_ip.to_string(),
-                "sni" => client.sni.as_deref().unwrap_or_default().to_owned(),
-                "tls_version" => client.tls_version.unwrap_or_default().to_owned(),
-                "tls_cipher" => client.tls_cipher.unwrap_or_default().to_owned(),
-                "prefix" => latin(
-                    parts
-                        .matched
-                        .prefix
-                        .as_ref()
-                        .map_or(&b""[..], Text::as_bytes),
-                ),
-                "started_us" => self.visit.started_wall_us.to_string(),
-                "upstream_path" => latin(parts.upstream.path.as_bytes()),
-                "upstream_scheme" => parts.upstream.scheme.as_str().to_owned(),
-                "source" => parts.response.source.as_str().to_owned(),
-                _ => return None,
-            })
-        })?;
+        let started_us = self.visit.started_wall_us;
+        let text = self.read(|parts| facts::fact(parts, started_us, name))?;
         let text = text.ok_or_else(|| PyValueError::new_err(format!("no fact '{name}'")))?;
         Ok(PyString::new(py, &text).into_any().unbind())
     }
@@ -356,7 +241,7 @@ impl Visit {
     fn consumer<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
         let consumer = self.read(|parts| parts.consumer.clone())?;
         consumer
-            .map(|consumer| told_consumer(py, &consumer))
+            .map(|consumer| facts::consumer(py, &consumer))
             .transpose()
     }
 
@@ -375,7 +260,7 @@ impl Visit {
             _ => return Err(PyValueError::new_err(format!("no key '{by}' of consumers"))),
         };
         found
-            .map(|consumer| told_consumer(py, consumer))
+            .map(|consumer| facts::consumer(py, consumer))
             .transpose()
     }
 
@@ -434,30 +319,16 @@ impl Visit {
 
     /// The route as a dictionary.
     fn route<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
-        let Some(route) = self.visit.route() else {
-            return Ok(None);
-        };
-        let told = PyDict::new(py);
-        told.set_item("id", &*route.model.id)?;
-        told.set_item("name", route.model.name.as_deref())?;
-        told.set_item("tags", tags(route.model.tags.as_ref()))?;
-        Ok(Some(told))
+        let route = self.visit.route();
+        route.map(|route| facts::route(py, route)).transpose()
     }
 
     /// The service as a dictionary.
     fn service<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
-        let Some(service) = self.visit.service() else {
-            return Ok(None);
-        };
-        let told = PyDict::new(py);
-        told.set_item("id", &*service.model.id)?;
-        told.set_item("name", service.model.name.as_deref())?;
-        told.set_item("protocol", &*service.model.protocol)?;
-        told.set_item("host", &*service.model.host)?;
-        told.set_item("port", service.model.port)?;
-        told.set_item("path", service.model.path.as_deref())?;
-        told.set_item("tags", tags(service.model.tags.as_ref()))?;
-        Ok(Some(told))
+        let service = self.visit.service();
+        service
+            .map(|service| facts::service(py, service))
+            .transpose()
     }
 
     /// Captures of the route's path by name and number.
