@@ -7,13 +7,25 @@ import resource
 import selectors
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 from tests.hardness.cost import core_seconds, memory
-from tests.hardness.frames import DATA, END_HEADERS, END_STREAM, HEADERS, SETTINGS, FrameWire, block, frame, request
+from tests.hardness.frames import (
+    CONTINUATION,
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    HEADERS,
+    SETTINGS,
+    FrameWire,
+    block,
+    frame,
+    request,
+)
 from tests.hardness.gateway import Gateway, one_route, serving
 from tests.hardness.recorded import OK, RecordingUpstream
+from tests.hardness.test_tls import GOOD_SUITES, hello
 from tests.hardness.wire import ask
 
 CLIENTS = 1_000
@@ -80,8 +92,11 @@ def received(sock: socket.socket) -> bytes:
         return b""
 
 
-def answers_of(sockets: list[socket.socket], *, dribble: bytes = b"") -> list[bytes]:
-    """What each was told before it was closed; meanwhile each sends a little again and again."""
+def answers_of(
+    sockets: list[socket.socket], *, dribble: bytes = b"", dribbles: Mapping[socket.socket, bytes] | None = None
+) -> list[bytes]:
+    """What each was told before it was closed; meanwhile each sends a little again and again, all alike or its own."""
+    each_own = dict.fromkeys(sockets, dribble) | dict(dribbles or {})
     told = dict.fromkeys(sockets, b"")
     left = set(sockets)
     with watching(sockets) as watched:
@@ -93,11 +108,61 @@ def answers_of(sockets: list[socket.socket], *, dribble: bytes = b"") -> list[by
                 if not data:
                     left.discard(sock)
                     watched.unregister(sock)
-            for sock in left if dribble else ():
+            for sock in left:
                 with contextlib.suppress(OSError):
-                    sock.send(dribble)
+                    sock.send(each_own[sock])
     assert not left, f"{len(left)} were never closed"
     return list(told.values())
+
+
+def none_is_left(gateway: Gateway) -> None:
+    """The gateway has let go of every connection but the one that asks last."""
+    end = time.monotonic() + _WAIT_S
+    while (found := gateway.counts()["connections"]["active"]) > 1 and time.monotonic() < end:
+        time.sleep(0.01)
+    assert found <= 1
+
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+OPENED = PREFACE + frame(SETTINGS, 0, 0)
+HELLO = hello(0x0303, GOOD_SUITES)
+POSTED = frame(HEADERS, END_HEADERS, 1, block(request(method=b"POST")))
+# Where it is sent, what is, and what follows it bit by bit for as long as it is taken.
+BEGINNINGS: dict[str, tuple[str, bytes, bytes]] = {
+    "nothing of TLS": ("tls", b"", b""),
+    "half a hello": ("tls", HELLO[:40], b""),
+    "a hello and no more": ("tls", HELLO, b""),
+    "a hello bit by bit": ("tls", HELLO[:40], b"\0"),
+    "nothing": ("h2", b"", b""),
+    "half a preface": ("h2", PREFACE[:10], b""),
+    "a preface": ("h2", PREFACE, b""),
+    "a preface with settings": ("h2", OPENED, b""),
+    "half a frame": ("h2", OPENED + b"\0\0", b""),
+    "a frame bit by bit": ("h2", OPENED + b"\0\x40\0\1\4\0\0\0\1", b"\0"),
+    "headers that go on": ("h2", OPENED + frame(HEADERS, 0, 1, block(request())), b""),
+    "headers bit by bit": ("h2", OPENED + frame(HEADERS, 0, 1, block(request())), frame(CONTINUATION, 0, 1, b"\0")),
+    "no body": ("h2", OPENED + POSTED, b""),
+    "half a proxy header": ("proxied", b"PROXY TCP4 1.2", b""),
+    "half a binary one": ("proxied", b"\r\n\r\n\0\r\nQUIT\n\x21\x11", b""),
+    "a proxy header bit by bit": ("proxied", b"PROXY TCP6 ", b"1"),
+}
+
+
+def test_whatever_was_begun_and_does_not_go_on_is_ended(upstream: RecordingUpstream) -> None:
+    listen = "127.0.0.1:0, 127.0.0.1:0 http2 ssl, 127.0.0.1:0 http2, 127.0.0.1:0 proxy_protocol"
+    with (
+        serving(upstream, limits=LIMITS, settings={"proxy_listen": listen}) as gateway,
+        contextlib.ExitStack() as stack,
+    ):
+        ports = {"tls": gateway.tls_port, "h2": gateway.h2_port, "proxied": gateway.core.status().listeners[3][1]}
+        dribbles: dict[socket.socket, bytes] = {}
+        for port, first, more in BEGINNINGS.values():
+            dribbles |= dict.fromkeys(stack.enter_context(crowd(ports[port], first, clients=20)), more)
+        others_are_served(gateway)
+        told = answers_of(list(dribbles), dribbles=dribbles)
+        assert not any(b"HTTP/1.1 200" in each for each in told)
+        assert {each.target for each in gateway.settled()} == {"/other"}
+        none_is_left(gateway)
 
 
 def others_are_served(gateway: Gateway) -> None:
@@ -123,7 +188,7 @@ def test_heads_that_come_slowly_are_ended(gateway: Gateway) -> None:
     records = [record for record in gateway.records(CLIENTS + 21) if record.status != 200]
     assert {(record.status, record.source) for record in records} == {(408, "kong")}
     assert len(records) == CLIENTS
-    assert gateway.counts()["connections"]["active"] <= 1
+    none_is_left(gateway)
 
 
 def test_bodies_that_stop_are_ended(gateway: Gateway) -> None:
@@ -191,7 +256,7 @@ def test_a_thousand_windows_that_never_open_are_let_go(gateway: Gateway, upstrea
     upstream.answer = lambda forwarded: large if forwarded.target == "/large" else OK
     before, seconds = memory(), core_seconds()
     # An initial window of nothing: of each answer comes the head, and no byte of its body.
-    first = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, 0, 0, b"\0\x04\0\0\0\0")
+    first = PREFACE + frame(SETTINGS, 0, 0, b"\0\x04\0\0\0\0")
     first += frame(HEADERS, END_HEADERS | END_STREAM, 1, block(request(path=b"/large")))
     try:
         with crowd(gateway.h2_port, first) as sockets:
