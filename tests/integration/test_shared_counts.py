@@ -112,6 +112,26 @@ def test_workers_and_nodes_together_pass_exactly_the_limit(redis: RedisServer) -
     assert (statuses.count(200), statuses.count(429)) == (50, 70)
 
 
+def test_a_window_that_is_over_opens_again(redis: RedisServer) -> None:
+    with gateway(config(redis.port, second=1, fault_tolerant=False)) as running:
+        eventually(lambda: running.send(ASK).status == 429)
+        eventually(lambda: running.send(ASK).status == 200)
+
+
+def test_a_consumer_has_one_count_for_all_nodes_and_keys(redis: RedisServer) -> None:
+    wanted = config(redis.port, year=3, limit_by="consumer")
+    wanted["consumers"] = [
+        {"username": "bob", "keyauth_credentials": [{"key": "k1"}, {"key": "k2"}]},
+        {"username": "eve", "keyauth_credentials": [{"key": "k3"}]},
+    ]
+    wanted["plugins"] = [{"name": "key-auth"}]
+    with gateway(wanted) as one, gateway(wanted) as other:
+        asked = [(one, "k1"), (other, "k2"), (other, "k3"), (one, "k2"), (other, "k1")]
+        told = [remaining(running.send(ASK.replace("a\r\n", f"a\r\napikey: {key}\r\n", 1))) for running, key in asked]
+        assert told == ["2", "1", "2", "0", "0"]
+    assert not any("bob" in name or "k1" in name for name in redis.names())
+
+
 def test_a_forgotten_script_is_sent_again(redis: RedisServer) -> None:
     with gateway(config(redis.port, year=9, fault_tolerant=False)) as running:
         assert remaining(running.send(ASK)) == "8"
@@ -273,6 +293,7 @@ def test_what_was_counted_is_told_before_the_node_ends(redis: RedisServer) -> No
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", "does not speak the protocol"),
         (b"-ERR unknown command 'AUTH', with args beginning with: 'hush'\r\n", "does not take the password"),
         (b"-LOADING Redis is loading the dataset in memory\r\n", "LOADING"),
+        (b"+OK\r\n+digest\r\n+and more\r\n", "not asked"),
         (b"", "closed"),
     ],
 )

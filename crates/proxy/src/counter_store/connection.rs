@@ -75,6 +75,9 @@ pub(super) async fn open(worker: &Worker, place: &StorePlace) -> Result<Opened, 
             Err(reason) => return Err(unreachable(reason)),
         }
     }
+    if !opened.input.is_empty() {
+        return Err(unreachable("it has answered what was not asked".to_owned()));
+    }
     Ok(opened)
 }
 

@@ -184,14 +184,19 @@ pub(super) async fn run(link: Rc<Link>, worker: Rc<Worker>) {
             Ok(opened) => {
                 link.recover();
                 link.state.set(State::Awake);
-                pause = PAUSE_FIRST;
-                match opened.pump(&link, &worker).await {
+                let began = Instant::now();
+                let end = opened.pump(&link, &worker).await;
+                let has_lasted = began.elapsed() >= PAUSE_MAX;
+                if has_lasted {
+                    pause = PAUSE_FIRST;
+                }
+                match end {
                     End::Unused => {
                         link.state.set(State::Asleep);
                         return;
                     }
                     // A server that has begun anew is there at once; who asks meanwhile waits for that.
-                    End::Broken(StoreFault::Lost(_)) => continue,
+                    End::Broken(StoreFault::Lost(_)) if has_lasted => continue,
                     End::Broken(fault) => fault,
                 }
             }
