@@ -8,7 +8,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 from twinplane.cli.enabling import enabled_plugins, plugins_of
 from twinplane.cli.errors import DirectoryUnusable, LicenseRefused, StartError
@@ -37,7 +37,7 @@ log = logging.getLogger("data_plane")
 _LOGGED_APART = {"admin_error_log": ("admin", "twinplane.api"), "status_error_log": ("status",)}
 _SYSTEM_PREFIX = Path("/usr/local/kong")
 
-SETTINGS_REFUSED = "settings_refused"
+SETTINGS_REFUSED: Final = "settings_refused"
 
 Load = Callable[[], NodeSettings]
 """Reads the settings from where they came from. Raises SettingsError."""

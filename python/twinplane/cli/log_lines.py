@@ -73,8 +73,9 @@ class QueuedLines(logging.Handler):
                 if self._lost or not self._take(line):
                     self._lose(1)
         except Exception:
-            # A record that cannot be shown is a fault of ours, not of who logs.
-            self.handleError(record)
+            # A record that cannot be shown is a fault of ours, not of who logs. To tell of it here could wait.
+            with self._changed:
+                self._lose(1)
 
     def flush(self) -> None:
         """Wait a little for what has yet to be written: the process may be about to end."""
@@ -156,8 +157,8 @@ class LogFile(logging.Handler):
         try:
             self._emit(record)
         except Exception:
-            # A record that cannot be shown is a fault of ours, not of who logs.
-            self.handleError(record)
+            # A record that cannot be shown is a fault of ours, not of who logs. To tell of it here could wait.
+            self._lose()
 
     def _emit(self, record: logging.LogRecord) -> None:
         if self._lost:

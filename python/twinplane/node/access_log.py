@@ -14,15 +14,20 @@ import os
 import select
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from twinplane.hybrid.node_conditions import ConditionCode
 from twinplane.node.conditions import Conditions
 
 INTERVAL_S = 0.25
 PATIENCE_S = 0.5
 """How long one attempt waits for a reader that is slow."""
-UNWRITABLE = "access_log_unwritable"
+_CONDITIONS: Mapping[str, ConditionCode] = {
+    "proxy_access_log": "access_log_unwritable",
+    "status_access_log": "status_access_log_unwritable",
+    "admin_access_log": "admin_access_log_unwritable",
+}
 # A reader that is slow, not there yet, or gone.
 _WAITING = {errno.EAGAIN, errno.ENXIO, errno.EPIPE}
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC
@@ -38,7 +43,7 @@ class AccessLog:
     ) -> None:
         """`setting` is where its path comes from."""
         self._setting = setting
-        self._unwritable = UNWRITABLE if setting == "proxy_access_log" else f"{setting}_unwritable"
+        self._unwritable = _CONDITIONS[setting]
         self._drain = drain
         self._path = path
         self._conditions = conditions

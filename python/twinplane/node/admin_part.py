@@ -11,7 +11,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import orjson
 
@@ -37,7 +37,7 @@ from twinplane.settings.admin import is_by_default
 if TYPE_CHECKING:
     from twinplane.control.declarative.entities import DeclaredEntities
 
-ADMIN_UNAVAILABLE = "admin_unavailable"
+ADMIN_UNAVAILABLE: Final = "admin_unavailable"
 _BODIES_HELD = 4
 _BODY_TIMEOUT_S = 60.0
 _log = logging.getLogger(__name__)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from twinplane.hybrid.node_conditions import ConditionCode
 from twinplane.hybrid.wire import Issue
 
 
@@ -20,11 +21,11 @@ class Conditions:
         """Call `changed`, from any thread, whenever a condition came, went or reads otherwise."""
         self._watchers.append(changed)
 
-    def has(self, code: str) -> bool:
+    def has(self, code: ConditionCode) -> bool:
         """Whether a condition is there."""
         return code in self._texts
 
-    def note(self, code: str, text: str) -> None:
+    def note(self, code: ConditionCode, text: str) -> None:
         """A condition is there; `text` is for people."""
         with self._guard:
             if self._texts.get(code) == text:
@@ -32,7 +33,7 @@ class Conditions:
             self._texts = {**self._texts, code: text}
         self._tell()
 
-    def clear(self, code: str) -> None:
+    def clear(self, code: ConditionCode) -> None:
         """A condition is gone."""
         with self._guard:
             if code not in self._texts:

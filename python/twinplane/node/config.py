@@ -12,7 +12,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import orjson
 
@@ -33,8 +33,9 @@ _log = logging.getLogger(__name__)
 _CoreT = TypeVar("_CoreT")
 _FAULTS_MAX = 100
 RETRY_FIRST_S, RETRY_MAX_S = 1.0, 60.0
-CACHE_UNWRITABLE, CACHE_DAMAGED = "cache_unwritable", "cache_damaged"
-FALLBACK_SERVED = "fallback_served"
+CACHE_UNWRITABLE: Final = "cache_unwritable"
+CACHE_DAMAGED: Final = "cache_damaged"
+FALLBACK_SERVED: Final = "fallback_served"
 
 Apply = Callable[[bytes], Sequence[Issue]]
 """Has the core serve a table; the answer is what of it cannot be served as asked. Raises PayloadRefused."""

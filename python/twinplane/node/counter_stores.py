@@ -9,13 +9,13 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import orjson
 
 from twinplane.node.conditions import Conditions
 
-UNREACHABLE = "counter_store_unreachable"
+UNREACHABLE: Final = "counter_store_unreachable"
 _LOOK_S = 1.0
 _NAMED_MAX = 5
 _log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import orjson
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from twinplane.registry import RouterFlavor
 
 POSTED_NAME = "declared.json.gz"
-DECLARED_REFUSED = "declarative_config_refused"
+DECLARED_REFUSED: Final = "declarative_config_refused"
 _NOTHING = Stored(EMPTY_HASH, b'{"_format_version":"3.0","_transform":false}')
 
 

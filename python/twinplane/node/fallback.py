@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from twinplane import __version__
 from twinplane.hybrid.wire import INFLATED_FACTOR_MAX
@@ -30,7 +30,8 @@ END_S = 5.0
 """How long a node that stops waits for its last export: the storage may hang."""
 _STEP_S = 0.25
 RETRY_FIRST_S, RETRY_MAX_S = 1.0, 300.0
-NOT_EXPORTED, NOT_IMPORTED = "fallback_not_exported", "fallback_not_imported"
+NOT_EXPORTED: Final = "fallback_not_exported"
+NOT_IMPORTED: Final = "fallback_not_imported"
 _log = logging.getLogger(__name__)
 
 

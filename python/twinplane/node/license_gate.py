@@ -9,10 +9,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import orjson
 
+from twinplane.hybrid.node_conditions import ConditionCode
 from twinplane.node.conditions import Conditions
 from twinplane.node.errors import LicenseExpired
 from twinplane.node.license_expiry import Policy, Standing, judge, read_expiry
@@ -21,7 +22,8 @@ from twinplane.node.sparse import complete_table
 from twinplane.node.steady_clock import SteadyClock
 
 LOOK_EVERY_S = 60.0
-EXPIRED, EXPIRING = "license_expired", "license_expiring"
+EXPIRED: Final = "license_expired"
+EXPIRING: Final = "license_expiring"
 _Taken = TypeVar("_Taken")
 _log = logging.getLogger(__name__)
 
@@ -102,13 +104,13 @@ class LicenseGate:
             self._conditions.clear(EXPIRING)
             self._said = None
             return
-        here, other = (EXPIRED, EXPIRING) if standing.is_expired else (EXPIRING, EXPIRED)
-        self._conditions.clear(other)
-        self._conditions.note(here, text)
+        code: ConditionCode = EXPIRED if standing.is_expired else EXPIRING
+        self._conditions.clear(EXPIRING if standing.is_expired else EXPIRED)
+        self._conditions.note(code, text)
         if self._said != (standing.expires_at, standing.days):
             # Once for each step, not once a minute.
             self._said = standing.expires_at, standing.days
-            (_log.error if standing.is_expired else _log.warning)("%s detail=%s", here, text)
+            (_log.error if standing.is_expired else _log.warning)("%s detail=%s", code, text)
 
 
 def closing_table(standing: Standing) -> bytes:

@@ -10,7 +10,7 @@ import base64
 import binascii
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -18,10 +18,18 @@ from typing import Any, Generic, TypeVar
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from twinplane.hybrid.node_conditions import ConditionCode
 from twinplane.node.authority import Identity
 from twinplane.node.conditions import Conditions
 
 T = TypeVar("T")
+# What a node tells of a renewal that was refused, by what was to be renewed.
+_CONDITIONS: Mapping[str, ConditionCode] = {
+    "cluster_certificate": "cluster_certificate_refused",
+    "ssl_certificate": "ssl_certificate_refused",
+    "status_ssl_certificate": "status_ssl_certificate_refused",
+    "admin_ssl_certificate": "admin_ssl_certificate_refused",
+}
 _BEGIN = "-----BEGIN"
 # What every PEM text begins with, in base64.
 _BEGIN_BASE64 = "LS0tLS1CRUdJTi"
@@ -89,6 +97,7 @@ class Renewal(Generic[T]):
         self.facts = RenewalFacts()
         self.name = name
         self._conditions = conditions or Conditions()
+        self._code = _CONDITIONS.get(name)
         self._on_renewed = on_renewed
         self._read = read
         self._use = use
@@ -113,7 +122,7 @@ class Renewal(Generic[T]):
         is_settled, self._seen = found == self._seen, found
         if found == self._in_force:
             self._refused, self._problem = None, ""
-            self._conditions.clear(self._code)
+            self._clear()
             return
         if not is_settled or found == self._refused:
             return
@@ -125,7 +134,7 @@ class Renewal(Generic[T]):
             return
         self._in_force, self._refused, self._problem = found, None, ""
         self.facts.renewed_total += 1
-        self._conditions.clear(self._code)
+        self._clear()
         _log.info("certificate_renewed name=%s", self.name)
         self._on_renewed(self.name)
 
@@ -143,12 +152,13 @@ class Renewal(Generic[T]):
     def _note_refusal(self, reason: str) -> None:
         self.facts.refused_total += 1
         self.facts.last_error = reason
-        self._conditions.note(self._code, f"a new certificate is refused, the one before stays: {reason}")
+        if self._code is not None:
+            self._conditions.note(self._code, f"a new certificate is refused, the one before stays: {reason}")
         _log.error("certificate_refused name=%s detail=%s; the one before stays in use", self.name, reason)
 
-    @property
-    def _code(self) -> str:
-        return f"{self.name}_refused"
+    def _clear(self) -> None:
+        if self._code is not None:
+            self._conditions.clear(self._code)
 
 
 def _encoded(key: Any) -> bytes:

@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping, Sequence, Set
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import orjson
 
 from twinplane.node.conditions import Conditions
 
-NO_TARGETS = "upstream_without_targets"
+NO_TARGETS: Final = "upstream_without_targets"
 _NAMED_MAX = 5
 _LOOK_S = 1.0
 _OUT = frozenset(("unhealthy", "dns_error"))

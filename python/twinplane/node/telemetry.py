@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import ParamSpec, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
 import orjson
 
@@ -36,7 +36,7 @@ from twinplane.telemetry.wire import WINDOW, Kind, decode_receipt, encode_batch,
 
 BATCH_LINES_BYTES = 524_288
 LOSSES_INTERVAL_S = 5.0
-NOT_DURABLE = "telemetry_not_durable"
+NOT_DURABLE: Final = "telemetry_not_durable"
 _log = logging.getLogger(__name__)
 _P = ParamSpec("_P")
 _R = TypeVar("_R")

@@ -55,6 +55,23 @@ def test_a_file_that_cannot_be_opened_anew_leaves_the_old_one(tmp_path: Path) ->
     assert "log_not_reopened" in moved.read_text()
 
 
+def test_a_line_that_cannot_be_shown_is_lost_and_counted_and_told_nowhere_else(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "error.log"
+    log_to_file(path)
+    reader, writer = os.pipe()
+    with os.fdopen(reader), os.fdopen(writer, "w") as stream:
+        queued = stream_handler(stream)
+        logging.getLogger().addHandler(queued)
+        log.info("number=%d", "one")
+        log.info("two")
+        queued.flush()
+        assert os.read(reader, 4_096).count(b"\n") == 2
+    assert [line.rpartition(" ")[2] for line in told(path)] == ["count=1", "two"]
+    assert capfd.readouterr().err == ""
+
+
 def test_a_pipe_without_reader_is_refused_at_once(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from twinplane.node.access_log import UNWRITABLE, AccessLog
+from twinplane.node.access_log import AccessLog
 from twinplane.node.conditions import Conditions
 
 
@@ -70,7 +70,7 @@ def test_lines_are_appended_and_a_file_may_be_moved_away(writing: Writing) -> No
 def test_a_path_that_cannot_be_written_is_a_condition_until_it_can(writing: Writing) -> None:
     writing.path.mkdir(parents=True)
     writing.write(b"one\n")
-    assert (writing.issues, writing.log.bytes_lost) == ([UNWRITABLE], 4)
+    assert (writing.issues, writing.log.bytes_lost) == (["access_log_unwritable"], 4)
     (issue,) = writing.conditions.issues()
     assert str(writing.path) in issue.message
     writing.path.rmdir()
@@ -84,7 +84,7 @@ def test_a_path_that_cannot_be_written_is_a_condition_until_it_can(writing: Writ
 def test_lines_wait_for_a_reader_that_is_not_there_yet(writing: Writing) -> None:
     make_pipe(writing)
     writing.write(b"one\n")
-    assert (writing.issues, writing.log.bytes_lost) == ([UNWRITABLE], 0)
+    assert (writing.issues, writing.log.bytes_lost) == (["access_log_unwritable"], 0)
     writing.write(b"two\n")
     assert writing.lines == b"two\n", "the core bounds what waits"
     reader = os.open(writing.path, os.O_RDONLY | os.O_NONBLOCK)
@@ -104,7 +104,7 @@ def test_a_reader_that_takes_nothing_holds_up_neither_the_node_nor_its_end(writi
         long = b"".join(b"line %06d\n" % number for number in range(100_000))
         writing.write(long)
         writing.log.flush()
-        assert writing.issues == [UNWRITABLE]
+        assert writing.issues == ["access_log_unwritable"]
         taken = read_all(reader)
         assert long.startswith(taken)
         while len(taken) < len(long):
