@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import itertools
 from collections.abc import Iterator, Mapping
 from random import Random
@@ -202,6 +203,22 @@ def test_a_key_that_is_of_no_use_proves_nothing(gateway: Gateway) -> None:
 
     for algorithm, signature in itertools.product(("RS256", "HS256", "none"), ("", "x", "x" * 128)):
         refused(gateway, sent("/token", f"Authorization: Bearer {token('unreadable', algorithm, signature)}"), 401)
+
+
+def test_a_secret_of_nothing_proves_nothing(upstream: RecordingUpstream) -> None:
+    """Padding alone is the base64 of no byte: with it as the key everybody could sign."""
+    secrets = [{"key": secret, "secret": secret} for secret in ("=", "==", "====")]
+    plugin = {"name": "jwt", "config": {"secret_is_base64": True}}
+    service = {"url": f"http://127.0.0.1:{upstream.port}", "routes": [route("token", plugin), route("sentinel-")]}
+    consumers = [{"username": "nobody", "jwt_secrets": secrets}]
+    with serving(upstream, {"services": [service], "consumers": consumers}) as gateway:
+        for secret in secrets:
+            parts = [b'{"alg":"HS256"}', b'{"iss":"' + secret["key"].encode() + b'"}']
+            signed = b".".join(base64.urlsafe_b64encode(part).rstrip(b"=") for part in parts)
+            proof = base64.urlsafe_b64encode(hmac.digest(b"", signed, "sha256")).rstrip(b"=")
+            token = f"Authorization: Bearer {(signed + b'.' + proof).decode()}"
+            assert ask(gateway.port, sent("/token", token)).status == 401
+        assert gateway.settled() == []
 
 
 def test_a_configuration_that_is_refused_leaves_the_guards(gateway: Gateway, upstream: RecordingUpstream) -> None:

@@ -117,7 +117,9 @@ impl Jwt {
                 };
                 let decoded;
                 let secret: &[u8] = if self.config.secret_is_base64 {
-                    decoded = base64::decode_url(&url_alphabet(secret));
+                    // One that says nothing, such as padding alone, would let everybody sign.
+                    decoded =
+                        base64::decode_url(&url_alphabet(secret)).filter(|key| !key.is_empty());
                     decoded.as_deref().ok_or("Invalid key/secret")?
                 } else {
                     secret
