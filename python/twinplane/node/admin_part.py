@@ -23,11 +23,12 @@ from twinplane.node.access_lines import AccessLines
 from twinplane.node.cache import Stored
 from twinplane.node.certificates import NodeCertificates
 from twinplane.node.conditions import Conditions
-from twinplane.node.config import CACHE_UNWRITABLE, Cache, ConfigKeeper
+from twinplane.node.config import ConfigKeeper
 from twinplane.node.declared import DECLARED_REFUSED, DeclaredConfig
 from twinplane.node.errors import CacheUnwritable, NodeStartError
 from twinplane.node.http import Answered, Handler, HttpAnswer, HttpServer
 from twinplane.node.http_request import HttpLimits, HttpRequest
+from twinplane.node.keeping import CACHE_UNWRITABLE, Cache
 from twinplane.node.own_port import OwnPort, PortChange
 from twinplane.node.status import StatusApi, StatusCore
 from twinplane.node.target_health import TargetHealth

@@ -10,9 +10,8 @@ import asyncio
 import logging
 import threading
 import time
-import zlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 import orjson
 
@@ -25,7 +24,8 @@ from twinplane.hybrid.table import ConfigTable
 from twinplane.hybrid.wire import FAULT_PARSE, Applied, Fault, Issue, inflate, read_reconfigure
 from twinplane.node.cache import Stored
 from twinplane.node.conditions import Conditions
-from twinplane.node.errors import CacheUnwritable, PayloadRefused
+from twinplane.node.errors import PayloadRefused
+from twinplane.node.keeping import Cache, Keeping
 from twinplane.node.seal import SealKey
 from twinplane.node.splice import rows_of, splice
 
@@ -33,8 +33,6 @@ _log = logging.getLogger(__name__)
 _CoreT = TypeVar("_CoreT")
 _FAULTS_MAX = 100
 RETRY_FIRST_S, RETRY_MAX_S = 1.0, 60.0
-CACHE_UNWRITABLE: Final = "cache_unwritable"
-CACHE_DAMAGED: Final = "cache_damaged"
 FALLBACK_SERVED: Final = "fallback_served"
 
 Apply = Callable[[bytes], Sequence[Issue]]
@@ -42,33 +40,6 @@ Apply = Callable[[bytes], Sequence[Issue]]
 
 Complete = Callable[[bytes], bytes]
 """Fills in what a sparse table leaves out. Raises PayloadRefused for what the schema does not know."""
-
-
-class Cache(Protocol):
-    """Where configurations are kept between starts."""
-
-    @property
-    def damages(self) -> tuple[str, ...]:
-        """What the last `load` could not use, for people."""
-
-    @property
-    def unsealed(self) -> tuple[str, ...]:
-        """What the last `load` could use, but not seal as it should be, for people."""
-
-    def load(self) -> list[Stored]:
-        """What can be served from, newest first."""
-
-    def keep(self, stored: Stored) -> None:
-        """Keep a configuration that is about to be applied. Raises CacheUnwritable."""
-
-    def confirm(self) -> None:
-        """It was applied."""
-
-    def withdraw(self) -> None:
-        """It was not."""
-
-    def rekey(self, key: SealKey) -> None:
-        """The node has a new certificate key: what is sealed is sealed with it."""
 
 
 class ConfigKeeper:
@@ -97,7 +68,7 @@ class ConfigKeeper:
         self._on_published = on_published
         self.conditions = conditions or Conditions()
         self._apply = apply
-        self._cache = cache
+        self._keeping = Keeping(cache, self.conditions)
         self._complete = complete
         self._bytes_max = bytes_max
         self._on_served = on_served
@@ -108,7 +79,6 @@ class ConfigKeeper:
         self._issues: tuple[Issue, ...] = ()
         # One configuration at a time comes from the link, and one may wait for the disk.
         self._turn = threading.Lock()
-        self._unkept: Stored | None = None
         self.applied_total = 0
         self.deltas_total = 0
         self.resyncs_total = 0
@@ -159,12 +129,7 @@ class ConfigKeeper:
         `refusals` are what `start_core` raises for a configuration; what it raises for no configuration is raised on.
         `issues` asks the started core what of its configuration cannot be served as asked.
         """
-        generations = self._cache.load()
-        if self._cache.damages:
-            follows = "an older configuration is served" if generations else "the node starts without a configuration"
-            self.conditions.note(CACHE_DAMAGED, f"{'; '.join(self._cache.damages)}: {follows}")
-        self._note_unsealed()
-        for stored in generations:
+        for stored in self._keeping.load():
             try:
                 core = start_core(stored.table)
             except refusals as error:
@@ -214,7 +179,7 @@ class ConfigKeeper:
         delay_s = RETRY_FIRST_S
         while True:
             await asyncio.sleep(delay_s)
-            if self._unkept is None or await asyncio.to_thread(self._keep_again):
+            if not self._keeping.is_behind or await asyncio.to_thread(self._keep_again):
                 delay_s = RETRY_FIRST_S
             else:
                 delay_s = min(delay_s * 2, RETRY_MAX_S)
@@ -222,12 +187,11 @@ class ConfigKeeper:
     def rekey(self, key: SealKey) -> None:
         """The node has a new certificate key, which its cache is sealed with from now on. Blocks."""
         with self._turn:
-            self._cache.rekey(key)
-            self._note_unsealed()
+            self._keeping.rekey(key)
 
     def _serve_again(self) -> bool:
         with self._turn:
-            table = self._rows.text() if self._rows is not None else self._cached_table()
+            table = self._rows.text() if self._rows is not None else self._keeping.table_of(self.config_hash)
             if table is None:
                 return False
             try:
@@ -236,10 +200,6 @@ class ConfigKeeper:
                 _log.error("config_refused_again hash=%s detail=%s", self.config_hash, refused)
                 return False
             return True
-
-    def _cached_table(self) -> bytes | None:
-        found = (stored.table for stored in self._cache.load() if stored.config_hash == self.config_hash)
-        return next(found, None)
 
     def _receive_table(self, table: bytes) -> Outcome:
         with self._turn:
@@ -369,47 +329,18 @@ class ConfigKeeper:
         return Outcome(self.config_hash)
 
     def _keep_and_apply(self, stored: Stored) -> Sequence[Issue]:
-        is_kept = self._keep(stored)
+        is_kept = self._keeping.keep(stored)
         try:
             issues = self._apply(stored.table)
         except PayloadRefused:
-            self._cache.withdraw()
+            self._keeping.withdraw()
             raise
-        if is_kept:
-            self._cache.confirm()
-        # Packed: the disk may be away for long.
-        self._unkept = None if is_kept else _packed(stored)
+        self._keeping.settle(stored, is_kept=is_kept)
         return issues
-
-    def _keep(self, stored: Stored) -> bool:
-        try:
-            self._cache.keep(stored)
-        except CacheUnwritable as error:
-            if not self.conditions.has(CACHE_UNWRITABLE):
-                _log.warning("cache_unwritable detail=%s", error)
-            self.conditions.note(CACHE_UNWRITABLE, str(error))
-            return False
-        if self.conditions.has(CACHE_UNWRITABLE):
-            _log.info("cache_writable_again hash=%s", stored.config_hash)
-        self.conditions.clear(CACHE_UNWRITABLE)
-        self.conditions.clear(CACHE_DAMAGED)
-        return True
 
     def _keep_again(self) -> bool:
         with self._turn:
-            if self._unkept is None:
-                return True
-            stored = self._unkept
-            whole = Stored(stored.config_hash, zlib.decompress(stored.table), stored.revision, stored.epoch)
-            if not self._keep(whole):
-                return False
-            self._cache.confirm()
-            self._unkept = None
-            return True
-
-    def _note_unsealed(self) -> None:
-        if self._cache.unsealed:
-            self.conditions.note(CACHE_UNWRITABLE, "; ".join(self._cache.unsealed))
+            return self._keeping.keep_again()
 
     def _refuse(self, stored: Stored, refused: PayloadRefused) -> Outcome:
         self.refused_total += 1
@@ -433,10 +364,6 @@ class ConfigKeeper:
             self._on_served(stored.table)
         except (FrameInvalid, ValueError) as error:
             _log.error("config_listener_failed detail=%s", error)
-
-
-def _packed(stored: Stored) -> Stored:
-    return Stored(stored.config_hash, zlib.compress(stored.table, 1), stored.revision, stored.epoch)
 
 
 def _without_table(stored: Stored) -> Stored:

@@ -21,7 +21,7 @@ from twinplane.node.sparse import faults_of
 
 if TYPE_CHECKING:
     from twinplane.control.declarative.entities import DeclaredEntities
-    from twinplane.node.config import Cache
+    from twinplane.node.keeping import Cache
     from twinplane.registry import RouterFlavor
 
 POSTED_NAME = "declared.json.gz"
