@@ -1,36 +1,30 @@
 //! The core as a whole: worker threads, start, a new configuration, status, stop. Nothing here is on the request path.
 mod adoption;
+mod making;
+mod status;
 mod thread;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
 use tokio::sync::mpsc::UnboundedSender;
-use twinplane_engine::balancer::HealthBook;
-use twinplane_engine::build::{BuildInput, build};
-use twinplane_engine::limiter::Limiter;
-use twinplane_engine::limiter::store::CounterStores;
+use twinplane_engine::build::build;
 use twinplane_engine::plugin::PluginTable;
-use twinplane_engine::response_cache::ResponseCache;
 pub use twinplane_engine::snapshot::Issue;
-use twinplane_engine::snapshot::{NodeState, Snapshot};
+use twinplane_engine::snapshot::Snapshot;
 use twinplane_engine::visit::Host;
-use twinplane_model::ConfigTable;
 
-use crate::clock::Clock;
 use crate::error::{ApplyError, StartError};
 use crate::explain::Asked;
-use crate::listener::{Bound, OpenListener, bind};
 use crate::node::Node;
-use crate::recorder::{Counter, Ledger, LedgerLimits, Metrics};
+use crate::recorder::{Counter, Metrics};
 use crate::server::adoption::Listeners;
+use crate::server::making::{bind_all, build_input, node, read};
+pub use crate::server::status::Status;
 use crate::server::thread::{Command, Opening};
-use crate::settings::{ListenerSettings, Settings, identities_of};
+use crate::settings::{Settings, identities_of};
 use crate::tls::certificates::CertificateTable;
-use crate::tls::downstream::Downstream;
 use crate::{kept_answers, upstream_health};
 
 /// A worker has this long to tell what would become of a request; names of its upstream may have to be looked up.
@@ -70,31 +64,6 @@ pub struct Applied {
     pub routes: usize,
     /// How long building and swapping took.
     pub took_us: u64,
-}
-
-/// How the core is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Status {
-    /// What is listened on.
-    pub listeners: Vec<OpenListener>,
-    /// Worker threads that run.
-    pub workers: usize,
-    /// Open connections.
-    pub connections_active: u64,
-    /// Requests that are over.
-    pub requests_total: u64,
-    /// Whether a configuration is in force.
-    pub snapshot_ready: bool,
-    /// Configurations put in force since the start.
-    pub snapshots_total: u64,
-    /// Routes in force.
-    pub routes: usize,
-    /// Services in force.
-    pub services: usize,
-    /// Invariants found broken.
-    pub invariant_broken: u64,
-    /// What of the configuration in force this node cannot run as asked.
-    pub issues: Vec<Issue>,
 }
 
 impl Server {
@@ -230,28 +199,6 @@ impl Server {
         }
     }
 
-    /// How the core is, at this moment.
-    pub fn status(&self) -> Status {
-        let snapshot = self.node.snapshot.load();
-        let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
-        Status {
-            listeners: self.listeners().open(),
-            workers: workers
-                .iter()
-                .filter(|worker| !worker.thread.is_finished())
-                .count(),
-            connections_active: self.sum(Counter::ConnectionsActive)
-                + self.sum(Counter::StreamsActive),
-            requests_total: self.sum(Counter::Requests),
-            snapshot_ready: self.node.is_ready.load(Ordering::Acquire),
-            snapshots_total: self.node.generation.load(Ordering::Acquire),
-            routes: snapshot.routes.len(),
-            services: snapshot.services.len(),
-            invariant_broken: self.sum(Counter::InvariantBroken),
-            issues: snapshot.issues.clone(),
-        }
-    }
-
     /// Stops: takes no more connections, finishes what is under way within the grace, cuts the rest. Blocks until done.
     pub fn stop(&self, grace: Duration) {
         self.tell(|| Command::Stop { grace });
@@ -317,101 +264,4 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.stop(Duration::ZERO);
     }
-}
-
-fn build_input<'a>(
-    settings: &Settings,
-    state: &'a Arc<NodeState>,
-    plugins: &'a PluginTable,
-    previous: Option<&'a Snapshot>,
-) -> BuildInput<'a> {
-    BuildInput {
-        plugins,
-        node: state,
-        rules: settings.router_rules(),
-        previous,
-        is_edge: settings.start.edge.is_some(),
-    }
-}
-
-fn read(payload: &[u8]) -> Result<ConfigTable, ApplyError> {
-    // A list would be taken for the table's members in their order.
-    if payload.trim_ascii_start().first() != Some(&b'{') {
-        return Err(ApplyError::unreadable("a configuration is a JSON object"));
-    }
-    serde_json::from_slice(payload).map_err(ApplyError::unreadable)
-}
-
-fn bind_all(listeners: &[ListenerSettings], workers: usize) -> Result<Vec<Bound>, StartError> {
-    let mut bound = Vec::new();
-    let mut faults = Vec::new();
-    for listener in listeners {
-        match bind(listener, workers) {
-            Ok(one) => bound.push(one),
-            Err(fault) => faults.push(fault),
-        }
-    }
-    if faults.is_empty() {
-        Ok(bound)
-    } else {
-        Err(StartError { faults })
-    }
-}
-
-fn node(
-    settings: Arc<Settings>,
-    plugins: &PluginTable,
-    host: Option<Arc<dyn Host>>,
-) -> Result<Arc<Node>, StartError> {
-    let certificates = Arc::new(ArcSwap::from_pointee(CertificateTable::default()));
-    let workers = settings.start.workers;
-    // Each worker holds its share; connections spread evenly over workers.
-    let limits = LedgerLimits {
-        records: settings.start.records_max.div_ceil(workers),
-        logs: settings.start.log_entries_max.div_ceil(workers),
-        access_lines: settings.start.access_lines_max.div_ceil(workers),
-        access_format: settings.start.access_format.clone().map(Arc::new),
-        is_recording: settings.start.edge.is_none(),
-    };
-    let state = NodeState {
-        node_id: settings.start.node_id.as_str().into(),
-        allows_ambiguous_paths: settings.start.ambiguous_paths == "allow",
-        hostname: settings
-            .start
-            .hostname
-            .as_deref()
-            .unwrap_or_default()
-            .into(),
-        changed_body_bytes_max: settings.start.changed_body_bytes_max,
-        limiter: Limiter::with_entries_max(settings.start.limit_windows_max),
-        limit_windows_max: settings.start.limit_windows_max,
-        counter_stores: CounterStores::default(),
-        cache: ResponseCache::with_bytes_max(settings.start.cache_bytes_max),
-        health: HealthBook::default(),
-        host,
-    };
-    let state = Arc::new(state);
-    // Until a configuration is applied, an empty one is served: nothing matches.
-    let empty = build(
-        ConfigTable::default(),
-        build_input(&settings, &state, plugins, None),
-    );
-    let empty = empty.map_err(|_| StartError::of("the empty configuration cannot be built"))?;
-    Ok(Arc::new(Node {
-        downstream_tls: ArcSwap::from_pointee(Downstream::new(&settings, &certificates)?),
-        clock: Clock::start(),
-        state,
-        snapshot: ArcSwap::from_pointee(empty),
-        generation: AtomicU64::new(0),
-        is_ready: AtomicBool::new(false),
-        certificates,
-        ledgers: (0..workers)
-            .map(|_| Arc::new(Ledger::new(limits.clone())))
-            .collect(),
-        connections: AtomicUsize::new(0),
-        udp_sessions: AtomicUsize::new(0),
-        bytes_ahead: AtomicUsize::new(0),
-        dns: Arc::default(),
-        settings: ArcSwap::new(settings),
-    }))
 }

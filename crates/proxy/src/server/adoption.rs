@@ -4,8 +4,9 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::Server;
+use super::making::bind_all;
 use super::thread::{Adoption, Command, Opening};
-use super::{Server, bind_all};
 use crate::error::StartError;
 use crate::listener::{Bound, OpenListener};
 use crate::settings::{ListenerSettings, Settings};
