@@ -458,6 +458,11 @@ def test_the_admin_api_comes_and_goes_while_the_node_serves(tmp_path: Path) -> N
     assert "setting_needs_restart" not in output
 
 
+def _echoes(port: int) -> bool:
+    with connect(port) as stream:
+        return ask(stream, b"any") == b"any"
+
+
 def test_streams_live_on_while_their_ports_change(tmp_path: Path) -> None:
     peer = TcpPeer()
     try:
@@ -469,15 +474,14 @@ def test_streams_live_on_while_their_ports_change(tmp_path: Path) -> None:
             (tmp_path / "kong.json").write_text(json.dumps(document))
             node.write(stream_listen=f"127.0.0.1:{old}")
             node.reload()
-            eventually(lambda: not _is_refused(old), seconds=60)
+            # The port is there a moment before the configuration that has a route for it.
+            eventually(lambda: _echoes(old), seconds=60)
             stream = connect(old)
             assert ask(stream, b"before") == b"before"
             node.write(stream_listen=f"127.0.0.1:{new} reuseport")
             node.reload()
-            eventually(lambda: not _is_refused(new), seconds=60)
+            eventually(lambda: _echoes(new), seconds=60)
             eventually(lambda: _is_refused(old), seconds=60)
-            with connect(new) as other:
-                assert ask(other, b"new") == b"new"
             assert ask(stream, b"after") == b"after"
             stream.close()
             output = node.ended()
