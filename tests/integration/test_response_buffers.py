@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,8 +50,11 @@ class Upstream:
         self._connection, _ = self._socket.accept()
         self._connection.settimeout(WAIT_S)
 
-    def begin(self, *fields: str, length: int = len(BODY), missing: int = 0) -> None:
-        """Take the next request of the connection, and begin to answer it with BODY over and over."""
+    def begin(self, *fields: str, length: int = len(BODY), missing: int = 0) -> int:
+        """Take the next request of the connection, and begin to answer it with BODY over and over.
+
+        How much of the request's body came with its head.
+        """
         head = b""
         while b"\r\n\r\n" not in head:
             more = self.connection.recv(65_536)
@@ -59,6 +63,7 @@ class Upstream:
         lines = ["HTTP/1.1 200 OK", f"Content-Length: {length}", *fields]
         self.connection.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
         self._length, self.sent = length - missing, 0
+        return len(head.partition(b"\r\n\r\n")[2])
 
     @property
     def connection(self) -> socket.socket:
@@ -97,6 +102,7 @@ def running_node(upstream: Upstream) -> Iterator[RunningNode]:
         return {"name": name, "url": f"http://127.0.0.1:{upstream.port}", "routes": [route]}
 
     config = {"_format_version": "3.0", "services": [entry("held"), entry("streamed", response_buffering=False)]}
+    config["services"].append(entry("early", request_buffering=False))
     with running(ROOMY, config) as node:
         yield node
 
@@ -125,14 +131,21 @@ def refused(node: RunningNode) -> int:
 
 
 @contextlib.contextmanager
-def asking(node: RunningNode, host: str) -> Iterator[socket.socket]:
-    """A client that has asked and reads nothing yet."""
+def connected(node: RunningNode) -> Iterator[socket.socket]:
+    """A client that takes little while it does not read."""
     client = socket.socket()
     # Before it connects: how much it can be sent is agreed on then.
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8_192)
     client.settimeout(WAIT_S)
     client.connect(("127.0.0.1", node.port))
     with client:
+        yield client
+
+
+@contextlib.contextmanager
+def asking(node: RunningNode, host: str) -> Iterator[socket.socket]:
+    """A client that has asked and reads nothing yet."""
+    with connected(node) as client:
         client.sendall(f"GET /x HTTP/1.1\r\nHost: {host}.example\r\nConnection: close\r\n\r\n".encode())
         yield client
 
@@ -187,6 +200,26 @@ def test_an_upstream_waits_for_its_client_where_nothing_is_read_ahead(
         assert not upstream.ends(within_s=STALLED_S)
         assert ahead(node) == 0
         assert goes_on(client, upstream)
+
+
+def test_an_upload_goes_on_behind_an_early_answer(node: RunningNode, upstream: Upstream) -> None:
+    head = f"POST /x HTTP/1.1\r\nHost: early.example\r\nConnection: close\r\nContent-Length: {len(BODY)}\r\n\r\n"
+    with connected(node) as client:
+        sending = threading.Thread(target=client.sendall, args=(head.encode() + BODY,))
+        sending.start()
+        upstream.accept()
+        left = len(BODY) - upstream.begin()
+        # The whole answer would find room, and the connection would be let go of with its end.
+        upstream.ends(within_s=STALLED_S)
+        while left:
+            more = upstream.connection.recv(1_048_576)
+            assert more, f"{left} bytes of the request never came"
+            left -= len(more)
+        sending.join()
+        answering = threading.Thread(target=upstream.ends)
+        answering.start()
+        assert read(client) == BODY
+        answering.join()
 
 
 def test_an_upstream_may_ask_to_be_read_ahead(node: RunningNode, upstream: Upstream) -> None:

@@ -152,7 +152,11 @@ impl<C: ClientSide> Relay<'_, C> {
     // The client takes nothing for now: its upstream may go on as far as there is room.
     fn poll_ahead(&mut self, context: &mut Context<'_>) -> Poll<Stop> {
         while let Some(relayed) = &mut self.relayed {
-            if !relayed.leg.is_ended() && !self.ahead.has_room(self.x, relayed.is_ahead_asked) {
+            // An upstream that still takes the request would be let go of with the end of its answer.
+            let may_end = !relayed.leg.is_uploading();
+            let is_kept = may_end
+                && (relayed.leg.is_ended() || self.ahead.has_room(self.x, relayed.is_ahead_asked));
+            if !is_kept {
                 // The upstream waits for the client: its silence is ours.
                 self.stop_waiting();
                 break;
