@@ -190,6 +190,11 @@ impl Headers {
         self.fields.len()
     }
 
+    /// How many fields there is room for.
+    pub fn capacity(&self) -> usize {
+        self.fields.capacity()
+    }
+
     /// Whether there is no field.
     pub fn is_empty(&self) -> bool {
         self.fields.is_empty()

@@ -1,18 +1,19 @@
 //! One HTTP/1 connection of a client: heads in, requests handed to the walk, one after the other, until somebody has had
-//! enough.
+//! enough. When none follows, it lets go of what requests need.
 mod client;
 mod respond;
+pub(crate) mod room;
 pub(crate) mod target;
 
 use std::rc::Rc;
 
-use bytes::BytesMut;
 use http::HeaderMap;
 use tokio::io::{AsyncRead, AsyncWrite};
 use twinplane_engine::exchange::{Exchange, Framing, HttpVersion};
 use twinplane_engine::headers::Headers;
 use twinplane_engine::text::Text;
 
+use self::room::Room;
 use self::target::{glimpse, host_of, target_of};
 use crate::client_side::ByteCounts;
 use crate::conn_info::ConnInfo;
@@ -20,7 +21,6 @@ use crate::h1::body::IncomingBody;
 use crate::h1::fault::RequestFault;
 use crate::h1::framing;
 use crate::h1::names::Known;
-use crate::h1::output::Output;
 use crate::h1::scan::{self, HeadLimits, RequestLine};
 use crate::pace::Pace;
 use crate::recorder::Counter;
@@ -30,11 +30,11 @@ use crate::upgrade;
 use crate::upstream::connection::poll_fill;
 use crate::worker::Worker;
 
+// Silence after an answer that makes a connection an idle one. Who asks again within it finds everything at hand.
+const QUIET_MS: u64 = 100;
 // Of a body that nobody wanted, so much is read to keep the connection.
 const UNWANTED_BYTES_MAX: u64 = 262_144;
 const UNWANTED_MS: u64 = 2_000;
-// An idle connection keeps no more than this.
-const IDLE_BYTES_MAX: usize = 8_192;
 
 /// A client's connection, and the request it is at.
 struct Connection<S> {
@@ -42,11 +42,8 @@ struct Connection<S> {
     worker: Rc<Worker>,
     info: ConnInfo,
     timer: Timer,
-    buffer: BytesMut,
-    output: Output,
     served: u64,
-    // Lists of fields whose room is used again: a request's, a response's.
-    spare: (Headers, Headers),
+    room: Room,
     // Of the request under way.
     body: IncomingBody,
     body_taken: u64,
@@ -78,6 +75,14 @@ struct Reply {
 enum Next {
     Request(RequestLine),
     Fault(RequestFault),
+    Quiet,
+    Closed,
+}
+
+/// How a spell of requests came to its end.
+enum Spell {
+    /// The client may ask again some time.
+    Quiet,
     Closed,
 }
 
@@ -92,10 +97,8 @@ pub async fn serve_h1<S: AsyncRead + AsyncWrite + Unpin>(
         io,
         info,
         timer,
-        buffer: BytesMut::new(),
-        output: Output::default(),
         served: 0,
-        spare: (Headers::with_capacity(24), Headers::with_capacity(24)),
+        room: Room::default(),
         body: IncomingBody::Length(0),
         body_taken: 0,
         body_bytes_max: u64::MAX,
@@ -110,13 +113,63 @@ pub async fn serve_h1<S: AsyncRead + AsyncWrite + Unpin>(
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     async fn serve(&mut self) {
+        // What requests need lies in a box for as long as they come: an idle connection has no place for it.
+        while self.wake().await {
+            match Box::pin(self.spell()).await {
+                Spell::Quiet => self.worker.rooms.give_back(&mut self.room),
+                Spell::Closed => return,
+            }
+        }
+    }
+
+    // Waits for the first bytes of a spell; says whether they came. Meanwhile the room is others'.
+    async fn wake(&mut self) -> bool {
+        let idle_ms = self.idle_ms();
+        self.timer.arm_idle(idle_ms);
+        self.worker.recorder.count(Counter::ConnectionsIdle, 1);
+        let Self {
+            io,
+            room,
+            timer,
+            worker,
+            ..
+        } = self;
+        let read = std::future::poll_fn(|context| {
+            worker.rooms.furnish(room);
+            let filled = poll_fill(io, &mut room.buffer, false, context);
+            if filled.is_pending() {
+                worker.rooms.give_back(room);
+            }
+            filled
+        });
+        let read = timer.unless_elapsed(read).await;
+        worker.recorder.uncount(Counter::ConnectionsIdle, 1);
+        timer.disarm();
+        matches!(read, Ok(Ok(1..)))
+    }
+
+    fn idle_ms(&self) -> u64 {
+        let limits = self.worker.settings().start.limits;
+        if self.served == 0 {
+            limits.head_timeout_ms
+        } else {
+            limits.idle_timeout_ms.saturating_sub(QUIET_MS)
+        }
+    }
+
+    // Serves requests for as long as one follows the other.
+    async fn spell(&mut self) -> Spell {
         let upstream_timer = self.worker.timers.timer();
         loop {
-            let mut headers = std::mem::take(&mut self.spare.0);
-            let next = self.next_head(&mut headers).await;
+            let next = self.next_head().await;
             self.timer.disarm();
+            let headers = std::mem::take(&mut self.room.request);
             let keeps = match next {
-                Next::Closed => return,
+                Next::Quiet => {
+                    self.room.request = headers;
+                    return Spell::Quiet;
+                }
+                Next::Closed => return Spell::Closed,
                 Next::Fault(fault) => {
                     self.refuse(headers, fault).await;
                     false
@@ -125,13 +178,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             };
             if !keeps {
                 self.close().await;
-                return;
+                return Spell::Closed;
             }
         }
     }
 
     // Waits for the next request's head.
-    async fn next_head(&mut self, headers: &mut Headers) -> Next {
+    async fn next_head(&mut self) -> Next {
         let limits = self.worker.settings().start.limits;
         let head_limits = HeadLimits {
             head_bytes_max: limits.head_bytes_max,
@@ -140,16 +193,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         };
         let mut is_timed = false;
         loop {
-            if !self.buffer.is_empty() {
-                match scan::request(&self.buffer, &head_limits, headers) {
+            if !self.room.buffer.is_empty() {
+                let Room {
+                    buffer, request, ..
+                } = &mut self.room;
+                match scan::request(buffer, &head_limits, request) {
                     Ok(Some(line)) => return Next::Request(line),
                     Ok(None) => {}
                     Err(fault) => return Next::Fault(fault),
                 }
             }
-            let is_idle = self.buffer.is_empty();
+            let is_idle = self.room.buffer.is_empty();
             if is_idle {
-                self.wait_idle(self.served == 0);
+                // A request has just ended.
+                let quiet_ms = limits.idle_timeout_ms.min(QUIET_MS);
+                self.timer.arm_idle_from(self.worker.recent_ms(), quiet_ms);
                 self.worker.recorder.count(Counter::ConnectionsIdle, 1);
             } else if !is_timed {
                 is_timed = true;
@@ -162,36 +220,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             match filled {
                 Some(1..) => {}
                 Some(0) => return Next::Closed,
-                None if self.buffer.is_empty() => return Next::Closed,
+                None if is_idle => return Next::Quiet,
                 None => return Next::Fault(RequestFault::TimedOut),
             }
-        }
-    }
-
-    fn wait_idle(&mut self, is_new: bool) {
-        let limits = self.worker.settings().start.limits;
-        let ms = if is_new {
-            limits.head_timeout_ms
-        } else {
-            limits.idle_timeout_ms
-        };
-        if is_new {
-            self.timer.arm_idle(ms);
-        } else {
-            // A request has just ended.
-            self.timer.arm_idle_from(self.worker.recent_ms(), ms);
-        }
-        if self.buffer.capacity() > IDLE_BYTES_MAX {
-            self.buffer = BytesMut::new();
         }
     }
 
     // Bytes read; none when the time is over. A broken connection reads as closed.
     async fn fill(&mut self) -> Option<usize> {
         let Self {
-            io, buffer, timer, ..
+            io, room, timer, ..
         } = self;
-        let read = std::future::poll_fn(|context| poll_fill(io, buffer, false, context));
+        let read = std::future::poll_fn(|context| poll_fill(io, &mut room.buffer, false, context));
         timer
             .unless_elapsed(read)
             .await
@@ -208,7 +248,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     ) -> bool {
         self.served += 1;
         let started_us = self.worker.now_us();
-        let head = self.buffer.split_to(line.head_bytes).freeze();
+        let head = self.room.buffer.split_to(line.head_bytes).freeze();
         headers.attach(head.clone());
         let framed = framing::of_request(&headers, line.seen, line.version);
         let target = target_of(&head, &line);
@@ -236,13 +276,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             request::refuse(&worker, &mut x, self, fault).await;
             return false;
         }
-        x.response.headers = std::mem::take(&mut self.spare.1);
+        x.response.headers = std::mem::take(&mut self.room.response);
         let handled = request::handle(&worker, &mut x, self, upstream_timer).await;
         match handled {
             Handled::Done => {
-                self.spare = (x.request.headers, x.response.headers);
-                self.spare.0.clear();
-                self.spare.1.clear();
+                self.room.take_back(x.request.headers, x.response.headers);
                 self.reply.is_ended
                     && !self.reply.is_cut
                     && self.drain_body().await
@@ -297,7 +335,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     // A head that could not be read is still a request that was refused: it is answered, logged and recorded.
     async fn refuse(&mut self, mut headers: Headers, fault: RequestFault) {
         let started_us = self.worker.now_us();
-        let bytes = self.buffer.split().freeze();
+        let bytes = self.room.buffer.split().freeze();
         let (method, target) = glimpse(&bytes);
         self.counts = ByteCounts {
             received: bytes.len() as u64,
@@ -333,9 +371,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     async fn tunnel(&mut self, x: &mut Exchange, tunnel: upgrade::Tunnel, active: Active) {
         let flushed =
-            std::future::poll_fn(|context| self.output.poll_write_all(&mut self.io, context));
+            std::future::poll_fn(|context| self.room.output.poll_write_all(&mut self.io, context));
         if flushed.await.is_ok() {
-            let early = self.buffer.split();
+            let early = self.room.buffer.split();
             let passed = upgrade::run(&mut self.io, early, tunnel, &self.timer).await;
             self.counts.received += passed.up;
             self.counts.sent += passed.down;
@@ -387,7 +425,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         let mut dropped = 0;
         while dropped < UNWANTED_BYTES_MAX {
-            self.buffer.clear();
+            self.room.buffer.clear();
             match self.fill().await {
                 Some(read @ 1..) => dropped += read as u64,
                 _ => return,

@@ -147,7 +147,8 @@ fn take(stream: TcpStream, peer: SocketAddr, door: &Rc<Door>, worker: &Rc<Worker
     let open = Open::new(worker, settings.stream);
     tokio::task::spawn_local(async move {
         if settings.stream {
-            streams::serve(stream, info, &settings, &open.worker).await;
+            // In a box: other connections have no place for it.
+            Box::pin(streams::serve(stream, info, &settings, &open.worker)).await;
         } else {
             downstream::serve(stream, info, &settings, &open.worker).await;
         }

@@ -11,6 +11,7 @@ use twinplane_engine::snapshot::{Local, NodeState, Snapshot};
 use twinplane_engine::text::Text;
 
 use crate::clock::Clock;
+use crate::connection::room::Rooms;
 use crate::counter_store::CounterLinks;
 use crate::dns::Dns;
 use crate::node::Node;
@@ -49,6 +50,8 @@ pub struct Worker {
     pub counter_links: CounterLinks,
     /// Header values made once.
     pub texts: Texts,
+    /// Room for requests, of connections that have none under way.
+    pub(crate) rooms: Rooms,
     settings: RefCell<Local<Settings>>,
     dns: RefCell<Dns>,
     random: Cell<u64>,
@@ -92,6 +95,7 @@ impl Worker {
             balancers: Balancers::default(),
             counter_links: CounterLinks::default(),
             texts: Texts::of(&settings),
+            rooms: Rooms::default(),
             random: Cell::new(ahash::RandomState::new().hash_one(number)),
             recent_us: Cell::new(node.clock.now_us()),
             epoch_us: Cell::new(node.clock.wall_us() - node.clock.now_us()),

@@ -21,9 +21,9 @@ const EARLY_BYTES_MAX: usize = 65_536;
 impl<S: AsyncRead + AsyncWrite + Unpin> ClientSide for Connection<S> {
     fn poll_body(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, ClientFault>> {
         loop {
-            let before = self.buffer.len();
-            let taken = self.body.take(&mut self.buffer);
-            self.counts.received += (before - self.buffer.len()) as u64;
+            let before = self.room.buffer.len();
+            let taken = self.body.take(&mut self.room.buffer);
+            self.counts.received += (before - self.room.buffer.len()) as u64;
             match taken {
                 Ok(Decoded::Data(data)) => {
                     self.body_taken += data.len() as u64;
@@ -40,7 +40,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientSide for Connection<S> {
                 Ok(Decoded::More) => {}
                 Err(fault) => return self.fault(fault),
             }
-            match poll_fill(&mut self.io, &mut self.buffer, true, context) {
+            match poll_fill(&mut self.io, &mut self.room.buffer, true, context) {
                 Poll::Ready(Ok(read @ 1..)) => {
                     self.timer.disarm();
                     let clock = self.worker.clock;
@@ -76,8 +76,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientSide for Connection<S> {
     }
 
     fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        while self.buffer.len() < EARLY_BYTES_MAX {
-            match poll_fill(&mut self.io, &mut self.buffer, false, context) {
+        while self.room.buffer.len() < EARLY_BYTES_MAX {
+            match poll_fill(&mut self.io, &mut self.room.buffer, false, context) {
                 Poll::Ready(Ok(1..)) => {}
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(()),
                 Poll::Pending => return Poll::Pending,
@@ -88,14 +88,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientSide for Connection<S> {
 
     fn send_continue(&mut self) {
         self.reply.is_continue_owed = false;
-        self.output
+        self.room
+            .output
             .head()
             .extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
     }
 
     fn send_interim(&mut self, status: u16, headers: &Headers) {
         if self.reply.version >= twinplane_engine::exchange::HttpVersion::Http11 {
-            respond::write_interim(status, headers, self.output.head());
+            respond::write_interim(status, headers, self.room.output.head());
         }
     }
 
@@ -104,9 +105,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientSide for Connection<S> {
         self.reply.settle(body, x, self.body.is_ended());
         self.reply.is_begun = true;
         let date = self.worker.date(x.wall_us);
-        let before = self.output.pending();
-        respond::write_head(x, body, &self.reply, &date, self.output.head());
-        self.counts.sent += (self.output.pending() - before) as u64;
+        let before = self.room.output.pending();
+        respond::write_head(x, body, &self.reply, &date, self.room.output.head());
+        self.counts.sent += (self.room.output.pending() - before) as u64;
     }
 
     fn send_data(&mut self, data: Bytes) {
@@ -114,20 +115,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientSide for Connection<S> {
             return;
         }
         self.counts.sent_body += data.len() as u64;
-        let before = self.output.pending();
+        let before = self.room.output.pending();
         if self.reply.is_chunked {
-            self.output.push_chunk(data);
+            self.room.output.push_chunk(data);
         } else {
-            self.output.push(data);
+            self.room.output.push(data);
         }
-        self.counts.sent += (self.output.pending() - before) as u64;
+        self.counts.sent += (self.room.output.pending() - before) as u64;
     }
 
     fn send_trailers(&mut self, fields: HeaderMap) {
         if self.reply.is_chunked && !self.reply.is_bodiless {
-            let before = self.output.pending();
-            trailers::write(&fields, self.output.head());
-            self.counts.sent += (self.output.pending() - before) as u64;
+            let before = self.room.output.pending();
+            trailers::write(&fields, self.room.output.head());
+            self.counts.sent += (self.room.output.pending() - before) as u64;
             // The end is told with them.
             self.reply.is_chunked = false;
         }
@@ -137,7 +138,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientSide for Connection<S> {
         self.reply.is_ended = true;
         if self.reply.is_chunked && !self.reply.is_bodiless {
             self.counts.sent += 5;
-            self.output.head().extend_from_slice(b"0\r\n\r\n");
+            self.room.output.head().extend_from_slice(b"0\r\n\r\n");
         }
     }
 
@@ -145,7 +146,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientSide for Connection<S> {
         // What was queued before still counts as sent; closing tells the client that more was to come.
         self.reply.is_cut = true;
         self.reply.keeps_alive = false;
-        self.output.clear();
+        self.room.output.clear();
     }
 
     fn end_connection(&mut self) {
@@ -153,12 +154,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientSide for Connection<S> {
     }
 
     fn queued(&self) -> usize {
-        self.output.pending()
+        self.room.output.pending()
     }
 
     fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ClientFault>> {
-        let before = self.output.pending();
-        match self.output.poll_write_all(&mut self.io, context) {
+        let before = self.room.output.pending();
+        match self.room.output.poll_write_all(&mut self.io, context) {
             Poll::Ready(Ok(())) => {
                 if before > 0 {
                     self.timer.disarm();
@@ -167,7 +168,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientSide for Connection<S> {
             }
             Poll::Ready(Err(_)) => Poll::Ready(Err(ClientFault::Gone)),
             Poll::Pending => {
-                if self.output.pending() != before {
+                if self.room.output.pending() != before {
                     self.timer.disarm();
                 }
                 let silence_ms = self.worker.settings().start.limits.send_timeout_ms;

@@ -52,6 +52,11 @@ impl Output {
         self.before.len() + self.piece.len() + self.after.len() - self.written
     }
 
+    /// Bytes that it has room for.
+    pub fn capacity(&self) -> usize {
+        self.before.capacity() + self.after.capacity()
+    }
+
     /// Forgets what was not written.
     pub fn clear(&mut self) {
         self.before.clear();

@@ -14,8 +14,8 @@ use crate::tls::upstream::UpstreamTls;
 use crate::upstream::io::UpstreamIo;
 use crate::upstream::pool::{Place, PoolKey};
 
-// What is read at once, at first.
-const READ_BYTES: usize = 8_192;
+/// What is read at once, at first.
+pub(crate) const READ_BYTES: usize = 8_192;
 /// What is read at once while a body streams.
 pub(crate) const STREAM_BYTES: usize = 65_536;
 
