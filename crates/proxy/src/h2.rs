@@ -44,6 +44,9 @@ const CLOSE_MS: u64 = 5_000;
 /// Whoever calls off a request sooner has not waited for its answer.
 const AT_ONCE_US: u64 = 1_000_000;
 
+/// Fields of a response that there is room for at first.
+const RESPONSE_FIELDS: usize = 24;
+
 /// What the streams of a connection share.
 struct Shared {
     info: ConnInfo,
@@ -200,6 +203,7 @@ async fn serve_stream(
     let is_called_off = match (head, framing) {
         (Ok(head), Ok(framing)) => {
             let mut x = request::open(worker, &shared.info, opening(head, framing, started_us));
+            x.response.headers = Headers::with_capacity(RESPONSE_FIELDS);
             // A tunnel is an HTTP/1 matter: nothing here asks for one.
             let _done = request::handle(worker, &mut x, &mut client, &timer).await;
             is_called_off(&x)
