@@ -6,7 +6,8 @@ use twinplane_engine::limiter::shared::{Counted, Counting, SharedWindow, StoreFa
 use super::resp::{Reply, write_command};
 
 /// For each key an amount, what may have been counted for it to be added (or nothing), and the seconds that it is kept.
-/// Gives back what was counted before, and behind that whether the amounts were added.
+/// Gives back what was counted before, and behind that whether the amounts were added. Nothing is counted beyond 2^53,
+/// where numbers of a script are no longer exact: so no window fails after others have been added to.
 pub(super) const SCRIPT: &str = "\
 local found, adds = {}, 1
 for i, key in ipairs(KEYS) do
@@ -16,8 +17,9 @@ for i, key in ipairs(KEYS) do
 end
 if adds == 1 then
   for i, key in ipairs(KEYS) do
-    if ARGV[3 * i - 2] ~= '0' then
-      redis.call('INCRBY', key, ARGV[3 * i - 2])
+    local amount = math.min(tonumber(ARGV[3 * i - 2]), 9007199254740992 - found[i])
+    if amount > 0 then
+      redis.call('INCRBY', key, string.format('%.0f', amount))
       if found[i] == 0 then redis.call('EXPIRE', key, ARGV[3 * i]) end
     end
   end

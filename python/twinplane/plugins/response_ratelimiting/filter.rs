@@ -197,6 +197,9 @@ impl ResponseRatelimiting {
     }
 }
 
+// The most that an answer costs: all that a store can count in one window.
+const COST_MAX: f64 = 9_007_199_254_740_992.0;
+
 // A cost that is no number, or below nothing, is none.
 fn cost(part: &str) -> Option<(&str, u64)> {
     let (name, amount) = part.split_once('=')?;
@@ -204,9 +207,9 @@ fn cost(part: &str) -> Option<(&str, u64)> {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "checked for its sign; what is beyond any limit saturates"
+        reason = "checked for its sign, and bounded"
     )]
-    let amount = (amount > 0.0).then(|| amount.ceil() as u64)?;
+    let amount = (amount > 0.0).then(|| amount.ceil().min(COST_MAX) as u64)?;
     Some((name.trim(), amount))
 }
 
@@ -341,6 +344,8 @@ mod tests {
             ("video=1", Some(("video", 1))),
             (" video = 2 ", Some(("video", 2))),
             ("video=1.5", Some(("video", 2))),
+            ("video=1e30", Some(("video", 1 << 53))),
+            ("video=inf", Some(("video", 1 << 53))),
             ("video=1;x", None),
             ("video=-1", None),
             ("video=NaN", None),
