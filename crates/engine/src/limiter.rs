@@ -1,6 +1,6 @@
 //! Counting requests against limits, for all workers of the node together. Windows are those of the calendar (UTC);
 //! entries are bounded; no clock is read here: both times are handed in. Of windows that nodes share, `shared` says what
-//! is to be counted, `store` where, and `tally` what is known of them here.
+//! is to be counted, `store` where, and `tally` what is known of them here; its windows lie here too, under the same bound.
 mod calendar;
 pub mod shared;
 pub mod store;
@@ -41,6 +41,18 @@ pub struct Limit {
     pub period: Period,
     /// Requests in it; a fraction lets the request that exceeds it through, as `limit - used > 0` says.
     pub requests: f64,
+}
+
+impl Limit {
+    // What a request finds where so many have been counted.
+    fn after(&self, used: u64) -> Use {
+        #[expect(clippy::cast_precision_loss, reason = "far below 2^52 in any window")]
+        let remaining = self.requests - used as f64;
+        Use {
+            limit: *self,
+            remaining,
+        }
+    }
 }
 
 /// What a request found.
@@ -110,8 +122,13 @@ struct Window {
     start: u64,
     opened_us: u64,
     used: u64,
-    // What of it a store that nodes share has not been told.
-    untold: u64,
+    // What of it a store that nodes share has not been told; below nothing: what it has counted of requests that were
+    // refused here.
+    untold: i64,
+    // What it may have been told: it is on its way, or no answer came.
+    unsure: u64,
+    // The tally that tells it; 0: none.
+    teller: u32,
 }
 
 impl Window {
@@ -227,6 +244,7 @@ impl Shard {
             window.opened_us = moment.now_us;
             window.used = 0;
             window.untold = 0;
+            window.unsure = 0;
         }
         Some(window)
     }
@@ -236,12 +254,7 @@ impl Shard {
         let mut found = Uses::default();
         for limit in limits {
             let used = self.used(key, limit.period, moment);
-            #[expect(clippy::cast_precision_loss, reason = "far below 2^52 in any window")]
-            let remaining = limit.requests - used as f64;
-            found.push(Use {
-                limit: *limit,
-                remaining,
-            });
+            found.push(limit.after(used));
         }
         found
     }
@@ -270,6 +283,8 @@ impl Shard {
             opened_us: moment.now_us,
             used: amount,
             untold: 0,
+            unsure: 0,
+            teller: 0,
         };
         let Some((at, evicts)) = self.place(moment.now_us, entries_max) else {
             let at = u32::try_from(self.windows.len()).unwrap_or(u32::MAX);

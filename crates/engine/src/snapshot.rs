@@ -34,9 +34,7 @@ pub struct NodeState {
     /// The longest JSON body of a response that plugins change.
     pub changed_body_bytes_max: usize,
     /// Requests counted against limits.
-    pub limiter: Limiter,
-    /// Windows of limits kept, at most.
-    pub limit_windows_max: usize,
+    pub limiter: Arc<Limiter>,
     /// Where requests are counted that several nodes count together.
     pub counter_stores: CounterStores,
     /// Answers to give again.

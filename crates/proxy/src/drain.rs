@@ -88,13 +88,6 @@ impl Server {
             .into_bytes()
     }
 
-    fn windows_lost(&self) -> u64 {
-        let state = &self.node.state;
-        let tallies = state.counter_stores.tallies();
-        let of_tallies: u64 = tallies.iter().map(|tally| tally.evicted()).sum();
-        state.limiter.evicted() + of_tallies
-    }
-
     fn counter_stores(&self) -> Value {
         let told = |store: StoreHealth| {
             json!({
@@ -187,7 +180,7 @@ impl Server {
                 "logs": logs_lost,
                 "access": access_lost,
                 "metrics": totals.lost(),
-                "limits": self.windows_lost(),
+                "limits": self.node.state.limiter.evicted(),
             },
             "counter_stores": self.counter_stores(),
             "cache": {"entries": cache.entries, "bytes": cache.bytes, "evicted": cache.evicted, "refused": cache.refused},

@@ -62,6 +62,8 @@ _HELP = {
     "twinplane_rate_limit_windows_lost_total": "Windows of rate limits forgotten before their end for want of room.",
     "twinplane_counter_store_up": "Whether requests can be counted in a store that nodes share.",
     "twinplane_counter_store_failures_total": "Commands of a store that nodes share that failed, by store and reason.",
+    "twinplane_counter_store_counts_lost_total": "Counts of `sync_rate` that a store may lack and is not told again, "
+    "by store; a request counts once for each of its windows.",
     "twinplane_streams_refused_total": "Streams that found no room, as connections or as sessions of datagrams.",
     "twinplane_datagrams_lost_total": "Datagrams dropped because too many waited or their sessions found no room.",
     "twinplane_responses_ahead_bytes": "What was read of responses ahead of clients that are slow.",

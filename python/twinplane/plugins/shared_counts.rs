@@ -72,7 +72,7 @@ impl SharedCounts {
         )]
         let tally = sync_s.map(|seconds| {
             let every_us = (seconds * 1e6) as u64;
-            stores.tally(&store, every_us, context.node.limit_windows_max)
+            stores.tally(&store, every_us, &context.node.limiter)
         });
         Ok(Some(Self {
             store,

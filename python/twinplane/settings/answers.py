@@ -67,7 +67,8 @@ ANSWERS: tuple[Setting, ...] = (
         "rate_limit_windows",
         integer(512, 100_000_000),
         "131072",
-        "Windows of rate limits that a node keeps, one for each caller and period; over that, those that end first go.",
+        "Windows of rate limits that a node keeps, one for each caller and period, those of `sync_rate` included; over "
+        "that, one that is over goes, or else the least used of eight, counted.",
     ),
     Setting(
         "response_buffers_total",

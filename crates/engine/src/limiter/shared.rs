@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ring::digest::{Context, SHA256};
 
 use super::store::CounterStore;
-use super::{Key, Limit, Period, Use, Uses};
+use super::{Key, Limit, Period, Uses};
 
 /// Something to be counted in a store, all of it or nothing.
 #[derive(Clone, Debug)]
@@ -113,12 +113,7 @@ impl Counted {
     pub fn uses(&self, first: usize, limits: &[Limit]) -> Uses {
         let mut found = Uses::default();
         for (limit, before) in limits.iter().zip(self.before.iter().skip(first)) {
-            #[expect(clippy::cast_precision_loss, reason = "far below 2^52 in any window")]
-            let remaining = limit.requests - *before as f64;
-            found.push(Use {
-                limit: *limit,
-                remaining,
-            });
+            found.push(limit.after(*before));
         }
         found
     }
@@ -149,6 +144,11 @@ impl StoreFault {
             Self::Refused(_) => "refused",
             Self::Full => "full",
         }
+    }
+
+    /// Whether the store may have counted all the same.
+    pub const fn may_have_counted(&self) -> bool {
+        matches!(self, Self::Lost(_) | Self::TimedOut)
     }
 }
 

@@ -1,9 +1,10 @@
 //! The stores of shared counters that configurations name, each known once on a node, and how they fare. Speaks to none.
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use super::Limiter;
 use super::tally::Tally;
 
 /// Where a store is, and how it is spoken to.
@@ -111,7 +112,9 @@ impl CounterStore {
 #[derive(Debug, Default)]
 pub struct CounterStores {
     stores: Mutex<HashMap<StorePlace, Weak<CounterStore>>>,
-    tallies: Mutex<Vec<Weak<Tally>>>,
+    // Those in use, and those that are still to be told a last time.
+    tallies: Mutex<Vec<Arc<Tally>>>,
+    tallies_made: AtomicU32,
 }
 
 impl CounterStores {
@@ -127,32 +130,40 @@ impl CounterStores {
         store
     }
 
-    /// What is counted here for a store and told to it so often; the same for all plugins that want the same.
+    /// What is counted here, in a limiter, for a store and told to it so often; the same for all plugins that want the
+    /// same.
     pub fn tally(
         &self,
         store: &Arc<CounterStore>,
         every_us: u64,
-        entries_max: usize,
+        limiter: &Arc<Limiter>,
     ) -> Arc<Tally> {
         let mut tallies = lock(&self.tallies);
-        tallies.retain(|tally| tally.strong_count() > 0);
         let known = tallies
             .iter()
-            .filter_map(Weak::upgrade)
             .find(|tally| Arc::ptr_eq(&tally.store, store) && tally.every_us == every_us);
-        known.unwrap_or_else(|| {
-            let tally = Arc::new(Tally::new(Arc::clone(store), every_us, entries_max));
-            tallies.push(Arc::downgrade(&tally));
-            tally
-        })
+        if let Some(known) = known {
+            known.stay();
+            return Arc::clone(known);
+        }
+        let number = self.tallies_made.fetch_add(1, Ordering::Relaxed) + 1;
+        let (store, limiter) = (Arc::clone(store), Arc::clone(limiter));
+        let tally = Arc::new(Tally::new(store, every_us, limiter, number));
+        tallies.push(Arc::clone(&tally));
+        tally
     }
 
-    /// All tallies in use.
+    /// All tallies in use, and those that no configuration names any more until they have been visited once again.
     pub fn tallies(&self) -> Vec<Arc<Tally>> {
-        lock(&self.tallies)
-            .iter()
-            .filter_map(Weak::upgrade)
-            .collect()
+        let mut tallies = lock(&self.tallies);
+        tallies.retain(|tally| {
+            let is_used = Arc::strong_count(tally) > 1;
+            if !is_used {
+                tally.leave();
+            }
+            is_used || !tally.is_done()
+        });
+        tallies.clone()
     }
 
     /// How the stores in use fare, by name.
@@ -196,10 +207,6 @@ mod tests {
         let other = stores.at(place(Some("secret")));
         assert!(Arc::ptr_eq(&one, &same) && !Arc::ptr_eq(&one, &other));
         assert!(!format!("{other:?}").contains("secret"));
-        assert!(Arc::ptr_eq(
-            &stores.tally(&one, 5, 512),
-            &stores.tally(&one, 5, 512)
-        ));
         one.enter_trouble();
         one.failed(2, "gone");
         let health = &stores.health()[0];
@@ -212,5 +219,43 @@ mod tests {
         );
         drop((one, same, other));
         assert_eq!(stores.health(), []);
+    }
+
+    #[test]
+    fn a_tally_that_nobody_names_any_more_is_visited_once_again() {
+        let stores = CounterStores::default();
+        let limiter = Arc::default();
+        let store = stores.at(place(None));
+        let tally = stores.tally(&store, 3_600_000_000, &limiter);
+        assert!(Arc::ptr_eq(
+            &tally,
+            &stores.tally(&store, 3_600_000_000, &limiter)
+        ));
+        assert!(tally.begin(1));
+        tally.end();
+        assert!(!tally.begin(2), "not due for an hour");
+        drop((tally, store));
+        // It is due at once, and gone when that visit is over.
+        let last = stores.tallies();
+        assert!(last[0].begin(3));
+        last[0].end();
+        assert!(last[0].is_done());
+        drop(last);
+        assert!(stores.tallies().is_empty());
+        assert_eq!(stores.health(), []);
+    }
+
+    #[test]
+    fn a_tally_that_is_named_again_before_its_last_visit_stays() {
+        let stores = CounterStores::default();
+        let limiter = Arc::default();
+        let store = stores.at(place(None));
+        drop(stores.tally(&store, 5, &limiter));
+        drop(stores.tallies());
+        let tally = stores.tally(&store, 5, &limiter);
+        assert!(tally.begin(1));
+        tally.end();
+        assert!(!tally.is_done());
+        assert_eq!(stores.tallies().len(), 1);
     }
 }

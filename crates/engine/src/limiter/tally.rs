@@ -1,11 +1,11 @@
 //! What a node counts by itself between two visits to a store of shared counters: what the store told last, and what it
-//! has not been told yet.
+//! has not been told yet. The windows lie in the limiter of the node, under its one bound.
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::shared::{Counted, SharedWindow};
 use super::store::CounterStore;
-use super::{Key, Limit, Limiter, Moment, Period, Shard, Use, Uses};
+use super::{Key, Limit, Limiter, Moment, Period, Shard, Use, Uses, Window};
 
 /// Windows of a store as this node knows them.
 #[derive(Debug)]
@@ -14,19 +14,34 @@ pub struct Tally {
     pub store: Arc<CounterStore>,
     /// Time between two visits, microseconds.
     pub every_us: u64,
-    limiter: Limiter,
+    limiter: Arc<Limiter>,
+    number: u32,
+    // Keeps its keys apart from those of others in the limiter.
+    salt: Key,
     due_us: AtomicU64,
     is_being_told: AtomicBool,
+    // Whether no configuration names it any more, so that the next visit is the last.
+    is_leaving: AtomicBool,
+    is_done: AtomicBool,
 }
 
 impl Tally {
-    pub(super) fn new(store: Arc<CounterStore>, every_us: u64, entries_max: usize) -> Self {
+    pub(super) fn new(
+        store: Arc<CounterStore>,
+        every_us: u64,
+        limiter: Arc<Limiter>,
+        number: u32,
+    ) -> Self {
         Self {
             store,
             every_us,
-            limiter: Limiter::with_entries_max(entries_max),
+            number,
+            salt: limiter.key(&[&number.to_be_bytes()]),
+            limiter,
             due_us: AtomicU64::new(0),
             is_being_told: AtomicBool::new(false),
+            is_leaving: AtomicBool::new(false),
+            is_done: AtomicBool::new(false),
         }
     }
 
@@ -42,6 +57,8 @@ impl Tally {
 
     /// The visit is over.
     pub fn end(&self) {
+        self.is_done
+            .store(self.is_leaving.load(Ordering::Relaxed), Ordering::Relaxed);
         self.is_being_told.store(false, Ordering::Relaxed);
     }
 
@@ -50,235 +67,251 @@ impl Tally {
         self.due_us.load(Ordering::Relaxed)
     }
 
-    /// Takes one request from each limit, or from none where one is spent, by what is known here; none where a window is
-    /// not known yet.
-    pub fn take(&self, key: Key, limits: &[Limit], moment: Moment) -> Option<(bool, Uses)> {
-        let mut shard = self.limiter.shard(key);
-        if !limits
-            .iter()
-            .all(|limit| shard.is_open(key, limit.period, moment))
-        {
-            return None;
+    /// Whether no configuration names it any more and the last visit is over.
+    pub fn is_done(&self) -> bool {
+        self.is_done.load(Ordering::Relaxed)
+    }
+
+    // No configuration names it any more: the next visit comes at once and is the last.
+    pub(super) fn leave(&self) {
+        if !self.is_leaving.swap(true, Ordering::Relaxed) {
+            self.due_us.store(0, Ordering::Relaxed);
         }
-        let found = shard.uses(key, limits, moment);
+    }
+
+    // A configuration names it again.
+    pub(super) fn stay(&self) {
+        self.is_leaving.store(false, Ordering::Relaxed);
+        self.is_done.store(false, Ordering::Relaxed);
+    }
+
+    /// Takes one request from each limit by what is known here, or from none where a window that is known is spent; none
+    /// where nothing is spent and a window is not known yet.
+    pub fn take(&self, key: Key, limits: &[Limit], moment: Moment) -> Option<(bool, Uses)> {
+        let key = self.salted(key);
+        let mut shard = self.limiter.shard(key);
+        let mut found = Uses::default();
+        let mut is_known = true;
+        for limit in limits {
+            let is_open = shard.is_open(key, limit.period, moment);
+            is_known &= is_open;
+            let used = if is_open {
+                shard.used(key, limit.period, moment)
+            } else {
+                0
+            };
+            found.push(limit.after(used));
+        }
         if found.iter().any(Use::is_spent) {
             return Some((false, found));
         }
+        if !is_known {
+            return None;
+        }
         for limit in limits {
-            shard.note(key, limit.period, moment, 1);
+            shard.note(key, limit.period, moment, self.number);
         }
         Some((true, found))
     }
 
-    /// Opens the windows of a caller without having asked the store.
-    pub fn open(&self, key: Key, limits: &[Limit], moment: Moment) {
+    /// The same where the store could not be asked: windows that are not known begin here. A request that the store may
+    /// have counted is not told to it again.
+    pub fn take_alone(
+        &self,
+        key: Key,
+        limits: &[Limit],
+        moment: Moment,
+        may_be_told: bool,
+    ) -> (bool, Uses) {
+        let key = self.salted(key);
+        let mut shard = self.limiter.shard(key);
+        let found = shard.uses(key, limits, moment);
+        if found.iter().any(Use::is_spent) {
+            return (false, found);
+        }
+        let amount = u64::from(may_be_told);
+        self.limiter
+            .add_all(&mut shard, key, limits, moment, amount);
+        for limit in limits {
+            if may_be_told {
+                shard.doubt(key, limit.period, moment);
+            } else {
+                shard.note(key, limit.period, moment, self.number);
+            }
+        }
+        (true, found)
+    }
+
+    /// Takes what the store answered to a request that was to be counted there, and says whether the request passes: not
+    /// where what the store has not been told yet says otherwise.
+    pub fn settle(
+        &self,
+        key: Key,
+        limits: &[Limit],
+        moment: Moment,
+        counted: &Counted,
+    ) -> (bool, Uses) {
+        let key = self.salted(key);
         let mut shard = self.limiter.shard(key);
         self.limiter.add_all(&mut shard, key, limits, moment, 0);
-    }
-
-    /// Opens the windows of a caller with what the store answered.
-    pub fn learn(&self, key: Key, limits: &[Limit], moment: Moment, counted: &Counted) {
-        self.open(key, limits, moment);
-        let mut shard = self.limiter.shard(key);
-        for (limit, before) in limits.iter().zip(&counted.before) {
-            let start = limit.period.start(moment.second());
-            let total = before + u64::from(counted.is_added);
-            shard.learn(key, limit.period, start, total);
+        let asked = || limits.iter().zip(&counted.before);
+        let mut found = Uses::default();
+        for (limit, before) in asked() {
+            let window = shard.window_of(key, limit.period, moment);
+            let used = window.map_or(*before, |window| window.used_at(*before));
+            // What the store has refused is spent.
+            let least = if counted.is_added { 0 } else { *before };
+            found.push(limit.after(used.max(least)));
         }
+        let passes = counted.is_added && !found.iter().any(Use::is_spent);
+        for (limit, before) in asked() {
+            if let Some(window) = shard.window_of(key, limit.period, moment) {
+                let used = window.used_at(*before) + u64::from(passes);
+                window.used = window.used.max(used);
+                // The store has counted what does not pass: of the next one it is not told.
+                if counted.is_added && !passes {
+                    window.untold = window.untold.saturating_sub(1);
+                }
+            }
+        }
+        (passes, found)
     }
 
-    /// What the store has not been told yet.
+    /// What the store has not been told yet. It is on its way from now on: each of them is to be [`Tally::told`] or
+    /// [`Tally::keep`], or nobody knows whether the store has counted it, and then it is not told again.
     pub fn untold(&self, second: u64) -> Vec<SharedWindow> {
         let mut all = Vec::new();
         for shard in &self.limiter.shards {
             let mut shard = super::lock(shard);
-            let mut noted = std::mem::take(&mut shard.noted);
-            noted.sort_unstable();
-            noted.dedup();
-            for at in noted {
-                let Some(window) = shard.windows.get(at as usize).filter(|it| it.untold > 0) else {
-                    continue;
-                };
-                let (key, period) = window.key;
-                let limit = Limit {
-                    period,
-                    requests: 0.0,
-                };
-                let kept = SharedWindow {
-                    start: window.start,
-                    ..SharedWindow::of(key, &limit, second.max(window.start))
-                };
-                all.push(kept.adding(window.untold));
-            }
+            let Shard { windows, noted, .. } = &mut *shard;
+            noted.retain(|at| match windows.get_mut(*at as usize) {
+                Some(window) if window.teller == self.number => {
+                    all.extend(self.send(window, second));
+                    false
+                }
+                Some(window) => window.untold > 0,
+                None => false,
+            });
         }
         all
     }
 
+    fn send(&self, window: &mut Window, second: u64) -> Option<SharedWindow> {
+        let amount = u64::try_from(window.untold)
+            .ok()
+            .filter(|amount| *amount > 0)?;
+        window.untold = 0;
+        window.unsure = window.unsure.saturating_add(amount);
+        let (key, period) = window.key;
+        let limit = Limit {
+            period,
+            requests: 0.0,
+        };
+        let kept = SharedWindow {
+            start: window.start,
+            ..SharedWindow::of(self.salted(key), &limit, second.max(window.start))
+        };
+        Some(kept.adding(amount))
+    }
+
     /// The store has been told of these, and answered with what had been counted before.
     pub fn told(&self, windows: &[SharedWindow], counted: &Counted) {
-        for (window, before) in windows.iter().zip(&counted.before) {
-            let mut shard = self.limiter.shard(window.key);
-            shard.told(window);
-            let total = before + window.amount;
-            shard.learn(window.key, window.period, window.start, total);
+        for (told, before) in windows.iter().zip(&counted.before) {
+            self.at(told, |shard, at| {
+                let window = &mut shard.windows[at as usize];
+                window.unsure = window.unsure.saturating_sub(told.amount);
+                let total = before.saturating_add(told.amount);
+                let used = total.saturating_add_signed(window.untold);
+                window.used = window.used.max(used);
+            });
         }
     }
 
-    /// The store could not be told: these wait for the next visit.
+    /// The store surely has not counted these: they wait for the next visit.
     pub fn keep(&self, windows: &[SharedWindow]) {
-        for window in windows {
-            self.limiter.shard(window.key).note_again(window);
+        for kept in windows {
+            self.at(kept, |shard, at| {
+                let window = &mut shard.windows[at as usize];
+                // A window that has been forgotten and opened again since does not hold them.
+                let held = window.unsure.min(kept.amount);
+                window.unsure -= held;
+                window.used = window.used.saturating_add(kept.amount - held);
+                window.untold = window.untold.saturating_add_unsigned(kept.amount);
+                window.teller = self.number;
+                shard.noted.push(at);
+            });
         }
     }
 
-    /// How many windows were forgotten before their end because there was no room.
-    pub fn evicted(&self) -> u64 {
-        self.limiter.evicted.load(Ordering::Relaxed)
+    // A window as it was sent, where it is still there.
+    fn at(&self, sent: &SharedWindow, change: impl FnOnce(&mut Shard, u32)) {
+        let key = self.salted(sent.key);
+        let mut shard = self.limiter.shard(key);
+        if let Some(at) = shard.index.get(&(key, sent.period)).copied()
+            && shard.windows[at as usize].start == sent.start
+        {
+            change(&mut shard, at);
+        }
+    }
+
+    // From the key of a caller to that in the limiter, and back.
+    const fn salted(&self, Key(first, second): Key) -> Key {
+        Key(first ^ self.salt.0, second ^ self.salt.1)
+    }
+}
+
+impl Window {
+    // What had been counted when the store had counted so much: that, what it has not been told, and what is known here of
+    // that which it may have been told. So it is counted once, whether it was told before the store was asked or after.
+    fn used_at(&self, before: u64) -> u64 {
+        let least = before.saturating_add_signed(self.untold);
+        self.used.clamp(least, least.saturating_add(self.unsure))
     }
 }
 
 impl Shard {
     // Whether the window around a moment is there.
     fn is_open(&self, key: Key, period: Period, moment: Moment) -> bool {
-        let at = self.index.get(&(key, period));
-        at.is_some_and(|at| self.windows[*at as usize].start >= period.start(moment.second()))
+        let Some(at) = self.index.get(&(key, period)) else {
+            return false;
+        };
+        let window = &self.windows[*at as usize];
+        let start = period.start(moment.second());
+        window.start == start || (window.start > start && !window.is_over(moment.now_us))
     }
 
-    fn note(&mut self, key: Key, period: Period, moment: Moment, amount: u64) {
+    // The window around a moment, where none that is later has taken its place.
+    fn window_of(&mut self, key: Key, period: Period, moment: Moment) -> Option<&mut Window> {
+        let start = period.start(moment.second());
+        self.current(key, period, moment)
+            .filter(|window| window.start == start)
+    }
+
+    // Counts a request that is to be told.
+    fn note(&mut self, key: Key, period: Period, moment: Moment, teller: u32) {
         let Some(window) = self.current(key, period, moment) else {
             return;
         };
-        window.used = window.used.saturating_add(amount);
-        let is_first = window.untold == 0;
-        window.untold = window.untold.saturating_add(amount);
-        if is_first {
+        window.used = window.used.saturating_add(1);
+        window.untold = window.untold.saturating_add(1);
+        window.teller = teller;
+        if window.untold == 1 {
             self.noted.extend(self.index.get(&(key, period)).copied());
-        }
-    }
-
-    // A total of the store can be older than another one: counts only rise.
-    fn learn(&mut self, key: Key, period: Period, start: u64, total: u64) {
-        if let Some(at) = self.index.get(&(key, period)) {
-            let window = &mut self.windows[*at as usize];
-            if window.start == start {
-                window.used = window.used.max(total.saturating_add(window.untold));
+            // Windows that are reused again and again stand there again and again.
+            if self.noted.len() > 2 * self.windows.len() {
+                self.noted.sort_unstable();
+                self.noted.dedup();
             }
         }
     }
 
-    fn told(&mut self, told: &SharedWindow) {
-        let Some(at) = self.index.get(&(told.key, told.period)) else {
-            return;
-        };
-        let window = &mut self.windows[*at as usize];
-        if window.start == told.start {
-            window.untold = window.untold.saturating_sub(told.amount);
-            if window.untold > 0 {
-                self.noted.push(*at);
-            }
-        }
-    }
-
-    fn note_again(&mut self, kept: &SharedWindow) {
-        if let Some(at) = self.index.get(&(kept.key, kept.period))
-            && self.windows[*at as usize].start == kept.start
-        {
-            self.noted.push(*at);
+    // A request that has been counted here may have been counted in the store too.
+    fn doubt(&mut self, key: Key, period: Period, moment: Moment) {
+        if let Some(window) = self.window_of(key, period, moment) {
+            window.unsure = window.unsure.saturating_add(1);
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::limiter::store::{CounterStores, StorePlace};
-
-    fn tally() -> Arc<Tally> {
-        let stores = CounterStores::default();
-        let store = stores.at(StorePlace {
-            host: "a".into(),
-            port: 1,
-            timeout_ms: 1,
-            username: None,
-            password: None,
-            database: 0,
-            tls: None,
-        });
-        stores.tally(&store, 1_000_000, 512)
-    }
-
-    fn at(second: u64) -> Moment {
-        Moment {
-            now_us: second * 1_000_000,
-            wall_us: second * 1_000_000,
-        }
-    }
-
-    const LIMITS: [Limit; 2] = [
-        Limit {
-            period: Period::Minute,
-            requests: 5.0,
-        },
-        Limit {
-            period: Period::Hour,
-            requests: 50.0,
-        },
-    ];
-
-    fn counted(before: [u64; 2], is_added: bool) -> Counted {
-        Counted {
-            before: before.to_vec(),
-            is_added,
-        }
-    }
-
-    #[test]
-    fn an_unknown_window_is_asked_for_and_a_known_one_is_not() {
-        let tally = tally();
-        let key = Key::shared(&[b"a"]);
-        assert!(tally.take(key, &LIMITS, at(600)).is_none());
-        tally.learn(key, &LIMITS, at(600), &counted([2, 30], true));
-        let (passed, uses) = tally.take(key, &LIMITS, at(601)).expect("known");
-        assert!(passed);
-        assert!((uses[0].remaining - 2.0).abs() < f64::EPSILON);
-        assert!(tally.take(key, &LIMITS, at(602)).expect("known").0);
-        assert!(!tally.take(key, &LIMITS, at(603)).expect("known").0);
-        assert!(tally.take(key, &LIMITS, at(660)).is_none(), "a new minute");
-    }
-
-    #[test]
-    fn what_the_store_is_told_counts_once() {
-        let tally = tally();
-        let key = Key::shared(&[b"a"]);
-        tally.open(key, &LIMITS, at(600));
-        for _ in 0..3 {
-            assert!(tally.take(key, &LIMITS, at(600)).expect("open").0);
-        }
-        let untold = tally.untold(601);
-        assert_eq!(untold.len(), 2);
-        assert!(untold.iter().all(|window| window.amount == 3));
-        assert_eq!(tally.untold(601), [], "on its way");
-        // One more comes while the store is being told; others have counted one.
-        assert!(tally.take(key, &LIMITS, at(601)).expect("open").0);
-        tally.told(&untold, &counted([1, 1], true));
-        let (passed, uses) = tally.take(key, &LIMITS, at(602)).expect("open");
-        assert!(
-            !passed,
-            "three told, one of others, one not yet told: {uses:?}"
-        );
-        let untold = tally.untold(602);
-        assert!(untold.iter().all(|window| window.amount == 1));
-        tally.keep(&untold);
-        assert_eq!(tally.untold(602), untold, "kept for the next visit");
-    }
-
-    #[test]
-    fn a_window_that_is_over_is_not_told() {
-        let tally = tally();
-        let key = Key::shared(&[b"a"]);
-        tally.open(key, &LIMITS[..1], at(600));
-        assert!(tally.take(key, &LIMITS[..1], at(600)).expect("open").0);
-        tally.open(key, &LIMITS[..1], at(660));
-        assert_eq!(tally.untold(660), []);
-    }
-}
+mod tests;

@@ -3,7 +3,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use twinplane_engine::limiter::shared::Counting;
+use twinplane_engine::filter::LogSink;
+use twinplane_engine::limiter::shared::{Counting, SharedWindow};
 use twinplane_engine::limiter::tally::Tally;
 
 use crate::worker::Worker;
@@ -41,6 +42,11 @@ pub(super) async fn tell_all(worker: &Rc<Worker>) {
 async fn tell(worker: Rc<Worker>, tally: Arc<Tally>) {
     tell_untold(&worker, &tally).await;
     tally.end();
+    if tally.is_done() {
+        // Nobody comes again to tell the rest.
+        let second = worker.clock.wall_us() / 1_000_000;
+        count_lost(&worker, &tally, &tally.untold(second));
+    }
 }
 
 // Whether there was something, and the store has been told of it.
@@ -59,10 +65,27 @@ async fn tell_untold(worker: &Rc<Worker>, tally: &Tally) -> bool {
                     tally.told(windows, &counted);
                     continue;
                 }
+                // Told again they could count twice, and again at each visit.
+                Err(fault) if fault.may_have_counted() => {
+                    count_lost(worker, tally, windows);
+                    is_told = false;
+                    continue;
+                }
                 Err(_) => is_told = false,
             }
         }
         tally.keep(windows);
     }
     is_told && !untold.is_empty()
+}
+
+// The store may not have counted these, and is not told of them again.
+fn count_lost(worker: &Worker, tally: &Tally, windows: &[SharedWindow]) {
+    let amounts = windows.iter().map(|window| window.amount);
+    let lost = amounts.fold(0, u64::saturating_add);
+    if lost > 0 {
+        let labels = [("store", &*tally.store.name)];
+        let name = "twinplane_counter_store_counts_lost_total";
+        worker.recorder.open().count(name, &labels, lost);
+    }
 }

@@ -93,8 +93,7 @@ pub(super) fn node(
             .unwrap_or_default()
             .into(),
         changed_body_bytes_max: settings.start.changed_body_bytes_max,
-        limiter: Limiter::with_entries_max(settings.start.limit_windows_max),
-        limit_windows_max: settings.start.limit_windows_max,
+        limiter: Arc::new(Limiter::with_entries_max(settings.start.limit_windows_max)),
         counter_stores: CounterStores::default(),
         cache: ResponseCache::with_bytes_max(settings.start.cache_bytes_max),
         health: HealthBook::default(),

@@ -204,20 +204,19 @@ impl Filter for RateLimiting {
         };
         let Asked { key, moment } = asked;
         match (answer, &shared.tally) {
-            (Ok(counted), tally) => {
-                if let Some(tally) = tally {
-                    tally.learn(key, &self.limits, moment, &counted);
-                }
+            (Ok(counted), Some(tally)) => {
+                let found = tally.settle(key, &self.limits, moment, &counted);
+                self.found(x, moment, found)
+            }
+            (Ok(counted), None) => {
                 let uses = counted.uses(0, &self.limits);
                 self.found(x, moment, (counted.is_added, uses))
             }
             // What is counted here is told to the store once it is back.
-            (Err(_), Some(tally)) if shared.is_tolerant => {
-                tally.open(key, &self.limits, moment);
-                match tally.take(key, &self.limits, moment) {
-                    Some(found) => self.found(x, moment, found),
-                    None => Flow::Continue,
-                }
+            (Err(fault), Some(tally)) if shared.is_tolerant => {
+                let may_be_told = fault.may_have_counted();
+                let found = tally.take_alone(key, &self.limits, moment, may_be_told);
+                self.found(x, moment, found)
             }
             (Err(_), _) => shared.without(),
         }
