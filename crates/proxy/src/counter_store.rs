@@ -5,6 +5,7 @@ mod link;
 pub mod resp;
 mod script;
 mod tallies;
+mod written;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -12,7 +13,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
-use twinplane_engine::filter::LogSink;
 use twinplane_engine::limiter::shared::{Counted, Counting, StoreFault};
 use twinplane_engine::limiter::store::CounterStore;
 
@@ -68,7 +68,7 @@ impl CounterLinks {
                 Ok(())
             }
             Err(fault) => {
-                count_failures(worker, &store, &fault, 1);
+                link.count_failures(worker, &fault, 1);
                 Err(fault)
             }
         }
@@ -118,11 +118,4 @@ pub(crate) async fn finish(worker: &Rc<Worker>) {
     while is_waiting() {
         tokio::time::sleep(LAST_LOOK).await;
     }
-}
-
-fn count_failures(worker: &Worker, store: &CounterStore, fault: &StoreFault, commands: u64) {
-    store.failed(commands, fault);
-    let labels = [("store", &*store.name), ("reason", fault.code())];
-    let name = "twinplane_counter_store_failures_total";
-    worker.recorder.open().count(name, &labels, commands);
 }

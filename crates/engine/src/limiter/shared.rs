@@ -123,13 +123,13 @@ impl Counted {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreFault {
     /// Nobody can be reached, or who is reached does not let the node in.
-    Unreachable(Box<str>),
+    Unreachable(Arc<str>),
     /// The connection broke off.
-    Lost(Box<str>),
+    Lost(Arc<str>),
     /// No answer came in time.
     TimedOut,
     /// It answered with an error.
-    Refused(Box<str>),
+    Refused(Arc<str>),
     /// Too much is waiting for its answers.
     Full,
 }
@@ -150,17 +150,22 @@ impl StoreFault {
     pub const fn may_have_counted(&self) -> bool {
         matches!(self, Self::Lost(_) | Self::TimedOut)
     }
+
+    /// Why, for people.
+    pub fn reason(&self) -> Arc<str> {
+        match self {
+            Self::Unreachable(reason) | Self::Lost(reason) | Self::Refused(reason) => {
+                Arc::clone(reason)
+            }
+            Self::TimedOut => "no answer in time".into(),
+            Self::Full => "too many commands wait for an answer".into(),
+        }
+    }
 }
 
 impl std::fmt::Display for StoreFault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Unreachable(reason) | Self::Lost(reason) | Self::Refused(reason) => {
-                f.write_str(reason)
-            }
-            Self::TimedOut => f.write_str("no answer in time"),
-            Self::Full => f.write_str("too many commands wait for an answer"),
-        }
+        f.write_str(&self.reason())
     }
 }
 

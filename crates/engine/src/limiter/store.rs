@@ -54,7 +54,7 @@ pub struct CounterStore {
     pub name: Box<str>,
     troubled: AtomicUsize,
     failures: AtomicU64,
-    reason: Mutex<Box<str>>,
+    reason: Mutex<Arc<str>>,
 }
 
 /// How a store fares.
@@ -66,8 +66,8 @@ pub struct StoreHealth {
     pub is_in_trouble: bool,
     /// Commands that failed since the start.
     pub failures: u64,
-    /// Why the last one did; empty: none has.
-    pub reason: Box<str>,
+    /// Why, as it was last told; empty: none has.
+    pub reason: Arc<str>,
 }
 
 impl CounterStore {
@@ -77,7 +77,7 @@ impl CounterStore {
             place,
             troubled: AtomicUsize::new(0),
             failures: AtomicU64::new(0),
-            reason: Mutex::default(),
+            reason: Mutex::new("".into()),
         }
     }
 
@@ -91,10 +91,14 @@ impl CounterStore {
         self.troubled.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Something went wrong, with so many commands.
-    pub fn failed(&self, commands: u64, reason: impl fmt::Display) {
+    /// So many commands failed. Requests do that: it locks nothing.
+    pub fn failed(&self, commands: u64) {
         self.failures.fetch_add(commands, Ordering::Relaxed);
-        *lock(&self.reason) = reason.to_string().into();
+    }
+
+    /// Commands fail for another reason than before.
+    pub fn tell(&self, reason: Arc<str>) {
+        *lock(&self.reason) = reason;
     }
 
     /// How it fares.
@@ -103,7 +107,7 @@ impl CounterStore {
             name: self.name.clone(),
             is_in_trouble: self.troubled.load(Ordering::Relaxed) > 0,
             failures: self.failures.load(Ordering::Relaxed),
-            reason: lock(&self.reason).clone(),
+            reason: Arc::clone(&lock(&self.reason)),
         }
     }
 }
@@ -208,14 +212,15 @@ mod tests {
         assert!(Arc::ptr_eq(&one, &same) && !Arc::ptr_eq(&one, &other));
         assert!(!format!("{other:?}").contains("secret"));
         one.enter_trouble();
-        one.failed(2, "gone");
+        one.failed(2);
+        one.tell("gone".into());
         let health = &stores.health()[0];
         assert_eq!(&*health.name, "127.0.0.1:6379/3");
         assert!(
             stores
                 .health()
                 .iter()
-                .any(|one| one.is_in_trouble && one.failures == 2)
+                .any(|one| one.is_in_trouble && one.failures == 2 && &*one.reason == "gone")
         );
         drop((one, same, other));
         assert_eq!(stores.health(), []);

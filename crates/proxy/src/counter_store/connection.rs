@@ -1,5 +1,4 @@
 //! A connection to a store: how it is made, and how commands and answers go over it.
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -10,14 +9,32 @@ use twinplane_engine::balancer::Ask;
 use twinplane_engine::limiter::shared::StoreFault;
 use twinplane_engine::limiter::store::StorePlace;
 
-use super::link::{Job, Link};
+use super::link::Link;
 use super::resp::{self, Malformed, Reply};
 use super::script::{self, Named, SCRIPT};
+use super::written::Written;
 use crate::upstream::connection;
 use crate::upstream::io::UpstreamIo;
 use crate::upstream::peers;
 use crate::upstream::pool::{Place, PoolKey};
 use crate::worker::Worker;
+
+/// The kinds of errors that a server may answer a password with.
+const KINDS: [&str; 7] = [
+    "WRONGPASS",
+    "NOAUTH",
+    "NOPERM",
+    "ERR",
+    "DENIED",
+    "LOADING",
+    "MASTERDOWN",
+];
+/// What a server says, whatever it is asked, that has no room for another connection.
+const TOO_MANY: &str = "ERR max number of clients reached";
+/// What a greeting is answered with holds no more.
+const GREETING_ITEMS_MAX: usize = 16;
+/// A doubted store on which nothing failed for so long is trusted.
+const TRUSTED_AFTER: Duration = Duration::from_secs(10);
 
 /// How a connection ended.
 pub(super) enum End {
@@ -67,9 +84,12 @@ pub(super) async fn open(worker: &Worker, place: &StorePlace) -> Result<Opened, 
         .write(&mut greeting)
         .await
         .map_err(|error| unreachable(error.to_string()))?;
-    for _ in 0..replies {
+    for number in 0..replies {
         match opened.next_reply().await {
-            Ok(Reply::Error(error)) => return Err(unreachable(without_password(error, place))),
+            Ok(Reply::Error(error)) if number == 0 && place.password.is_some() => {
+                return Err(unreachable(without_password(&error)));
+            }
+            Ok(Reply::Error(error)) => return Err(unreachable(error)),
             Ok(Reply::Text(text)) => opened.digest = text,
             Ok(_) => return Err(unreachable("an odd greeting".to_owned())),
             Err(reason) => return Err(unreachable(reason)),
@@ -81,12 +101,33 @@ pub(super) async fn open(worker: &Worker, place: &StorePlace) -> Result<Opened, 
     Ok(opened)
 }
 
-// A server that does not know the command may say it again with all that came with it.
-fn without_password(error: String, place: &StorePlace) -> String {
-    match &place.password {
-        Some(password) if error.contains(&**password) => "it does not take the password".to_owned(),
-        _ => error,
+// A server that does not know the command may say it again with what came with it, whole or cut short: of what it says
+// only a word that is known is kept.
+fn without_password(error: &str) -> String {
+    if error == TOO_MANY {
+        return error.to_owned();
     }
+    let first = error.split(' ').next().unwrap_or_default();
+    match KINDS.iter().find(|kind| **kind == first) {
+        Some(kind) => format!("it does not take the password ({kind})"),
+        None => "it does not take the password".to_owned(),
+    }
+}
+
+// Whether the server cannot count for now, whatever it is asked: a replica, one that has lost its primary, one that
+// still reads what it holds. Another one may stand behind the same name. Older servers wrap what a script met.
+fn is_unfit(reply: &Reply) -> bool {
+    let Reply::Error(error) = reply else {
+        return false;
+    };
+    error.split(' ').enumerate().any(|(at, word)| {
+        let kind = if at == 0 {
+            Some(word)
+        } else {
+            word.strip_prefix('-')
+        };
+        kind.is_some_and(|kind| matches!(kind, "READONLY" | "MASTERDOWN" | "LOADING"))
+    })
 }
 
 async fn connect(worker: &Worker, place: &StorePlace) -> Result<UpstreamIo, String> {
@@ -130,7 +171,7 @@ impl Opened {
 
     async fn next_reply(&mut self) -> Result<Reply, String> {
         loop {
-            match resp::read(&mut self.input) {
+            match resp::read(&mut self.input, GREETING_ITEMS_MAX) {
                 Ok(Some(reply)) => return Ok(reply),
                 Ok(None) => {}
                 Err(Malformed) => return Err("it does not speak the protocol of Redis".to_owned()),
@@ -145,7 +186,8 @@ impl Opened {
 
     /// Carries commands there and answers back until it ends.
     pub(super) async fn pump(mut self, link: &Link, worker: &Worker) -> End {
-        let mut written: VecDeque<Job> = VecDeque::new();
+        let mut written = Written::default();
+        let mut trusted_at = link.is_doubted().then(|| Instant::now() + TRUSTED_AFTER);
         let mut output = BytesMut::new();
         let mut is_flushed = true;
         let end = loop {
@@ -155,13 +197,13 @@ impl Opened {
                     continue;
                 }
                 script::write(&job.counting, Named::Digest(&self.digest), &mut output);
-                written.push_back(job);
+                written.jobs.push_back(job);
                 is_flushed = false;
             }
-            if link.is_over() && written.is_empty() {
+            if link.is_over() && written.jobs.is_empty() {
                 break End::Unused;
             }
-            let deadline = written.front().map(|job| job.deadline);
+            let deadline = written.deadline();
             let (reader, writer) = (&mut self.reader, &mut self.writer);
             let write = async {
                 writer.write_all_buf(&mut output).await?;
@@ -177,10 +219,15 @@ impl Opened {
                 () = until(deadline), if deadline.is_some() => {
                     break End::Broken(StoreFault::TimedOut);
                 }
+                () = until(trusted_at), if trusted_at.is_some() && written.jobs.is_empty() => {
+                    trusted_at = None;
+                    link.recover();
+                    Ok(None)
+                }
             };
             match has_read {
                 Ok(None) => {}
-                Ok(Some(0)) | Err(_) if written.is_empty() => break End::Unused,
+                Ok(Some(0)) | Err(_) if written.jobs.is_empty() => break End::Unused,
                 Ok(Some(0)) => break End::Broken(lost("it has closed the connection")),
                 Ok(Some(_)) => {
                     let answered = self.answer(link, worker, &mut written, &mut output);
@@ -193,7 +240,7 @@ impl Opened {
             }
         };
         if let End::Broken(fault) = &end {
-            link.fail(worker, written, fault);
+            link.fail(worker, written.jobs, fault);
         }
         // What was put while the last connection ended is the next one's.
         match end {
@@ -207,19 +254,23 @@ impl Opened {
         &mut self,
         link: &Link,
         worker: &Worker,
-        written: &mut VecDeque<Job>,
+        written: &mut Written,
         output: &mut BytesMut,
     ) -> Result<(), StoreFault> {
-        while let Some(reply) = resp::read(&mut self.input)
+        while let Some(reply) = resp::read(&mut self.input, written.items_max())
             .map_err(|Malformed| lost("it does not speak the protocol of Redis"))?
         {
-            let Some(mut job) = written.pop_front() else {
+            if let Reply::Error(error) = &reply
+                && is_unfit(&reply)
+            {
+                return Err(StoreFault::Unreachable(script::short(error)));
+            }
+            let Some(job) = written.take() else {
                 return Err(lost("it has answered what was not asked"));
             };
             if script::is_forgotten(&reply) && !job.is_whole {
-                job.is_whole = true;
                 script::write(&job.counting, Named::Text, output);
-                written.push_back(job);
+                written.put_again(job);
                 continue;
             }
             match script::read(reply, job.counting.windows.len()) {
@@ -227,7 +278,7 @@ impl Opened {
                     link.recover();
                     link.end(job, Ok(counted));
                 }
-                Err(fault) => link.fail(worker, [job], &fault),
+                Err(fault) => link.refuse(worker, job, fault),
             }
         }
         Ok(())
@@ -242,4 +293,51 @@ async fn until(deadline: Option<Instant>) {
 
 fn lost(reason: &str) -> StoreFault {
     StoreFault::Lost(script::short(reason))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> Reply {
+        Reply::Error(text.to_owned())
+    }
+
+    #[test]
+    fn no_part_of_a_password_is_told() {
+        for (told, wanted) in [
+            ("WRONGPASS invalid username-password pair", " (WRONGPASS)"),
+            (
+                "ERR unknown command 'AUTH', with args beginning with: 'correct-hors",
+                " (ERR)",
+            ),
+            ("correct-horse-battery", ""),
+            ("", ""),
+        ] {
+            let wanted = format!("it does not take the password{wanted}");
+            assert_eq!(without_password(told), wanted);
+        }
+        assert_eq!(without_password(TOO_MANY), TOO_MANY);
+    }
+
+    #[test]
+    fn a_server_that_cannot_count_for_now_is_told_from_one_that_refuses() {
+        for told in [
+            "READONLY You can't write against a read only replica. script: 5b, on @user_script:11.",
+            "ERR Error running script (call to f_5b): @user_script:11: -READONLY You can't write",
+            "MASTERDOWN Link with MASTER is down",
+            "LOADING Redis is loading the dataset in memory",
+        ] {
+            assert!(is_unfit(&error(told)), "{told}");
+        }
+        for told in [
+            "OOM command not allowed when used memory > 'maxmemory'.",
+            "WRONGTYPE Operation against a key holding the wrong kind of value",
+            "ERR READONLY is no command",
+            "NOSCRIPT No matching script.",
+        ] {
+            assert!(!is_unfit(&error(told)), "{told}");
+        }
+        assert!(!is_unfit(&Reply::Text("READONLY".to_owned())));
+    }
 }

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
+use twinplane_engine::filter::LogSink;
 use twinplane_engine::limiter::shared::{Counted, Counting, StoreFault};
 use twinplane_engine::limiter::store::{CounterStore, StorePlace};
 
 use super::connection::{End, open};
-use super::count_failures;
 use crate::worker::Worker;
 
 /// Between two attempts to reach a store that is away.
@@ -75,6 +75,12 @@ pub(super) struct Link {
     place: StorePlace,
     state: Cell<State>,
     is_in_trouble: Cell<bool>,
+    // What was reached last could not count, so that reaching it again proves nothing.
+    is_doubted: Cell<bool>,
+    // Before the next attempt to reach it.
+    pause: Cell<Duration>,
+    // Why commands failed last; what the store was told.
+    reason: RefCell<Arc<str>>,
     /// Not yet written.
     pub(super) jobs: RefCell<VecDeque<Job>>,
     // Those, and those that were written and not yet answered.
@@ -91,6 +97,9 @@ impl Link {
             place: store.place.clone(),
             state: Cell::new(State::Asleep),
             is_in_trouble: Cell::new(false),
+            is_doubted: Cell::new(false),
+            pause: Cell::new(PAUSE_FIRST),
+            reason: RefCell::new("".into()),
             jobs: RefCell::default(),
             waiting: Cell::new(0),
             woken: Notify::new(),
@@ -121,7 +130,7 @@ impl Link {
     pub(super) fn put(&self, job: Job, commands_max: usize) -> Result<bool, StoreFault> {
         let state = self.state.get();
         if state == State::Away {
-            return Err(StoreFault::Unreachable(self.last_reason()));
+            return Err(StoreFault::Unreachable(Arc::clone(&self.reason.borrow())));
         }
         if self.waiting.get() >= commands_max {
             return Err(StoreFault::Full);
@@ -131,11 +140,6 @@ impl Link {
         self.state.set(State::Awake);
         self.wake();
         Ok(state != State::Asleep)
-    }
-
-    fn last_reason(&self) -> Box<str> {
-        let store = self.store.upgrade();
-        store.map_or_else(Box::default, |store| store.health().reason)
     }
 
     /// Gives a job its answer.
@@ -156,16 +160,46 @@ impl Link {
             self.end(job, Err(fault.clone()));
             failed += 1;
         }
-        if let Some(store) = self.store.upgrade() {
-            count_failures(worker, &store, fault, failed);
-            if !self.is_in_trouble.replace(true) {
-                store.enter_trouble();
-            }
+        self.count_failures(worker, fault, failed);
+        if !self.is_in_trouble.replace(true)
+            && let Some(store) = self.store.upgrade()
+        {
+            store.enter_trouble();
         }
+    }
+
+    /// Tells one that the store has refused it. It may count others all the same.
+    pub(super) fn refuse(&self, worker: &Worker, job: Job, fault: StoreFault) {
+        self.count_failures(worker, &fault, 1);
+        self.end(job, Err(fault));
+    }
+
+    /// Counts what failed. The store, which all workers share, is told of a reason only where it is not the last one:
+    /// while nobody is reached, every request comes here.
+    pub(super) fn count_failures(&self, worker: &Worker, fault: &StoreFault, commands: u64) {
+        let Some(store) = self.store.upgrade() else {
+            return;
+        };
+        store.failed(commands);
+        let reason = fault.reason();
+        if *self.reason.borrow() != reason {
+            store.tell(Arc::clone(&reason));
+            self.reason.replace(reason);
+        }
+        let labels = [("store", &*store.name), ("reason", fault.code())];
+        let name = "twinplane_counter_store_failures_total";
+        worker.recorder.open().count(name, &labels, commands);
+    }
+
+    /// Whether a connection alone does not prove that the store counts.
+    pub(super) fn is_doubted(&self) -> bool {
+        self.is_doubted.get()
     }
 
     /// The store counts again.
     pub(super) fn recover(&self) {
+        self.is_doubted.set(false);
+        self.pause.set(PAUSE_FIRST);
         if self.is_in_trouble.replace(false)
             && let Some(store) = self.store.upgrade()
         {
@@ -177,18 +211,19 @@ impl Link {
 /// Keeps the link until nobody needs it.
 pub(super) async fn run(link: Rc<Link>, worker: Rc<Worker>) {
     let within = Duration::from_millis(link.place.timeout_ms);
-    let mut pause = PAUSE_FIRST;
     while !link.is_over() {
         let opened = tokio::time::timeout(within, open(&worker, &link.place)).await;
         let fault = match opened.unwrap_or(Err(StoreFault::TimedOut)) {
             Ok(opened) => {
-                link.recover();
+                if !link.is_doubted() {
+                    link.recover();
+                }
                 link.state.set(State::Awake);
                 let began = Instant::now();
                 let end = opened.pump(&link, &worker).await;
                 let has_lasted = began.elapsed() >= PAUSE_MAX;
                 if has_lasted {
-                    pause = PAUSE_FIRST;
+                    link.pause.set(PAUSE_FIRST);
                 }
                 match end {
                     End::Unused => {
@@ -197,7 +232,10 @@ pub(super) async fn run(link: Rc<Link>, worker: Rc<Worker>) {
                     }
                     // A server that has begun anew is there at once; who asks meanwhile waits for that.
                     End::Broken(StoreFault::Lost(_)) if has_lasted => continue,
-                    End::Broken(fault) => fault,
+                    End::Broken(fault) => {
+                        link.is_doubted.set(true);
+                        fault
+                    }
                 }
             }
             Err(fault) => fault,
@@ -205,7 +243,8 @@ pub(super) async fn run(link: Rc<Link>, worker: Rc<Worker>) {
         link.state.set(State::Away);
         let jobs = link.jobs.take();
         link.fail(&worker, jobs, &fault);
+        let pause = link.pause.get();
         tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(PAUSE_MAX);
+        link.pause.set((pause * 2).min(PAUSE_MAX));
     }
 }

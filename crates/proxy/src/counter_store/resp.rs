@@ -1,10 +1,10 @@
 //! The protocol of Redis, version 2: commands as they are written, replies as they are read. What is read is bounded.
 use bytes::{Buf, BytesMut};
 
-/// The longest reply.
+/// The longest reply, but for what the items of a list come to.
 const BYTES_MAX: usize = 65_536;
-/// The longest list.
-const ITEMS_MAX: usize = 1_024;
+/// The longest item of a list that is counted in: a number.
+const ITEM_BYTES_MAX: usize = 32;
 /// How deep lists lie in lists.
 const DEPTH_MAX: usize = 4;
 
@@ -43,11 +43,12 @@ fn write_count(kind: u8, count: usize, out: &mut BytesMut) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Takes the first reply away; none: there is not all of it yet.
-pub fn read(buffer: &mut BytesMut) -> Result<Option<Reply>, Malformed> {
+/// Takes the first reply away; none: there is not all of it yet. No list in it is longer than what was asked for.
+pub fn read(buffer: &mut BytesMut, items_max: usize) -> Result<Option<Reply>, Malformed> {
     let mut rest = Rest {
         bytes: buffer,
         at: 0,
+        items_max,
     };
     match rest.reply(0)? {
         Some(reply) => {
@@ -55,7 +56,7 @@ pub fn read(buffer: &mut BytesMut) -> Result<Option<Reply>, Malformed> {
             buffer.advance(taken);
             Ok(Some(reply))
         }
-        None if buffer.len() > BYTES_MAX => Err(Malformed),
+        None if buffer.len() > BYTES_MAX + items_max * ITEM_BYTES_MAX => Err(Malformed),
         None => Ok(None),
     }
 }
@@ -63,6 +64,7 @@ pub fn read(buffer: &mut BytesMut) -> Result<Option<Reply>, Malformed> {
 struct Rest<'a> {
     bytes: &'a [u8],
     at: usize,
+    items_max: usize,
 }
 
 impl<'a> Rest<'a> {
@@ -84,7 +86,7 @@ impl<'a> Rest<'a> {
             },
             b'*' if depth < DEPTH_MAX => {
                 let mut items = Vec::new();
-                for _ in 0..length(rest, ITEMS_MAX)? {
+                for _ in 0..length(rest, self.items_max)? {
                     let Some(item) = self.reply(depth + 1)? else {
                         return Ok(None);
                     };
@@ -146,7 +148,7 @@ mod tests {
     fn all(bytes: &[u8]) -> Result<Vec<Reply>, Malformed> {
         let mut buffer = BytesMut::from(bytes);
         let mut replies = Vec::new();
-        while let Some(reply) = read(&mut buffer)? {
+        while let Some(reply) = read(&mut buffer, 3)? {
             replies.push(reply);
         }
         Ok(replies)
@@ -182,7 +184,7 @@ mod tests {
         let bytes = b"*2\r\n:1\r\n$2\r\nab\r\n";
         for cut in 0..bytes.len() {
             let mut buffer = BytesMut::from(&bytes[..cut]);
-            assert_eq!(read(&mut buffer), Ok(None), "{cut}");
+            assert_eq!(read(&mut buffer, 3), Ok(None), "{cut}");
             assert_eq!(buffer.len(), cut);
         }
     }
@@ -202,6 +204,24 @@ mod tests {
         ] {
             assert_eq!(all(bytes), Err(Malformed), "{bytes:?}");
         }
-        assert_eq!(all(&vec![b'+'; BYTES_MAX + 1]), Err(Malformed));
+        let endless = BYTES_MAX + 3 * ITEM_BYTES_MAX + 1;
+        assert_eq!(all(&vec![b'+'; endless]), Err(Malformed));
+    }
+
+    #[test]
+    fn a_list_is_as_long_as_what_was_asked_for_and_no_longer() {
+        for items in [1, 1_027, 20_000] {
+            let mut bytes = BytesMut::new();
+            write_count(b'*', items, &mut bytes);
+            for _ in 0..items {
+                bytes.extend_from_slice(b":9223372036854775807\r\n");
+            }
+            let short = bytes.len() - 1;
+            let mut part = BytesMut::from(&bytes[..short]);
+            assert_eq!(read(&mut part, items), Ok(None));
+            assert_eq!(read(&mut bytes.clone(), items - 1), Err(Malformed));
+            let found = read(&mut bytes, items).unwrap();
+            assert!(matches!(found, Some(Reply::List(list)) if list.len() == items));
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! What a store is asked to do, as one script: so that what is looked at and what is added cannot come apart, whoever
 //! counts at the same time.
+use std::sync::Arc;
+
 use bytes::BytesMut;
 use twinplane_engine::limiter::shared::{Counted, Counting, SharedWindow, StoreFault};
 
@@ -88,7 +90,7 @@ pub(super) fn is_forgotten(reply: &Reply) -> bool {
 }
 
 /// The text of an error, fit for a line of a log.
-pub(super) fn short(error: &str) -> Box<str> {
+pub(super) fn short(error: &str) -> Arc<str> {
     let printable = error.chars().filter(|character| !character.is_control());
     printable.take(ERROR_CHARS_MAX).collect::<String>().into()
 }

@@ -4,6 +4,9 @@ use twinplane_proxy::counter_store::resp::{self, Reply};
 
 use super::Target;
 
+/// The longest list that is asked for.
+const ITEMS_MAX: usize = 64;
+
 /// A reply is read when it is whole, the same however it came, and never out of a part of it.
 pub(super) const REPLY: Target = Target {
     name: "reply",
@@ -33,14 +36,14 @@ pub(super) const REPLY: Target = Target {
 
 fn reply(bytes: &[u8]) -> bool {
     let mut buffer = BytesMut::from(bytes);
-    let Ok(Some(found)) = resp::read(&mut buffer) else {
+    let Ok(Some(found)) = resp::read(&mut buffer, ITEMS_MAX) else {
         return false;
     };
     let length = bytes.len() - buffer.len();
     assert!(0 < length && bytes[length..] == buffer[..]);
     for cut in 0..length {
         let mut part = BytesMut::from(&bytes[..cut]);
-        assert_eq!(resp::read(&mut part), Ok(None), "{cut}");
+        assert_eq!(resp::read(&mut part, ITEMS_MAX), Ok(None), "{cut}");
         assert_eq!(part.len(), cut);
     }
     assert!(items(&found) <= length);
