@@ -133,6 +133,8 @@ class ScriptedNode:
 
     async def config_hash(self) -> str:
         """What the node says of itself to who is beside it."""
+        # The port of the status opens a moment after the one that proxies.
+        await self._serves_its_status()
         answer = await asyncio.to_thread(Client(self._ports[1]), "GET", "/status")
         found: str = answer.json()["configuration_hash"]
         return found
@@ -155,10 +157,13 @@ class ScriptedNode:
             first = Answered()
             await self._hear(arrival.peer, first)
         arrival.basic_info["applied"] = first.applied
+        await self._serves_its_status()
+        return arrival
+
+    async def _serves_its_status(self) -> None:
         await asyncio.to_thread(
             eventually, lambda: Client(self._ports[1])("GET", "/status").status == 200, seconds=PATIENCE_S
         )
-        return arrival
 
     async def _hear(self, link: Peer, answered: Answered) -> None:
         while True:

@@ -117,9 +117,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         while self.wake().await {
             match Box::pin(self.spell()).await {
                 Spell::Quiet => self.worker.rooms.give_back(&mut self.room),
-                Spell::Closed => return,
+                Spell::Closed => break,
             }
         }
+        self.worker.rooms.give_back(&mut self.room);
     }
 
     // Waits for the first bytes of a spell; says whether they came. Meanwhile the room is others'.

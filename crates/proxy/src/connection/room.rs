@@ -50,10 +50,12 @@ impl Room {
 
     // Whether it may serve others: nothing is in it, and it is no larger than rooms are.
     fn is_usual(&mut self) -> bool {
-        // What was cut off the front of the buffer is its own again once nobody reads it.
+        // What was cut off the front of the buffer is its own again once nobody reads it, and shows how large it is.
+        let is_large = self.buffer.try_reclaim(READ_BYTES + 1);
         let _is_whole =
             self.buffer.capacity() >= READ_BYTES / 4 || self.buffer.try_reclaim(READ_BYTES);
         self.buffer.is_empty()
+            && !is_large
             && self.buffer.capacity() <= READ_BYTES
             && self.output.pending() == 0
             && self.output.capacity() <= OUTPUT_BYTES_MAX
@@ -114,7 +116,12 @@ mod tests {
 
     #[test]
     fn what_has_grown_or_holds_something_is_not_kept() {
-        let spoil: [fn(&mut Room); 4] = [
+        let spoil: [fn(&mut Room); 5] = [
+            |room| {
+                room.buffer.extend_from_slice(&[0; 65_536]);
+                drop(room.buffer.split_to(62_000).freeze());
+                room.buffer.clear();
+            },
             |room| room.buffer.reserve(65_536),
             |room| room.buffer.extend_from_slice(b"x"),
             |room| room.output.head().resize(20_000, 0),

@@ -1,5 +1,6 @@
 //! A connection to a store: how it is made, and how commands and answers go over it.
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -227,7 +228,10 @@ impl Opened {
             };
             match has_read {
                 Ok(None) => {}
-                Ok(Some(0)) | Err(_) if written.jobs.is_empty() => break End::Unused,
+                // One that has yet to prove itself is made anew, so that the trouble comes to an end.
+                Ok(Some(0)) | Err(_) if written.jobs.is_empty() && !link.is_doubted() => {
+                    break End::Unused;
+                }
                 Ok(Some(0)) => break End::Broken(lost("it has closed the connection")),
                 Ok(Some(_)) => {
                     let answered = self.answer(link, worker, &mut written, &mut output);
@@ -240,7 +244,15 @@ impl Opened {
             }
         };
         if let End::Broken(fault) = &end {
-            link.fail(worker, written.jobs, fault);
+            let behind = match fault {
+                // The first was not obeyed; those behind it may have been, a moment later.
+                StoreFault::Unreachable(reason) => {
+                    link.fail(worker, written.take(), fault);
+                    StoreFault::Lost(Arc::clone(reason))
+                }
+                fault => fault.clone(),
+            };
+            link.fail(worker, written.jobs, &behind);
         }
         // What was put while the last connection ended is the next one's.
         match end {

@@ -241,8 +241,10 @@ pub(super) async fn run(link: Rc<Link>, worker: Rc<Worker>) {
             Err(fault) => fault,
         };
         link.state.set(State::Away);
+        // Not a byte of these was sent: the store has surely not counted them.
+        let unsent = StoreFault::Unreachable(fault.to_string().into());
         let jobs = link.jobs.take();
-        link.fail(&worker, jobs, &fault);
+        link.fail(&worker, jobs, &unsent);
         let pause = link.pause.get();
         tokio::time::sleep(pause).await;
         link.pause.set((pause * 2).min(PAUSE_MAX));
