@@ -154,20 +154,19 @@ def run_twinplane(
     return process
 
 
-def _up(data: Path, *options: str, environ: dict[str, str] | None) -> subprocess.Popen[bytes]:
-    for is_last in (False, False, True):
-        process = run_twinplane("up", "--data", str(data), *options, environ=environ)
-        deadline = time.monotonic() + READY_SECONDS
-        while process.poll() is None and time.monotonic() < deadline:
-            if (data / "ports.json").exists():
-                return process
-            time.sleep(0.05)
-        process.kill()
-        told = process.communicate()[0].decode()
-        # A port that was free when it was chosen may be somebody else's when it is opened.
-        if is_last or "Address already in use" not in told:
-            raise AssertionError(told)
-    raise AssertionError
+def _up(data: Path, *options: str, environ: dict[str, str] | None, tries: int = 3) -> subprocess.Popen[bytes]:
+    process = run_twinplane("up", "--data", str(data), *options, environ=environ)
+    deadline = time.monotonic() + READY_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        if (data / "ports.json").exists():
+            return process
+        time.sleep(0.05)
+    process.kill()
+    told = process.communicate()[0].decode()
+    # A port that was free when it was chosen may be somebody else's when it is opened.
+    if tries == 1 or "Address already in use" not in told:
+        raise AssertionError(told)
+    return _up(data, *options, environ=environ, tries=tries - 1)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 
@@ -26,6 +26,7 @@ from twinplane.hybrid.wire import inflate
 from twinplane.node.cache import Stored, not_sealed
 from twinplane.node.disk import read_whole, sync_directory, write_synced
 from twinplane.node.errors import CacheUnwritable, SealBroken
+from twinplane.node.keeping import Cache
 from twinplane.node.seal import Keyring, SealKey
 
 FILE_NAME = "config.journal"
@@ -37,33 +38,6 @@ _SHARE = 4
 _HEADER_BYTES_MAX = 4096
 _PURPOSE = "changes"
 _log = logging.getLogger(__name__)
-
-
-class Generations(Protocol):
-    """Where whole configurations are kept; see `ConfigCache`."""
-
-    @property
-    def damages(self) -> tuple[str, ...]:
-        """What the last `load` could not use, for people."""
-
-    @property
-    def unsealed(self) -> tuple[str, ...]:
-        """What the last `load` could use, but not seal as it should be, for people."""
-
-    def load(self) -> list[Stored]:
-        """What can be served from, newest first."""
-
-    def keep(self, stored: Stored) -> None:
-        """Keep a whole configuration. Raises CacheUnwritable."""
-
-    def confirm(self) -> None:
-        """It was applied."""
-
-    def withdraw(self) -> None:
-        """It was not."""
-
-    def rekey(self, key: SealKey) -> None:
-        """Seal with another key from now on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +66,7 @@ class JournaledCache:
 
     def __init__(
         self,
-        generations: Generations,
+        generations: Cache,
         directory: Path,
         keyring: Keyring | None = None,
         *,

@@ -4,6 +4,7 @@ A rule knows how it is served in Kong's schema format and what Kong says when a 
 """
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ from twinplane.schema.facts import Fact
 from twinplane.schema.lua_pattern import matches
 
 
-class Rule(Fact):
+class Rule(Fact, ABC):
     """A test of one value. `rank` is the order in which rules run; the first that fails speaks."""
 
     __slots__ = ()
@@ -22,9 +23,9 @@ class Rule(Fact):
         """The rule in the served schema."""
         return {}
 
+    @abstractmethod
     def violation(self, value: Any) -> str | None:
         """What Kong says about the value, or None."""
-        raise NotImplementedError
 
 
 def kong_text(value: Any) -> str:
